@@ -1,0 +1,109 @@
+#include "base/reason.h"
+
+#include <array>
+
+namespace penstock {
+namespace {
+using namespace reason;
+constexpr std::array rows{
+    ReasonRow{request_malformed, 400,
+              "The request breaks RFC 9110 or 9112; nothing was forwarded and the connection closes."},
+    ReasonRow{request_unsupported_method, 501,
+              "The method is a valid token, but the gateway does not forward it."},
+    ReasonRow{request_header_too_large, 431,
+              "The header section is over limits.header_size or limits.header_count."},
+    ReasonRow{request_uri_too_long, 414, "The request target is longer than the header limit allows."},
+    ReasonRow{request_body_too_large, 413, "The body is over limits.body_size."},
+    ReasonRow{request_timeout, 408,
+              "The head took longer than limits.header_timeout or the body paused for body_timeout."},
+    ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
+    ReasonRow{request_upgrade, 400, "A WebSocket handshake that lacks what RFC 6455 asks for."},
+    ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
+    ReasonRow{route_method, 405, "A route matches all but the method; Allow lists the methods."},
+    ReasonRow{auth_missing, 401, "The route asks for credentials and the request has none."},
+    ReasonRow{auth_forbidden, 403, "The consumer is known, but not allowed on this route."},
+    ReasonRow{version_missing, 400, "No API version given and the route has no default."},
+    ReasonRow{version_unknown, 404, "The API version is not one that the route serves."},
+    ReasonRow{limit_rate, 429, "A rate limit is used up; Retry-After says when to come back."},
+    ReasonRow{upstream_connect_refused, 502, "No endpoint accepted a connection."},
+    ReasonRow{upstream_connect_timeout, 504,
+              "No endpoint answered a connection attempt within timeouts.connect."},
+    ReasonRow{upstream_unresolved, 503, "The endpoint's name has no address."},
+    ReasonRow{upstream_timeout_first_byte, 504,
+              "The backend sent no response head within timeouts.first_byte."},
+    ReasonRow{upstream_timeout_idle, 504, "The exchange saw no byte either way for timeouts.idle."},
+    ReasonRow{upstream_timeout_total, 504, "The exchange took longer than timeouts.total."},
+    ReasonRow{upstream_reset, 502, "The backend closed the connection before its answer was whole."},
+    ReasonRow{upstream_protocol, 502, "The backend's answer breaks RFC 9112; none of it was passed on."},
+    ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},
+    ReasonRow{plugin_error, 500, "A plugin of the route failed; on_error decides whether it refuses."},
+    ReasonRow{overload, 503, "A limit of the whole process is reached."},
+    ReasonRow{client_closed, 499, "The client went away; nobody saw an answer."},
+    ReasonRow{internal_error, 500, "A fault of the gateway itself."},
+};
+}  // namespace
+
+std::span<const ReasonRow> reason_table() { return rows; }
+
+uint16_t status_of(std::string_view reason_code) {
+  for (const auto& row : rows)
+    if (row.code == reason_code) return row.status;
+  return 500;
+}
+
+std::string_view status_phrase(uint16_t status) {
+  switch (status) {
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 103: return "Early Hints";
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 203: return "Non-Authoritative Information";
+    case 204: return "No Content";
+    case 205: return "Reset Content";
+    case 206: return "Partial Content";
+    case 300: return "Multiple Choices";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 402: return "Payment Required";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 407: return "Proxy Authentication Required";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 411: return "Length Required";
+    case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
+    case 422: return "Unprocessable Content";
+    case 426: return "Upgrade Required";
+    case 428: return "Precondition Required";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 451: return "Unavailable For Legal Reasons";
+    case 499: return "Client Closed Request";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return {};
+  }
+}
+
+}  // namespace penstock

@@ -1,0 +1,39 @@
+// How failure travels: Result<T> is a value or an Error. No exceptions on the data path. An Error says what
+// happened, on which side, and whether another attempt is allowed; retry and status are decided from it in
+// one place (proxy/).
+#pragma once
+#include <cstdint>
+#include <expected>
+#include <string_view>
+
+namespace penstock {
+
+enum class ErrorKind : uint8_t {
+  closed,
+  reset,
+  refused,
+  timeout,
+  protocol,
+  limit,
+  tls,
+  unresolved,
+  cancelled,
+  system
+};
+enum class ErrorSource : uint8_t { downstream, upstream, internal };
+// no: the peer may have acted on the request; yes: no byte of it left; if_reused: only when the connection
+// was reused.
+enum class Retry : uint8_t { no, yes, if_reused };
+
+struct Error {
+  ErrorKind kind = ErrorKind::system;
+  ErrorSource source = ErrorSource::internal;
+  Retry retry = Retry::no;
+  std::string_view reason;  // static text, base/reason.h
+  std::string_view text;    // static text for the daemon's log
+};
+
+template <class T>
+using Result = std::expected<T, Error>;
+
+}  // namespace penstock
