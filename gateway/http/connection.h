@@ -1,0 +1,97 @@
+// Connections: what makes streams over a transport. A downstream connection hands each new stream to its
+// listener's owner; an upstream connection opens streams on request. Both are owned by the worker or pool
+// that made them and tell when they are finished; the owner then deletes them through Loop::defer_delete.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "http/stream.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+namespace penstock::http {
+
+// Limits of one listener's connections; milliseconds and bytes. All are named in the configuration.
+struct DownstreamSettings {
+  uint32_t header_size = 32 * 1024;  // whole head, request line included
+  uint32_t header_count = 100;
+  uint32_t header_timeout_ms =
+      10'000;  // from the first byte of a head to its end; from accept for the first request
+  uint32_t body_timeout_ms = 30'000;    // without a byte of a body that is being read
+  uint32_t idle_timeout_ms = 60'000;    // between requests
+  uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way
+  uint32_t linger_ms = 1'000;           // reading on after our last answer
+};
+
+class DownstreamConnection;
+
+// The worker, seen by its connections.
+class DownstreamOwner {
+ public:
+  // A head was read (or could not be read): who takes this stream? Never null. on_head or on_bad_head follows
+  // at once.
+  virtual StreamHandler& on_stream(Stream& stream, DownstreamConnection& connection) = 0;
+  // Closed; no stream is open, no further call comes. The owner removes it (deferred).
+  virtual void on_closed(DownstreamConnection& connection) = 0;
+
+ protected:
+  ~DownstreamOwner() = default;
+};
+
+class DownstreamConnection : public net::Deferred, public ListHook {
+ public:
+  // No further request: closes now when idle since `idle_grace_ms`, otherwise after the answer that is under
+  // way.
+  virtual void drain(uint32_t idle_grace_ms) = 0;
+  // At once; open streams get on_reset.
+  virtual void close() = 0;
+  virtual size_t open_streams() const = 0;
+
+  void* context = nullptr;  // the owner's own data on the connection (its listener)
+};
+
+// The transport must not have started reading; the connection starts it. `settings` is borrowed for its
+// lifetime.
+std::unique_ptr<DownstreamConnection> make_http1_downstream(net::Loop& loop,
+                                                            std::unique_ptr<net::Transport> transport,
+                                                            const DownstreamSettings& settings,
+                                                            DownstreamOwner& owner);
+
+struct UpstreamSettings {
+  uint32_t header_size = 64 * 1024;
+  uint32_t header_count = 200;
+  uint32_t max_informational = 16;  // 1xx a response
+};
+
+class UpstreamConnection;
+
+class UpstreamOwner {
+ public:
+  // The last stream ended cleanly with no byte left over: the connection may be lent again.
+  virtual void on_idle(UpstreamConnection& connection) = 0;
+  // Closed or unusable; removed by the owner (deferred). Comes also for an idle connection that the backend
+  // closed.
+  virtual void on_closed(UpstreamConnection& connection) = 0;
+
+ protected:
+  ~UpstreamOwner() = default;
+};
+
+class UpstreamConnection : public net::Deferred, public ListHook {
+ public:
+  // A stream on this connection, null when it cannot take one (any more).
+  virtual Stream* open(StreamHandler& handler) = 0;
+  virtual size_t open_streams() const = 0;
+  virtual void close() = 0;
+
+  void* context = nullptr;     // the owner's own data (its endpoint)
+  uint64_t idle_since_ms = 0;  // for the owner
+};
+
+std::unique_ptr<UpstreamConnection> make_http1_upstream(net::Loop& loop,
+                                                        std::unique_ptr<net::Transport> transport,
+                                                        const UpstreamSettings& settings,
+                                                        UpstreamOwner& owner);
+
+}  // namespace penstock::http

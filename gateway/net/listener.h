@@ -1,0 +1,60 @@
+// Listening sockets. The main thread makes them (one per worker and address, SO_REUSEPORT), owns the
+// descriptors and keeps them over reloads; a worker only polls and accepts on the one it is lent.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "net/address.h"
+
+namespace penstock::net {
+
+class Loop;
+
+// A bound, listening, non-blocking descriptor: SO_REUSEPORT, SO_REUSEADDR, TCP_NODELAY (inherited by what it
+// accepts), IPV6_V6ONLY on IPv6. Any thread; errors carry errno in `system_errno`.
+struct BindError {
+  int system_errno;
+  const char* call;
+};
+class ListenSocket {
+ public:
+  static std::expected<ListenSocket, BindError> bind(const Address& address, int backlog = 4096);
+  ListenSocket(ListenSocket&& other) noexcept;
+  ListenSocket& operator=(ListenSocket&& other) noexcept;
+  ~ListenSocket();
+  int fd() const { return fd_; }
+  const Address& address() const {
+    return address_;
+  }  // with the port that the kernel chose when 0 was asked for
+
+ private:
+  ListenSocket(int fd, Address address) : fd_(fd), address_(address) {}
+  int fd_ = -1;
+  Address address_;
+};
+
+// Accepts on a lent descriptor. One loop. The callback gets a connected, non-blocking, close-on-exec
+// descriptor that it owns. At most `batch` accepts a turn, so that a flood of connections does not stall the
+// established ones. Out of descriptors (EMFILE, ENFILE): accepting stops for 100 ms and goes on; counted.
+class Acceptor {
+ public:
+  using OnAccept = void (*)(void* owner, int fd, const Address& peer);
+  Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner);
+  ~Acceptor();  // stops; the descriptor stays open
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  void pause();  // stops taking; the kernel's queue goes on filling
+  void resume();
+  // Takes everything that waits in the queue right now (used before a listener goes away); how many were
+  // taken.
+  size_t drain_queue();
+  uint64_t descriptor_shortages() const;
+
+ private:
+  struct Handle;
+  Handle* handle_;
+};
+
+}  // namespace penstock::net

@@ -1,0 +1,64 @@
+// One event loop: a worker's, or the control plane's on the main thread. Wraps uv_loop_t so that nothing
+// above net/ includes <uv.h>. Everything here belongs to the loop's own thread but post(), which any thread
+// may call. The loop owns its timer wheel, its block pool and the one big buffer that all reads go through.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "base/block_pool.h"
+
+struct uv_loop_s;
+
+namespace penstock::net {
+
+class TimerWheel;
+
+// Base of what may be deleted late: nobody deletes itself or its caller (see Loop::defer_delete).
+struct Deferred {
+  virtual ~Deferred() = default;
+};
+
+class Loop {
+ public:
+  static constexpr size_t read_buffer_size = 128 * 1024;
+
+  Loop();
+  ~Loop();  // closes what is left and runs the loop until every handle is gone
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void run();   // until stop() or until nothing is left to wait for
+  void stop();  // this thread only; from another: post([&]{ loop.stop(); })
+
+  // Runs fn on the loop's thread, in the order posted, at the next turn. ANY THREAD. Takes a lock: control
+  // plane only, never per request. After the loop ended fn is destroyed without being run.
+  void post(std::function<void()> fn);
+
+  // Deletes the object before the loop may block again, never inside the caller's frame.
+  void defer_delete(std::unique_ptr<Deferred> object);
+
+  uint64_t now_ms() const;  // monotonic, cached once a turn (uv_now)
+  int64_t wall_ns() const;  // Unix time in ns, advanced with now_ns(): at most a turn old, no system call
+  uint64_t now_ns() const;  // monotonic, read now (vDSO): for durations only, not for every byte
+  TimerWheel& timers() { return *timers_; }
+  BlockPool& blocks() { return blocks_; }
+  // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
+  std::span<char> read_buffer() { return {read_buffer_.get(), read_buffer_size}; }
+  // How late the last turn was, in ms: the heartbeat of watchdogs and of penstock_worker_loop_lag_seconds.
+  uint64_t lag_ms() const { return lag_ms_; }
+
+  uv_loop_s* raw();  // for net/ alone
+
+ private:
+  struct Handles;  // the uv handles
+  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<TimerWheel> timers_;
+  BlockPool blocks_;
+  std::unique_ptr<char[]> read_buffer_;
+  uint64_t lag_ms_ = 0;
+};
+
+}  // namespace penstock::net

@@ -1,0 +1,38 @@
+// Timers of one loop: all on one wheel behind one uv_timer_t, so starting or stopping one is a list operation
+// and never a system call. Resolution is TimerWheel::tick_ms; a timer never fires early. A Timer is a member
+// of whatever waits: its destructor cancels it.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/intrusive_list.h"
+
+namespace penstock::net {
+
+class Loop;
+
+class Timer : private ListHook {
+ public:
+  // fn(owner) runs on the loop's thread, at most once a start(); the timer may be restarted or destroyed
+  // inside it.
+  using Callback = void (*)(void* owner);
+  Timer(Loop& loop, Callback fn, void* owner) : loop_(loop), fn_(fn), owner_(owner) {}
+
+  void start(uint64_t delay_ms);  // restarts when it is running
+  // Cheap when the timer already runs and the new deadline is later, as for idle timeouts renewed by every
+  // read: only the deadline is written, the wheel moves the timer when its old slot comes round.
+  void extend(uint64_t delay_ms);
+  void stop();
+  bool running() const { return linked(); }
+
+ private:
+  friend class TimerWheel;
+  friend class IntrusiveList<Timer>;
+  Loop& loop_;
+  Callback fn_;
+  void* owner_;
+  uint64_t deadline_ms_ = 0;
+};
+
+}  // namespace penstock::net

@@ -1,0 +1,94 @@
+// Bytes of one connection, TCP or TLS alike. Owned by an http connection; the libuv side lives on until its
+// close callback (DESIGN: two objects a socket). Every call and callback is on the loop's thread.
+//
+// Reading: while not paused, each read hands a view into the loop's shared buffer to on_read; it is valid
+// until on_read returns, so a handler copies what it must keep. The transport reads at most once per
+// readiness event, so no connection starves the others. Writing: bytes are collected by append*() and leave
+// with flush(): one sendmsg for head and body together. What the kernel does not take is copied into pooled
+// blocks and follows when the socket is writable; on_drained tells when the rest fell to low_mark. A writer
+// must stop producing once unsent() is over high_mark: nothing here drops or blocks. After on_error or
+// close() no more callbacks come. A handler may destroy the transport inside any callback.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/pause.h"
+#include "base/result.h"
+#include "net/address.h"
+
+namespace penstock::net {
+
+class Loop;
+
+// Facts of a TLS session that routing, plugins and logs may ask for; empty on plain connections.
+struct TlsInfo {
+  std::string_view version;      // "TLSv1.3", static text
+  std::string_view cipher;       // static text
+  std::string_view alpn;         // "http/1.1" | "h2" | ""; valid while the transport lives
+  std::string_view server_name;  // SNI as sent, lower case; valid while the transport lives
+};
+
+class TransportHandler {
+ public:
+  // bytes: never empty, valid until this returns.
+  virtual void on_read(std::span<const char> bytes) = 0;
+  // The peer ended its sending side (FIN, close_notify). Once; writing may go on.
+  virtual void on_read_end() = 0;
+  // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
+  virtual void on_drained() = 0;
+  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback.
+  virtual void on_error(const Error& error) = 0;
+
+ protected:
+  ~TransportHandler() = default;
+};
+
+class Transport {
+ public:
+  static constexpr size_t high_mark = 64 * 1024;
+  static constexpr size_t low_mark = 16 * 1024;
+
+  virtual ~Transport() = default;  // closes at once; what is unsent is lost
+
+  void set_handler(TransportHandler* handler) { handler_ = handler; }
+  virtual void start_reading() = 0;  // once, after set_handler
+  // Interest in reading stops while any reason is set (costs system calls: only under pressure, never per
+  // request).
+  virtual void pause(PauseReason reason) = 0;
+  virtual void resume(PauseReason reason) = 0;
+
+  // --- output ---
+  virtual void append(std::string_view bytes) = 0;           // copied
+  virtual void append_borrowed(std::string_view bytes) = 0;  // must stay valid until flush() returns
+  // Room to serialise into: at least `size` bytes (size <= BlockPool::Block::capacity); commit says how many
+  // were used.
+  virtual std::span<char> reserve(size_t size) = 0;
+  virtual void commit(size_t used) = 0;
+  // Sends what was appended. Errors arrive later through on_error, never inside flush().
+  virtual void flush() = 0;
+  virtual size_t unsent() const = 0;  // bytes appended and not yet taken by the kernel
+
+  // Ends our sending side after the rest is out (FIN, close_notify); the peer's bytes still arrive.
+  virtual void shutdown() = 0;
+  // Sends the rest, then closes lingering: further input is read and dropped for up to linger_ms so that the
+  // peer can read our last answer before a reset kills it (RFC 9112 9.6). The owner may destroy its side at
+  // once: the loop side finishes alone. After this the transport object may only be destroyed.
+  virtual void close_gracefully(uint64_t linger_ms) = 0;
+  // RST instead of FIN where the platform can: a body that was cut must be seen as cut.
+  virtual void abort() = 0;
+
+  virtual const Address& peer() const = 0;
+  virtual const Address& local() const = 0;
+  virtual const TlsInfo* tls() const { return nullptr; }
+  virtual uint64_t bytes_read() const = 0;
+  virtual uint64_t bytes_written() const = 0;
+
+ protected:
+  TransportHandler* handler_ = nullptr;
+};
+
+}  // namespace penstock::net
