@@ -1,0 +1,141 @@
+// What one request knows about itself while it is decided and served: the facts (head, client, clock), what
+// the decision found (route, parameters, version, consumer, target) and what plugins recorded. The exchange
+// and explain both fill one and run the same decision over it. One worker; everything in it lives in `arena`
+// or in the pinned snapshot.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/arena.h"
+#include "base/result.h"
+#include "http/message.h"
+#include "net/address.h"
+#include "proxy/attribute.h"
+#include "proxy/consumers.h"
+
+namespace penstock::net {
+class Loop;
+struct TlsInfo;
+}  // namespace penstock::net
+
+namespace penstock::proxy {
+
+struct Route;
+struct Target;
+struct Snapshot;
+class Filter;
+
+enum class Phase : uint8_t { routing, authenticate, request_headers, upstream, response_headers, complete };
+// live: hooks run. explain: only explain() hooks run; nothing is counted, stored or sent.
+enum class Mode : uint8_t { live, explain };
+
+struct PathParameter {
+  std::string_view name, value;  // value: canonical bytes, still percent-encoded
+};
+
+struct HeaderEdit {
+  enum class Op : uint8_t { set, add, remove } op;
+  std::string_view name, value;
+  HeaderEdit* next;
+};
+
+// An answer that the gateway gives itself: a refusal, a redirect, a respond, or an error.
+struct LocalResponse {
+  uint16_t status = 0;       // 0: none recorded
+  bool problem = false;      // application/problem+json made from the rest
+  std::string_view reason;   // stable code; empty for what is no refusal
+  std::string_view detail;   // for a human
+  std::string_view members;  // further JSON members, as they are
+  std::string_view content_type, body;
+  std::string_view plugin;        // the instance that answered; empty: the core
+  HeaderEdit* headers = nullptr;  // fields of the answer, last first
+};
+
+// What an authenticator recorded; judged by the chain when the hook returns.
+struct AuthRecord {
+  const Consumer* consumer = nullptr;  // a configured consumer, or
+  std::string_view identity;           // "PLUGIN:claim"
+  std::span<std::string_view> groups;  // of the identity, "PLUGIN:group"
+  uint16_t refuse_status = 0;
+  std::string_view refuse_reason, challenge;
+};
+
+// Wakes a paused request. Implemented by the exchange; the plugin layer's tickets point to it.
+class Resumable {
+ public:
+  virtual void resume(void* data) = 0;  // the request's worker thread, never inside a hook
+ protected:
+  ~Resumable() = default;
+};
+
+struct RequestContext {
+  RequestContext(Arena& a, http::Message& head) : arena(a), request(head) {}
+  RequestContext(const RequestContext&) = delete;
+  RequestContext& operator=(const RequestContext&) = delete;
+
+  Arena& arena;
+  http::Message& request;
+  http::Message* response = nullptr;  // from the upstream's or the local answer's head on
+  const Snapshot* snapshot = nullptr;
+  Names* names = nullptr;
+  net::Loop* loop = nullptr;  // null in explain
+  Mode mode = Mode::live;
+  Phase phase = Phase::routing;
+  uint32_t worker = 0;
+
+  // facts
+  std::string_view listener;
+  std::string_view scheme;             // "http" | "https"
+  const net::Address* peer = nullptr;  // TCP peer
+  const net::TlsInfo* tls = nullptr;
+  net::Address client;              // after trusted_proxies
+  std::string_view client_address;  // its text
+  std::string_view request_id;
+  int64_t wall_ns = 0;  // at the start; explain and tests choose it
+  int64_t monotonic_ns = 0;
+
+  // decision
+  std::string_view path;  // canonical; what is matched and (rewritten) forwarded
+  const Route* route = nullptr;
+  std::span<PathParameter> parameters;
+  uint32_t matched_prefix = 0;  // bytes of `path` that a path_prefix matched
+  std::string_view api_version;
+  const Consumer* consumer = nullptr;
+  std::string_view consumer_id;  // consumer's name or "PLUGIN:claim"; data() null: nobody
+  std::span<const std::string_view> identity_groups;
+  const Target* target = nullptr;  // chosen by a plugin (target_set) or the route's own
+  std::string_view upstream_path;  // set by rewrite_path of a plugin; empty: by the route's rewrite
+  std::string_view upstream_name, endpoint_address;
+
+  // what plugins recorded
+  LocalResponse local;
+  AuthRecord auth;
+  HeaderEdit* auth_edits = nullptr;  // header edits of an authenticator, applied only on accept
+  std::string_view reason;           // final reason code of the exchange
+  std::string_view plugin;           // the instance that answered or failed
+  uint64_t request_body_bytes = 0, response_body_bytes = 0;
+  uint16_t response_status = 0;
+  Resumable* resumable = nullptr;  // null where pausing is not possible
+
+  bool in_group(std::string_view group) const;
+  // data() is null when it is not known (yet) for this request; otherwise valid as long as the request.
+  std::string_view attribute(const Attribute& attribute) const;
+  std::string_view attribute(uint32_t id) const;
+  void set_attribute(uint32_t id, std::string_view value);  // value: the arena's
+  // Attributes set by plugins: a mark and what was set since it can be dropped (authenticators that do not
+  // accept).
+  struct SetAttribute {
+    uint32_t id;
+    std::string_view value;
+    SetAttribute* next;
+  };
+  SetAttribute* attributes = nullptr;  // newest first
+  std::span<std::byte> contexts;       // plugins' per-request memory, zeroed; offsets are in the chain
+};
+
+// The first value of a query parameter, percent-decoded into the arena; data() null: not there.
+std::string_view query_value(Arena& arena, std::string_view query, std::string_view name);
+std::string_view cookie_value(const http::Headers& headers, std::string_view name);
+
+}  // namespace penstock::proxy
