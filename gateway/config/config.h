@@ -1,0 +1,148 @@
+// A compiled configuration: plain structs, complete, defaults merged in, every name that is referred to known
+// to exist. No YAML and no behaviour. Made by load() on the control thread, read-only afterwards; the
+// snapshot is built from it. Positions are kept for explain and for diagnostics of later layers.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/node.h"
+#include "config/route_config.h"
+#include "config/values.h"
+
+namespace penstock::config {
+
+enum class TlsVersion : uint8_t { tls_1_2, tls_1_3 };
+
+struct CertificatePair {
+  FilePath certificate;
+  FilePath key;
+  Position at;
+};
+struct ListenerTls {
+  TlsVersion min_version = TlsVersion::tls_1_2;
+  std::vector<CertificatePair> certificates;  // picked by SNI, the first is the default; never empty
+  Position at;
+};
+
+struct ListenerLimits {
+  uint64_t header_size = 32 * 1024;
+  uint32_t header_count = 100;
+  uint64_t body_size = 10 * 1024 * 1024;
+  Duration header_timeout{10'000};
+  Duration body_timeout{30'000};
+  Duration idle_timeout{60'000};
+  uint32_t max_connections = 10'000;  // of the whole process
+};
+
+// Where the client's address comes from when the peer is a trusted proxy.
+enum class ClientAddress : uint8_t { x_forwarded_for, forwarded };
+
+struct Listener {
+  std::string name;
+  Position at;
+  Address address;
+  Position address_at;
+  std::optional<ListenerTls> tls;
+  ListenerLimits limits;
+  std::vector<Network> trusted_proxies;  // empty: nobody is believed
+  ClientAddress client_address = ClientAddress::x_forwarded_for;
+  std::optional<NameRef> redirect;  // the listener to whose port every request is sent
+};
+
+struct Status {
+  Address address;
+  Position at;
+};
+
+struct Drain {
+  Duration accept_for{5'000};
+  Duration timeout{30'000};
+};
+
+// IP literals with a port. Empty: the system's resolvers.
+struct Dns {
+  std::vector<Address> servers;
+};
+
+struct ApiKeyCredential {
+  enum class Form : uint8_t { plain, sha256 };
+  Form form = Form::plain;
+  Secret value;  // the key, or 64 lower-case hex digits
+  Position at;
+};
+struct JwtCredential {
+  NameRef plugin;
+  std::string value;  // of the plugin's consumer_claim
+  Position at;
+};
+struct Consumer {
+  std::string name;
+  std::vector<std::string> groups;
+  std::vector<ApiKeyCredential> api_keys;
+  std::vector<JwtCredential> jwt;
+  Position at;
+};
+
+enum class OnError : uint8_t { fail, skip };
+
+// `node` is the instance's map without type and on_error: the plugin validates it and reports on its nodes.
+struct PluginInstance {
+  std::string name;
+  std::string type;
+  OnError on_error = OnError::fail;
+  Node node;
+  std::string path;  // "plugins.NAME", before path_within(node, ...)
+  Position at;
+  Position type_at;
+  Position on_error_at;  // line 0 where it is not written
+};
+
+struct Endpoint {
+  std::string host;  // a name, or an IP literal without brackets
+  uint16_t port = 0;
+  uint32_t weight = 1;
+  Position at;
+};
+struct DnsDiscovery {
+  std::string name;
+  uint16_t port = 0;
+  Position at;
+};
+enum class Balance : uint8_t { round_robin, random, least_request };
+struct Keepalive {
+  uint32_t max_idle = 64;  // per endpoint, of the whole process
+  Duration idle_timeout{30'000};
+};
+// Either endpoints or discover, never both. No active health checks yet.
+struct Upstream {
+  std::string name;
+  Position at;
+  std::vector<Endpoint> endpoints;
+  std::optional<DnsDiscovery> discover;
+  Balance balance = Balance::least_request;
+  Position balance_at;  // line 0: the built-in one
+  Keepalive keepalive;
+};
+
+struct Config {
+  std::vector<std::string> files;  // names for messages, by Position::file
+  uint32_t workers = 0;            // 0: one a core
+  std::string state_dir = "state";
+  std::vector<Listener> listeners;
+  std::optional<Status> status;
+  Drain drain;
+  Dns dns;
+  std::vector<LogInstance> access_log;  // empty: none
+  std::vector<Consumer> consumers;
+  std::vector<PluginInstance> plugins;
+  std::vector<FilePath> plugin_libraries;
+  std::vector<Route> routes;
+  std::vector<Upstream> upstreams;
+};
+
+// "gateway.yaml:31:5", or "built-in" for a place that no file names.
+std::string to_text(const Config& config, Position at);
+
+}  // namespace penstock::config
