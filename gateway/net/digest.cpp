@@ -1,0 +1,13 @@
+#include "net/digest.h"
+
+#include <openssl/sha.h>
+
+namespace penstock::net {
+
+std::array<uint8_t, 32> sha256(std::string_view bytes) {
+  std::array<uint8_t, 32> out;
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), out.data());
+  return out;
+}
+
+}  // namespace penstock::net

@@ -1,0 +1,122 @@
+// One upstream as a worker sees it: its endpoints with their connection pools, and the balancing policy. Kept
+// by name over reloads; settings and endpoint sets are exchanged under it. Owned by the worker, used on its
+// loop thread only; counts that are process-wide are in EndpointState. Knows nothing of routes, plugins or
+// retries: proxy/ decides those.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/intrusive_list.h"
+#include "base/result.h"
+#include "http/connection.h"
+#include "upstream/endpoint_set.h"
+
+namespace penstock::upstream {
+
+enum class BalancePolicy : uint8_t { round_robin, random, least_request };
+
+struct ClusterSettings {
+  std::string name;
+  BalancePolicy balance = BalancePolicy::least_request;
+  uint32_t max_idle = 64;  // idle connections per endpoint, of the whole process
+  uint32_t idle_timeout_ms = 30'000;
+  uint32_t failures_to_rest = 5;  // in a row
+  uint32_t rest_ms = 30'000;
+  http::UpstreamSettings http;
+};
+
+class Cluster;
+
+// One endpoint on one worker. Stays valid while an Attempt or a pooled connection refers to it, also after it
+// left the set.
+class Endpoint;
+
+// One try to get a stream on an endpoint: a member of who waits (an exchange); its destructor cancels. At
+// most one acquire() is pending at a time; it may be reused for the next try.
+class Attempt : public ListHook {
+ public:
+  // The events of the stream go to `handler`.
+  explicit Attempt(http::StreamHandler& handler) : handler_(handler) {}
+  virtual ~Attempt();  // cancels a pending acquire; does not release a stream or finish()
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  // Later, on the loop thread, never inside acquire(): exactly one of them for a pending acquire.
+  virtual void on_acquired(http::Stream& stream) = 0;
+  // error.source is upstream and error.retry is yes: no byte was sent. Counted against the endpoint already.
+  virtual void on_acquire_failed(const Error& error) = 0;
+
+  Endpoint* endpoint() const { return endpoint_; }  // of the acquire under way or held; null after finish()
+  bool pending() const;
+
+ private:
+  friend class Cluster;
+  friend class Endpoint;
+  http::StreamHandler& handler_;
+  Endpoint* endpoint_ = nullptr;
+};
+
+// What an attempt's end says about its endpoint.
+enum class Outcome : uint8_t { success, failure, neutral };  // neutral: the client left, or a local limit
+
+// Endpoints that an exchange has tried already, so that the next attempt goes elsewhere.
+class Tried {
+ public:
+  static constexpr size_t max = 16;
+  void add(const Endpoint* endpoint) {
+    if (count_ < max) tried_[count_++] = endpoint;
+  }
+  bool has(const Endpoint* endpoint) const {
+    for (size_t i = 0; i < count_; ++i)
+      if (tried_[i] == endpoint) return true;
+    return false;
+  }
+  size_t count() const { return count_; }
+
+ private:
+  const Endpoint* tried_[max];
+  size_t count_ = 0;
+};
+
+class Cluster {
+ public:
+  // worker of workers: rotates where round_robin begins and shares max_idle out evenly, at least 1.
+  Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings);
+  ~Cluster();  // closes idle connections; no attempt may be under way
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  const std::string& name() const { return settings_.name; }
+  void set_settings(ClusterSettings settings);
+  void set_endpoints(std::shared_ptr<const EndpointSet> set);  // pools of endpoints that stay are kept
+  const EndpointSet& endpoints() const { return *set_; }
+
+  // The policy's choice among endpoints that are not resting and not tried; when all of those are out, among
+  // resting ones not tried (trying beats refusing); null: nothing left to try.
+  Endpoint* pick(const Tried& tried);
+
+  // A stream now (an idle connection was there) or null: then on_acquired or on_acquire_failed follows.
+  // Counts the endpoint's active until finish(), which must be called exactly once for every acquire, also a
+  // failed one.
+  http::Stream* acquire(Attempt& attempt, Endpoint& endpoint, uint32_t connect_timeout_ms);
+  void finish(Attempt& attempt, Outcome outcome);
+
+  size_t open_connections() const;  // for metrics
+  size_t idle_connections() const;
+  void close_idle();  // drain
+
+ private:
+  friend class Endpoint;
+  net::Loop& loop_;
+  uint32_t worker_, workers_;
+  ClusterSettings settings_;
+  std::shared_ptr<const EndpointSet> set_;
+  struct State;  // endpoints, balancer
+  std::unique_ptr<State> state_;
+};
+
+const std::string& name_of(const Endpoint& endpoint);
+
+}  // namespace penstock::upstream
