@@ -83,6 +83,8 @@ struct RequestContext {
   Mode mode = Mode::live;
   Phase phase = Phase::routing;
   uint32_t worker = 0;
+  std::span<void* const> worker_states;  // by Filter::index; empty in explain
+  double random = 0;                     // in [0,1), drawn once: splits without a key
 
   // facts
   std::string_view listener;

@@ -1,0 +1,33 @@
+#include "proxy/text_template.h"
+
+#include <cstring>
+
+namespace penstock::proxy {
+
+Attribute compile(const config::Attribute& attribute) {
+  // Both vocabularies have the same texts; validation has checked this one.
+  return Attribute::parse(config::to_text(attribute)).value();
+}
+
+TextTemplate::TextTemplate(const config::Template& source) {
+  for (const config::TemplatePiece& piece : source.pieces) {
+    bool literal = piece.kind == config::TemplatePiece::Kind::literal;
+    pieces_.push_back({piece.text, literal ? Attribute{} : compile(piece.attribute), literal});
+  }
+}
+
+std::string_view TextTemplate::render(const RequestContext& request) const {
+  if (pieces_.empty()) return {"", 0};
+  if (pieces_.size() == 1) {
+    if (pieces_[0].is_literal) return pieces_[0].literal;
+    std::string_view value = request.attribute(pieces_[0].attribute);
+    return value.data() ? value : std::string_view{"", 0};
+  }
+  std::string_view out{"", 0};
+  for (const Piece& piece : pieces_)
+    out = request.arena.join(
+        out, piece.is_literal ? std::string_view(piece.literal) : request.attribute(piece.attribute));
+  return out;
+}
+
+}  // namespace penstock::proxy
