@@ -1,0 +1,64 @@
+// Requests and durations by route, as one worker counts them: plain numbers without atomics. /metrics asks
+// each worker to copy its share on its own thread and adds the copies up. Labels come only from the
+// configuration and from reason codes, so the number of series is bounded; past max_series what is new is
+// counted under "other".
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::observe {
+
+// Upper bounds in seconds, as OpenTelemetry advises for http.server.request.duration.
+inline constexpr std::array<double, 14> duration_bounds{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
+                                                        0.5,   0.75, 1,     2.5,  5,     7.5, 10};
+
+struct Histogram {
+  std::array<uint64_t, duration_bounds.size() + 1> buckets{};  // not cumulative; the last is +Inf
+  uint64_t count = 0;
+  double sum = 0;  // seconds
+  void record(int64_t ns);
+  void merge(const Histogram& other);
+};
+
+struct RequestKey {
+  std::string route;   // empty: no route
+  std::string method;  // "_OTHER" for what is not one of RFC 9110's or PATCH (OpenTelemetry)
+  uint16_t status = 0;
+  std::string error_type;  // reason code; empty without one
+  auto operator<=>(const RequestKey&) const = default;
+};
+
+class RequestMetrics {
+ public:
+  static constexpr size_t max_series = 10'000;
+
+  // The worker's thread. Allocates only for a combination that it sees for the first time.
+  void record(std::string_view route, std::string_view method, uint16_t status, std::string_view error_type,
+              int64_t ns);
+  void count_retry() { ++retries_; }
+
+  int64_t active_requests = 0;
+  int64_t open_connections = 0;
+
+  const std::map<RequestKey, Histogram>& series() const { return series_; }
+  uint64_t retries() const { return retries_; }
+  void merge(const RequestMetrics& other);
+
+ private:
+  std::map<RequestKey, Histogram> series_;
+  // The last series hit, by the addresses of its labels: most requests repeat a few combinations.
+  struct Recent {
+    const char* route = nullptr;
+    const char* reason = nullptr;
+    uint32_t method_and_status = 0;
+    Histogram* histogram = nullptr;
+  };
+  std::array<Recent, 64> recent_{};
+  uint64_t retries_ = 0;
+};
+
+}  // namespace penstock::observe
