@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/intrusive_list.h"
 #include "http/stream.h"
 #include "net/loop.h"
 #include "net/transport.h"

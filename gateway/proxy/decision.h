@@ -51,6 +51,8 @@ class Decision {
   const Grant* grant() const { return grant_ ? &*grant_ : nullptr; }
   // The route's chain, or the base chain while no route is known.
   const Chain& chain() const;
+  // explain: an authenticator's verdict depends on what explain cannot know.
+  bool depends() const { return unknown_; }
   // For explain --as: the authenticators are not asked, this consumer is taken as accepted.
   void assume(const Consumer& consumer) { assumed_ = &consumer; }
   // The instance that paused; null when not paused.
@@ -81,9 +83,10 @@ class Decision {
   const ChainLink* paused_ = nullptr;
   RequestContext::SetAttribute* attribute_mark_ = nullptr;
   bool accepted_ = false;
+  bool absent_ = false;   // all_of: one found no credential
   bool unknown_ = false;  // explain: an authenticator's answer depends on what explain cannot know
   uint16_t refused_status_ = 0;
-  std::string_view refused_reason_, refused_plugin_;
+  std::string_view refused_reason_, refused_plugin_, refused_challenge_, absent_plugin_;
   std::optional<Grant> grant_;
 };
 

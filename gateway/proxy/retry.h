@@ -24,10 +24,11 @@ class RetryBudget {
  private:
   static constexpr size_t seconds = 11;
   struct alignas(64) Slot {
-    std::array<std::atomic<uint64_t>, seconds> stamped{};  // second << 32 | count
+    std::array<std::atomic<uint64_t>, seconds> requests{};  // second << 32 | count
     std::array<std::atomic<uint64_t>, seconds> retries{};
   };
-  uint64_t total(uint64_t now_s, bool retries) const;
+  enum class Count : uint8_t { requests, retries };
+  uint64_t total(uint64_t now_s, Count what) const;
   std::vector<Slot> slots_;
 };
 

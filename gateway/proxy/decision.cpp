@@ -1,0 +1,189 @@
+#include "proxy/decision.h"
+
+#include <cstring>
+
+#include "base/reason.h"
+#include "proxy/canonical_path.h"
+#include "proxy/local_answers.h"
+
+namespace penstock::proxy {
+
+void refuse(RequestContext& request, uint16_t status, std::string_view reason, std::string_view detail) {
+  request.local = {};
+  request.local.status = status;
+  request.local.problem = true;
+  request.local.reason = reason;
+  request.local.detail = detail;
+  request.reason = reason;
+}
+
+void add_local_header(RequestContext& request, std::string_view name, std::string_view value) {
+  request.local.headers =
+      request.arena.make<HeaderEdit>(HeaderEdit::Op::add, name, value, request.local.headers);
+}
+
+const Chain& Decision::chain() const {
+  return request_.route ? request_.route->chain : request_.snapshot->base_chain;
+}
+
+static void make_contexts(RequestContext& request, const Chain& chain) {
+  request.contexts = {};
+  if (size_t bytes = chain.context_bytes()) {
+    request.contexts = request.arena.make_array<std::byte>(bytes + alignof(std::max_align_t));
+    auto address = reinterpret_cast<uintptr_t>(request.contexts.data());
+    size_t skip = -address & (alignof(std::max_align_t) - 1);
+    request.contexts = request.contexts.subspan(skip, bytes);
+  }
+}
+
+Decision::Step Decision::start() {
+  request_.phase = Phase::routing;
+  Step step = route();
+  make_contexts(request_, chain());
+  return step == Step::forward ? walk() : step;
+}
+
+Decision::Step Decision::route() {
+  auto path = canonical_path(request_.arena, request_.request.path);
+  if (!path) {
+    refuse(request_, 400, reason::request_malformed, "the path is not one that can be forwarded unchanged");
+    return Step::respond;
+  }
+  request_.path = *path;
+  if (listener_.redirect_port) {
+    request_.local = redirect_to_listener(request_, listener_.redirect_port);
+    return Step::respond;
+  }
+  Router::Found found = request_.snapshot->router->find(request_, listener_.index);
+  if (found.route) {
+    request_.route = found.route;
+    request_.target = found.route->target;
+    return Step::forward;
+  }
+  if (found.allow.empty()) {
+    refuse(request_, 404, reason::route_none, "no route matches this request");
+  } else {
+    refuse(request_, 405, reason::route_method, "no route matches this request with this method");
+    add_local_header(request_, "allow", found.allow);
+  }
+  return Step::respond;
+}
+
+Decision::Step Decision::walk() {
+  const Chain& chain = request_.route->chain;
+  if (stage_ == Stage::before_auth) {
+    Step step = run_links(chain.before_auth(), Stage::auth);
+    if (stage_ == Stage::before_auth || step == Step::respond) return step;
+  }
+  if (stage_ == Stage::auth) {
+    if (chain.auth()) {
+      Step step = authenticate();
+      if (step != Step::forward) return step;
+    }
+    stage_ = Stage::after_auth;
+    position_ = 0;
+  }
+  if (stage_ == Stage::after_auth) {
+    Step step = run_links(chain.after_auth(), Stage::done);
+    if (step != Step::forward) return step;
+  }
+  return choose_target();
+}
+
+// forward: all links of this stage went through.
+Decision::Step Decision::run_links(const std::vector<ChainLink>& links, Stage next) {
+  request_.phase = Phase::request_headers;
+  for (; position_ < links.size(); ++position_) {
+    const ChainLink& link = links[position_];
+    if (auto step = take(link, run_request_hook(link))) return *step;
+  }
+  stage_ = next;
+  position_ = 0;
+  return Step::forward;
+}
+
+Action Decision::run_request_hook(const ChainLink& link) {
+  FilterCall call = call_of(link, request_);
+  if (request_.mode == Mode::live) return link.filter->on_request_headers(call);
+  Explanation said;
+  if (link.filter->has(Filter::explain_hook)) said = link.filter->explain(call);
+  if (observer_) observer_->verdict(*link.filter, said);
+  return said.verdict == Explanation::Verdict::answer ? Action::respond : Action::next;
+}
+
+// nullopt: go on with the next link.
+std::optional<Decision::Step> Decision::take(const ChainLink& link, Action action) {
+  switch (action) {
+    case Action::next: return std::nullopt;
+    case Action::respond:
+      if (request_.local.status == 0) return plugin_failed(*link.filter);
+      request_.local.plugin = request_.plugin = link.filter->name();
+      request_.reason = request_.local.reason;
+      return Step::respond;
+    case Action::pause:
+      if (!request_.resumable) return plugin_failed(*link.filter);
+      paused_ = &link;
+      return Step::paused;
+    case Action::error:
+      if (link.filter->on_error() == OnError::skip) return std::nullopt;
+      return plugin_failed(*link.filter);
+  }
+  return plugin_failed(*link.filter);
+}
+
+Decision::Step Decision::plugin_failed(const Filter& filter) {
+  refuse(request_, 500, reason::plugin_error, "a plugin of this route failed");
+  request_.local.plugin = request_.plugin = filter.name();
+  return Step::respond;
+}
+
+Decision::Step Decision::resume(void* data) {
+  const ChainLink& link = *paused_;
+  paused_ = nullptr;
+  FilterCall call = call_of(link, request_);
+  if (stage_ == Stage::auth) {
+    request_.phase = Phase::authenticate;
+    if (auto step = take_auth(link, link.filter->authenticate_resume(call, data))) {
+      if (*step != Step::forward) return *step;
+      stage_ = Stage::after_auth;
+      position_ = 0;
+    } else {
+      ++position_;
+    }
+  } else {
+    request_.phase = Phase::request_headers;
+    if (auto step = take(link, link.filter->on_resume(call, data))) return *step;
+    ++position_;
+  }
+  return walk();
+}
+
+Decision::Step Decision::fail_paused() {
+  const Filter& filter = *paused_->filter;
+  paused_ = nullptr;
+  return plugin_failed(filter);
+}
+
+Decision::Step Decision::choose_target() {
+  request_.phase = Phase::upstream;
+  const Target* target = request_.target;
+  if (!target) {
+    refuse(request_, 500, reason::internal_error, "no target was chosen for this request");
+    return Step::respond;
+  }
+  switch (target->kind) {
+    case Target::Kind::redirect:
+      request_.local = redirect_answer(request_, target->redirect);
+      return Step::respond;
+    case Target::Kind::respond:
+      request_.local = respond_answer(request_, target->respond);
+      return Step::respond;
+    case Target::Kind::split:
+      grant_ = Grant(*target, target->sides[split_side(*target, request_, request_.random)].cluster);
+      return Step::forward;
+    case Target::Kind::upstream: grant_ = Grant(*target, target->cluster); return Step::forward;
+  }
+  return Step::respond;
+}
+
+}  // namespace penstock::proxy

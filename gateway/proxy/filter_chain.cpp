@@ -1,0 +1,43 @@
+#include "proxy/filter_chain.h"
+
+#include <algorithm>
+
+namespace penstock::proxy {
+
+bool AccessRule::covers(const RequestContext& request) const {
+  for (const std::string& consumer : consumers)
+    if (request.consumer && request.consumer->name == consumer) return true;
+  return std::ranges::any_of(groups, [&](const std::string& group) { return request.in_group(group); });
+}
+
+ChainLink Chain::link(const Filter& filter) {
+  // An instance that stands in the chain twice keeps one context.
+  for (const ChainLink& known : all_)
+    if (known.filter == &filter) return known;
+  constexpr size_t align = alignof(std::max_align_t);
+  ChainLink link{&filter, static_cast<uint32_t>(context_bytes_)};
+  context_bytes_ += (filter.context_size() + align - 1) / align * align;
+  all_.push_back(link);
+  if (filter.has(Filter::response_headers_hook)) responses_.insert(responses_.begin(), link);
+  if (filter.has(Filter::complete_hook)) completions_.insert(completions_.begin(), link);
+  return link;
+}
+
+void Chain::add(const Filter& filter) {
+  ChainLink added = link(filter);
+  if (filter.has(Filter::request_headers_hook)) (auth_ ? after_auth_ : before_auth_).push_back(added);
+}
+
+void Chain::set_auth(AuthPolicy policy, const std::vector<const Filter*>& authenticators) {
+  for (const Filter* filter : authenticators) policy.authenticators.push_back(link(*filter));
+  auth_ = std::move(policy);
+}
+
+FilterCall call_of(const ChainLink& link, RequestContext& request) {
+  uint32_t index = link.filter->index;
+  void* state = index < request.worker_states.size() ? request.worker_states[index] : nullptr;
+  void* context = link.filter->context_size() ? request.contexts.data() + link.context_offset : nullptr;
+  return {request, state, context};
+}
+
+}  // namespace penstock::proxy
