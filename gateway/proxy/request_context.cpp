@@ -85,8 +85,8 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
     case AttributeKind::request_method: return or_absent(request.method_text);
     case AttributeKind::request_id: return or_absent(request_id);
     case AttributeKind::request_scheme: return or_absent(scheme);
-    case AttributeKind::request_host: return or_absent(request.authority);
-    case AttributeKind::request_path: return or_absent(request.path);
+    case AttributeKind::request_host: return or_absent(sent_host);
+    case AttributeKind::request_path: return or_absent(sent_path);
     case AttributeKind::request_query:
       return request.has_query ? (request.query.data() ? request.query : empty) : absent;
     case AttributeKind::request_size: return number(arena, request_body_bytes);
@@ -104,7 +104,7 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
       const http::Field* field =
           a.header == http::HeaderId::other ? request.headers.find(a.name) : request.headers.find(a.header);
       if (field) return field->value.data() ? field->value : empty;
-      if (a.header == http::HeaderId::host) return or_absent(request.authority);
+      if (a.header == http::HeaderId::host) return or_absent(sent_host);
       return absent;
     }
     case AttributeKind::query: return query_value(arena, request.query, a.name);

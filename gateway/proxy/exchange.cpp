@@ -1,0 +1,177 @@
+#include "proxy/exchange.h"
+
+#include "base/reason.h"
+#include "proxy/exchange_state.h"
+
+namespace penstock::proxy {
+
+std::string_view name(ExchangeState state) {
+  switch (state) {
+    case ExchangeState::deciding: return "deciding";
+    case ExchangeState::paused: return "paused";
+    case ExchangeState::acquiring: return "acquiring";
+    case ExchangeState::forwarding: return "forwarding";
+    case ExchangeState::responding: return "responding";
+    case ExchangeState::tunnel: return "tunnel";
+    case ExchangeState::answering: return "answering";
+    case ExchangeState::done: return "done";
+  }
+  return {};
+}
+
+http::StreamHandler& make_exchange(WorkerContext& worker, http::Stream& stream, Generation& generation,
+                                   const ListenerInfo& listener) {
+  // Owned by itself until finish() hands it to the loop.
+  auto* exchange = new (worker.exchanges) Exchange(worker, stream, generation, listener);
+  return exchange->handler();
+}
+
+Exchange::Exchange(WorkerContext& worker, http::Stream& stream, Generation& generation,
+                   const ListenerInfo& listener)
+    : worker_(worker),
+      down_(&stream),
+      generation_(generation),
+      listener_(listener),
+      timer_(worker.loop, [](void* self) { static_cast<Exchange*>(self)->on_timer(); }, this) {
+  worker_.pin(generation_);
+  ++worker_.metrics.active_requests;
+}
+
+Exchange::~Exchange() = default;
+
+void Exchange::begin(http::Message& head) {
+  start_ns_ = worker_.loop.now_ns();
+  last_activity_ms_ = worker_.loop.now_ms();
+  RequestContext& context = context_.emplace(down_->arena(), head);
+  context.snapshot = generation_.snapshot.get();
+  context.names = &worker_.names;
+  context.loop = &worker_.loop;
+  context.worker = worker_.worker;
+  context.worker_states = generation_.filter_states;
+  context.wall_ns = worker_.loop.wall_ns();
+  context.monotonic_ns = static_cast<int64_t>(start_ns_);
+  context.resumable = this;
+  fill_client_facts(context, listener_, *down_, worker_.random);
+  decision_.emplace(context, listener_);
+}
+
+void Exchange::request_head(http::Message& head, http::EndStream end) {
+  begin(head);
+  request_ended_ = end == http::EndStream::yes;
+  context_->random = worker_.random.unit();
+  worker_.retry_budget.count_request(worker_.worker, last_activity_ms_);
+  advance(decision_->start());
+}
+
+void Exchange::bad_head(const Error& error, http::Message& head) {
+  begin(head);
+  request_ended_ = true;  // whatever follows is not read as this request's body
+  context_->path = head.path;
+  refuse(*context_, status_of(error.reason), error.reason, error.text);
+  down_->close_after();
+  answer();
+}
+
+void Exchange::advance(Decision::Step step) {
+  switch (step) {
+    case Decision::Step::forward: open_upstream(*decision_->grant()); return;
+    case Decision::Step::respond: answer(); return;
+    case Decision::Step::paused:
+      state_ = ExchangeState::paused;
+      pause_deadline_ms_ = worker_.loop.now_ms() + pause_timeout_ms;
+      timer_.start(pause_timeout_ms);
+      return;
+  }
+}
+
+void Exchange::resume(void* data) {
+  if (state_ != ExchangeState::paused) return;
+  state_ = ExchangeState::deciding;
+  timer_.stop();
+  advance(decision_->resume(data));
+}
+
+uint64_t Exchange::body_limit() const {
+  const Route* route = context_->route;
+  return route && route->body_size_limit ? route->body_size_limit : listener_.body_size_limit;
+}
+
+bool Exchange::body_too_large() {
+  uint64_t limit = body_limit();
+  const http::Message& head = context_->request;
+  return context_->request_body_bytes > limit ||
+         (head.body == http::BodyKind::length && head.content_length > limit);
+}
+
+void Exchange::request_data(std::string_view bytes) {
+  last_activity_ms_ = worker_.loop.now_ms();
+  if (state_ == ExchangeState::answering || state_ == ExchangeState::done) return;
+  context_->request_body_bytes += bytes.size();
+  if (state_ == ExchangeState::tunnel) {
+    up_->send_data(bytes);
+    return;
+  }
+  if (body_too_large()) {
+    if (!head_sent_) {
+      drop_attempt(upstream::Outcome::neutral);
+      refuse_and_answer(reason::request_body_too_large, "the body is larger than this route takes");
+      return;
+    }
+    cut(reason::request_body_too_large);
+    return;
+  }
+  if (keep_holding_ || !up_) hold(bytes);
+  if (up_) up_->send_data(bytes);
+}
+
+void Exchange::hold(std::string_view bytes) {
+  size_t limit = context_->route ? context_->route->config->retries.body_limit : 64 * 1024;
+  if (up_ && held_bytes_ + bytes.size() > limit) {
+    keep_holding_ = body_held_ = false;
+    held_first_ = held_last_ = nullptr;
+    return;
+  }
+  auto* piece = context_->arena.make<HeldPiece>(context_->arena.copy(bytes), nullptr);
+  (held_last_ ? held_last_->next : held_first_) = piece;
+  held_last_ = piece;
+  held_bytes_ += bytes.size();
+  // One read may overshoot; after it the client waits until an upstream is there.
+  if (!up_ && held_bytes_ >= limit) down_->pause(PauseReason::waiting);
+}
+
+void Exchange::request_end() {
+  request_ended_ = true;
+  last_activity_ms_ = worker_.loop.now_ms();
+  if (state_ == ExchangeState::tunnel) {
+    up_->send_end();
+    up_->flush();
+    if (response_ended_) finish();
+    return;
+  }
+  if (up_ && state_ != ExchangeState::answering) {
+    send_request_rest();
+    up_->flush();
+  }
+}
+
+void Exchange::request_turn_end() {
+  if (!up_) return;
+  up_->flush();
+  if (up_->unsent() > http::Stream::high_mark) down_->pause(PauseReason::sink_full);
+}
+
+void Exchange::client_drained() {
+  if (up_) up_->resume(PauseReason::sink_full);
+}
+
+void Exchange::client_lost(const Error& error) {
+  down_ = nullptr;
+  if (state_ == ExchangeState::done) return;
+  bool timed_out = error.kind == ErrorKind::timeout;
+  if (!upgraded_ && context_->reason.empty())
+    context_->reason = error.reason.empty() || !timed_out ? reason::client_closed : error.reason;
+  truncated_ = head_sent_ && !upgraded_;
+  finish();
+}
+
+}  // namespace penstock::proxy

@@ -1,0 +1,197 @@
+// Attempts: choosing an endpoint, waiting for a stream, sending the request, and what happens when an attempt
+// fails.
+#include <algorithm>
+
+#include "base/reason.h"
+#include "proxy/exchange_state.h"
+
+namespace penstock::proxy {
+
+// The only place where a request begins to go upstream: without a Grant, which only a decision that went
+// through the whole chain can give, there is no way in.
+void Exchange::open_upstream(const Grant& grant) {
+  const Route& route = *context_->route;
+  cluster_ = generation_.clusters[grant.cluster()];
+  context_->upstream_name = cluster_->name();
+  if (body_too_large()) {
+    refuse_and_answer(reason::request_body_too_large, "the body is larger than this route takes");
+    return;
+  }
+  prepare_request_head(*context_, listener_);
+  if (route.total_timeout_ms) total_deadline_ms_ = worker_.loop.now_ms() + route.total_timeout_ms;
+  next_attempt();
+}
+
+void Exchange::next_attempt() {
+  const Route& route = *context_->route;
+  upstream::Endpoint* endpoint = cluster_->pick(tried_);
+  if (!endpoint) {
+    std::string_view why =
+        last_error_.reason.empty() ? reason::upstream_no_healthy_endpoint : last_error_.reason;
+    refuse_and_answer(why, "no endpoint could serve this request");
+    return;
+  }
+  tried_.add(endpoint);
+  ++attempts_;
+  state_ = ExchangeState::acquiring;
+  context_->endpoint_address = upstream::name_of(*endpoint);
+  attempt_ns_ = worker_.loop.now_ns();
+  if (http::Stream* stream = cluster_->acquire(attempt_, *endpoint, route.connect_timeout_ms))
+    upstream_ready(*stream);
+  else
+    arm_timer();
+}
+
+void Exchange::upstream_ready(http::Stream& stream) {
+  up_ = &stream;
+  state_ = ExchangeState::forwarding;
+  last_activity_ms_ = worker_.loop.now_ms();
+  const http::Message& head = context_->request;
+  bool whole = head.body == http::BodyKind::none && request_ended_;
+  up_->send_head(head, whole ? http::EndStream::yes : http::EndStream::no);
+  for (HeldPiece* piece = held_first_; piece; piece = piece->next) up_->send_data(piece->bytes);
+  bool post = !http::idempotent(head.method);
+  if (post && context_->route->config->retries.unsafe == config::Retries::Unsafe::never)
+    keep_holding_ = false;
+  if (!whole && request_ended_) send_request_rest();
+  // While a body is still coming in the same read, its first bytes leave together with the head
+  // (request_turn_end).
+  up_->flush();
+  if (!keep_holding_ && held_first_) body_held_ = false;
+  down_->resume(PauseReason::waiting);
+  arm_timer();
+}
+
+void Exchange::send_request_rest() {
+  if (request_trailers_)
+    up_->send_trailers(*request_trailers_);
+  else
+    up_->send_end();
+  arm_timer();
+}
+
+void Exchange::upstream_drained() {
+  if (down_) down_->resume(PauseReason::sink_full);
+}
+
+void Exchange::upstream_lost(const Error& error) {
+  if (state_ == ExchangeState::tunnel || head_sent_) {
+    up_ = nullptr;
+    cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
+    cut(error.reason.empty() ? reason::upstream_reset : error.reason);
+    return;
+  }
+  AttemptEnd end = attempt_end(error);
+  up_ = nullptr;
+  attempt_failed(end);
+}
+
+// What is known about the attempt while its stream can still be asked.
+AttemptEnd Exchange::attempt_end(const Error& error) const {
+  AttemptEnd end;
+  end.error = error;
+  end.body_held = body_held_;
+  end.informational_forwarded = informational_sent_;
+  if (up_) {
+    end.request_bytes_sent = up_->any_byte_sent();
+    end.response_bytes_received = up_->any_byte_received();
+    end.reused_connection = up_->reused();
+  }
+  return end;
+}
+
+static std::string_view reason_of(const Error& error) {
+  if (!error.reason.empty()) return error.reason;
+  switch (error.kind) {
+    case ErrorKind::timeout: return reason::upstream_timeout_first_byte;
+    case ErrorKind::protocol: return reason::upstream_protocol;
+    case ErrorKind::refused: return reason::upstream_connect_refused;
+    case ErrorKind::unresolved: return reason::upstream_unresolved;
+    default: return reason::upstream_reset;
+  }
+}
+
+// Before any byte of an answer went to the client: another attempt, or a local answer.
+void Exchange::attempt_failed(const AttemptEnd& end) {
+  last_error_ = end.error;
+  last_error_.reason = reason_of(end.error);
+  // The pool has counted a connection that could not be made; a stale one says nothing about the endpoint.
+  bool stale = end.reused_connection && !end.response_bytes_received && end.error.kind != ErrorKind::timeout;
+  drop_attempt(stale || !end.request_bytes_sent ? upstream::Outcome::neutral : upstream::Outcome::failure);
+  if (retry(end)) return;
+  refuse_and_answer(last_error_.reason, "the upstream did not answer");
+}
+
+// True when the request goes on elsewhere (or when that has ended it already).
+bool Exchange::retry(const AttemptEnd& end) {
+  const config::Retries& rule = context_->route->config->retries;
+  RetryVerdict verdict = judge(rule, context_->request.method, end);
+  if (verdict == RetryVerdict::free && end.request_bytes_sent) {
+    if (stale_retry_used_) verdict = RetryVerdict::elsewhere;
+    if (!stale_retry_used_) tried_ = {};
+    stale_retry_used_ = true;
+  }
+  if (verdict == RetryVerdict::no || !down_) return false;
+  if (verdict == RetryVerdict::elsewhere) {
+    if (attempts_ > rule.attempts || !cluster_->pick(tried_)) return false;
+    if (!worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget)) return false;
+  }
+  worker_.metrics.count_retry();
+  next_attempt();
+  return true;
+}
+
+// Gives the attempt back; a stream that is still open is cut.
+void Exchange::drop_attempt(upstream::Outcome outcome) {
+  if (up_) up_->release();
+  up_ = nullptr;
+  if (cluster_ && attempt_.endpoint()) cluster_->finish(attempt_, outcome);
+}
+
+void Exchange::arm_timer() {
+  const Route& route = *context_->route;
+  uint64_t now = worker_.loop.now_ms();
+  bool waiting = state_ == ExchangeState::forwarding && request_ended_;
+  first_byte_deadline_ms_ = waiting ? now + route.first_byte_timeout_ms : 0;
+  uint64_t next = now + route.idle_timeout_ms;
+  if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
+  if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
+  timer_.start(next > now ? next - now : 1);
+}
+
+void Exchange::on_timer() {
+  uint64_t now = worker_.loop.now_ms();
+  if (state_ == ExchangeState::paused) {
+    advance(decision_->fail_paused());
+    return;
+  }
+  if (!context_->route) return;
+  std::string_view why;
+  if (total_deadline_ms_ && now >= total_deadline_ms_)
+    why = reason::upstream_timeout_total;
+  else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_)
+    why = reason::upstream_timeout_first_byte;
+  else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms)
+    why = reason::upstream_timeout_idle;
+  if (why.empty()) {
+    uint64_t next = last_activity_ms_ + context_->route->idle_timeout_ms;
+    if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
+    if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
+    timer_.start(next > now ? next - now : 1);
+    return;
+  }
+  Error error{ErrorKind::timeout, ErrorSource::upstream, Retry::no, why, "a timeout of the route struck"};
+  if (why == reason::upstream_timeout_first_byte && !head_sent_) {
+    attempt_failed(attempt_end(error));
+    return;
+  }
+  drop_attempt(upgraded_ || why == reason::upstream_timeout_total ? upstream::Outcome::neutral
+                                                                  : upstream::Outcome::failure);
+  if (!head_sent_) {
+    refuse_and_answer(why, "the upstream took too long");
+    return;
+  }
+  cut(why);
+}
+
+}  // namespace penstock::proxy

@@ -1,0 +1,248 @@
+// The answer: the backend's, passed on as it comes, or the gateway's own; and the end of the exchange.
+#include <charconv>
+
+#include "base/reason.h"
+#include "proxy/exchange_state.h"
+
+namespace penstock::proxy {
+namespace {
+
+// Server-sent events have no length in time (LANGUAGE.md "Timeouts": total ends for them).
+bool event_stream(const http::Headers& headers) {
+  return headers.get(http::HeaderId::content_type).starts_with("text/event-stream");
+}
+
+}  // namespace
+
+void Exchange::informational(http::Message& head) {
+  if (!down_) return;
+  last_activity_ms_ = worker_.loop.now_ms();
+  informational_sent_ = true;
+  down_->send_informational(head);
+  down_->flush();
+}
+
+void Exchange::response_head(http::Message& head, http::EndStream end) {
+  last_activity_ms_ = worker_.loop.now_ms();
+  first_byte_deadline_ms_ = 0;
+  if (head.status == 101) {
+    begin_tunnel(head);
+    return;
+  }
+  const config::Retries& rule = context_->route->config->retries;
+  for (uint16_t status : rule.on_status) {
+    if (status != head.status) continue;
+    Error error{ErrorKind::closed, ErrorSource::upstream, Retry::no, reason::upstream_reset,
+                "answered with a status of retry_on"};
+    AttemptEnd ended = attempt_end(error);
+    ended.status = true;
+    if (attempts_ > rule.attempts || judge(rule, context_->request.method, ended) == RetryVerdict::no) break;
+    if (!cluster_->pick(tried_) ||
+        !worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget))
+      break;
+    drop_attempt(upstream::Outcome::failure);
+    worker_.metrics.count_retry();
+    next_attempt();
+    return;
+  }
+  if (event_stream(head.headers)) total_deadline_ms_ = 0;
+  first_byte_ns_ = worker_.loop.now_ns();
+  state_ = ExchangeState::responding;
+  context_->response = &head;
+  prepare_response_head(*context_, head);
+  if (!run_response_hooks(head)) {
+    drop_attempt(upstream::Outcome::success);
+    refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
+    return;
+  }
+  send_response_head(head, end);
+  if (end == http::EndStream::yes) response_end();
+}
+
+void Exchange::begin_tunnel(http::Message& head) {
+  if (context_->request.upgrade.empty() || head.upgrade != context_->request.upgrade) {
+    // Nobody asked for it: RFC 9110 15.2.2.
+    attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
+                                reason::upstream_protocol, "101 without a matching Upgrade"}));
+    return;
+  }
+  first_byte_ns_ = worker_.loop.now_ns();
+  total_deadline_ms_ = 0;
+  upgraded_ = true;
+  keep_holding_ = false;
+  context_->response = &head;
+  prepare_response_head(*context_, head);
+  run_response_hooks(head);
+  state_ = ExchangeState::tunnel;
+  head_sent_ = true;
+  context_->response_status = 101;
+  request_ended_ = false;  // now: the client's FIN
+  down_->send_head(head, http::EndStream::no);
+  down_->flush();
+}
+
+// false: a plugin failed and its on_error says fail.
+bool Exchange::run_response_hooks(http::Message& head) {
+  context_->phase = Phase::response_headers;
+  context_->response_status = head.status;
+  bool ok = true;
+  for (const ChainLink& link : decision_->chain().responses()) {
+    Action action = link.filter->on_response_headers(call_of(link, *context_));
+    if (action == Action::next || link.filter->on_error() == OnError::skip) continue;
+    context_->plugin = link.filter->name();
+    ok = false;
+  }
+  return ok;
+}
+
+void Exchange::send_response_head(http::Message& head, http::EndStream end) {
+  head_sent_ = true;
+  context_->response_status = head.status;
+  head.headers.set(http::HeaderId::x_request_id, context_->request_id);
+  if (worker_.draining) down_->close_after();
+  down_->send_head(head, end);
+}
+
+void Exchange::response_data(std::string_view bytes) {
+  last_activity_ms_ = worker_.loop.now_ms();
+  context_->response_body_bytes += bytes.size();
+  if (down_) down_->send_data(bytes);
+}
+
+void Exchange::response_turn_end() {
+  if (!down_ || !head_sent_) return;
+  down_->flush();
+  if (up_ && down_->unsent() > http::Stream::high_mark) up_->pause(PauseReason::sink_full);
+}
+
+void Exchange::response_end() {
+  if (state_ == ExchangeState::tunnel) {
+    response_ended_ = true;
+    down_->send_end();
+    down_->flush();
+    if (request_ended_) finish();
+    return;
+  }
+  response_ended_ = true;
+  if (response_trailers_)
+    down_->send_trailers(*response_trailers_);
+  else if (context_->response->body != http::BodyKind::none)
+    down_->send_end();
+  down_->flush();
+  finish();
+}
+
+void Exchange::refuse_and_answer(std::string_view reason, std::string_view detail) {
+  refuse(*context_, status_of(reason), reason, detail);
+  answer();
+}
+
+// The gateway's own answer, from context.local. The plugins of the chain see it like any other.
+void Exchange::answer() {
+  state_ = ExchangeState::answering;
+  timer_.stop();
+  drop_attempt(upstream::Outcome::neutral);
+  if (!down_) {
+    finish();
+    return;
+  }
+  RequestContext& context = *context_;
+  LocalResponse& local = context.local;
+  if (!local.reason.empty()) context.reason = local.reason;
+  auto* head = context.arena.make<http::Message>(context.arena);
+  head->status = local.status;
+  std::string_view body = local.body;
+  if (local.problem) {
+    local.content_type = "application/problem+json";
+    body = problem_json(context);
+  }
+  if (!local.content_type.empty()) head->headers.add(http::HeaderId::content_type, local.content_type);
+  for (HeaderEdit* edit = local.headers; edit; edit = edit->next) head->headers.add(edit->name, edit->value);
+  if (context.route) context.route->response_edits.apply(head->headers, context);
+  context.response = head;
+  run_response_hooks(*head);
+  bool bodiless = context.request.method == http::Method::head || head->status == 204 || head->status == 304;
+  head->has_content_length = head->status != 204;
+  head->content_length = body.size();
+  bool empty = bodiless || body.empty();
+  head->body = empty ? http::BodyKind::none : http::BodyKind::length;
+  first_byte_ns_ = worker_.loop.now_ns();
+  if (!request_ended_) down_->close_after();  // what is left of the body will not be read as a request
+  send_response_head(*head, empty ? http::EndStream::yes : http::EndStream::no);
+  if (!empty) {
+    down_->send_data(body);
+    down_->send_end();
+    context.response_body_bytes = body.size();
+  }
+  down_->flush();
+  finish();
+}
+
+// The answer has begun and cannot be completed: the client must see it as cut.
+void Exchange::cut(std::string_view reason) {
+  if (!upgraded_) {
+    truncated_ = true;
+    context_->reason = reason;
+  }
+  if (down_) down_->reset();
+  down_ = nullptr;
+  finish();
+}
+
+void Exchange::report() {
+  RequestContext& context = *context_;
+  uint64_t now = worker_.loop.now_ns();
+  auto since_start = [&](uint64_t at) { return at ? static_cast<int64_t>(at - start_ns_) : -1; };
+  Summary summary;
+  summary.status = head_sent_ ? context.response_status : uint16_t{499};
+  summary.attempts = attempts_;
+  summary.start_wall_ns = context.wall_ns;
+  summary.total_ns = since_start(now);
+  summary.first_byte_ns = since_start(first_byte_ns_);
+  if (attempts_) {
+    summary.upstream_ns = static_cast<int64_t>(now - attempt_ns_);
+    if (first_byte_ns_ > attempt_ns_)
+      summary.upstream_first_byte_ns = static_cast<int64_t>(first_byte_ns_ - attempt_ns_);
+  }
+  summary.request_body_bytes = context.request_body_bytes;
+  summary.response_body_bytes = context.response_body_bytes;
+  summary.upgraded = upgraded_;
+  summary.client_closed = context.reason == reason::client_closed;
+  summary.truncated = truncated_;
+  summary.reason = context.reason;
+  summary.plugin = context.plugin;
+  summary.route = context.route ? std::string_view(context.route->name) : std::string_view{};
+  summary.upstream = context.upstream_name;
+  summary.endpoint = context.endpoint_address;
+  summary.request_id = context.request_id;
+  context.phase = Phase::complete;
+  for (const ChainLink& link : decision_->chain().completions())
+    link.filter->on_complete(call_of(link, context), summary);
+  worker_.metrics.record(summary.route, http::name(context.request.method), summary.status, context.reason,
+                         summary.total_ns);
+}
+
+void Exchange::finish() {
+  if (state_ == ExchangeState::done) return;
+  state_ = ExchangeState::done;
+  timer_.stop();
+  bool whole = response_ended_ && !truncated_;
+  if (context_) report();
+  context_->resumable = nullptr;
+  // LANGUAGE.md "outlier": 5xx but 501 count against the endpoint, as does an answer that broke after its
+  // head.
+  bool bad = whole && context_->response_status >= 500 && context_->response_status != 501;
+  drop_attempt(bad                  ? upstream::Outcome::failure
+               : whole || upgraded_ ? upstream::Outcome::success
+                                    : upstream::Outcome::neutral);
+  --worker_.metrics.active_requests;
+  if (down_) {
+    http::Stream* down = down_;
+    down_ = nullptr;
+    down->release();  // frees the arena: the context is not used any more
+  }
+  worker_.unpin(generation_);
+  worker_.loop.defer_delete(std::unique_ptr<net::Deferred>(this));
+}
+
+}  // namespace penstock::proxy

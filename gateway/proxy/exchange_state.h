@@ -1,0 +1,173 @@
+// The exchange itself; only the files exchange*.cpp include this. One request, its attempts and its answer:
+//
+//   deciding -> (paused -> deciding)* -> acquiring -> forwarding -> responding -> done
+//        |                                  ^  |          |             `-> tunnel -> done   (101)
+//        |                                  `--+----------'  retry: the next attempt
+//        `--------------------------------------> answering -> done                          (local answer)
+//
+// Every failure upstream goes through attempt_failed(), every loss of the client through client_lost(), every
+// end through finish(), after which neither stream is touched and the object is deleted by the loop. The
+// request's bytes are held (bounded by retries.body_limit) while no upstream is there and as long as a retry
+// may need them.
+#pragma once
+#include <optional>
+
+#include "net/timer.h"
+#include "proxy/decision.h"
+#include "proxy/exchange.h"
+
+namespace penstock::proxy {
+
+enum class ExchangeState : uint8_t {
+  deciding,
+  paused,
+  acquiring,
+  forwarding,
+  responding,
+  tunnel,
+  answering,
+  done
+};
+std::string_view name(ExchangeState state);
+
+class Exchange final : public net::Deferred, public FreeListed, private Resumable {
+ public:
+  // A plugin's pause that lasts longer is that plugin's error.
+  static constexpr uint32_t pause_timeout_ms = 10'000;
+
+  Exchange(WorkerContext& worker, http::Stream& stream, Generation& generation, const ListenerInfo& listener);
+  ~Exchange() override;
+  http::StreamHandler& handler() { return down_events_; }
+
+ private:
+  // The client's side, the backend's side and the wait for a connection, each with its own callbacks.
+  struct DownEvents final : http::StreamHandler {
+    explicit DownEvents(Exchange& e) : exchange(e) {}
+    void on_head(http::Message& head, http::EndStream end) override { exchange.request_head(head, end); }
+    void on_bad_head(const Error& error, http::Message& head) override { exchange.bad_head(error, head); }
+    void on_informational(http::Message&) override {}
+    void on_data(std::string_view bytes) override { exchange.request_data(bytes); }
+    void on_trailers(http::Headers& trailers) override { exchange.request_trailers_ = &trailers; }
+    void on_end() override { exchange.request_end(); }
+    void on_turn_end() override { exchange.request_turn_end(); }
+    void on_drained() override { exchange.client_drained(); }
+    void on_reset(const Error& error) override { exchange.client_lost(error); }
+    Exchange& exchange;
+  };
+  struct UpEvents final : http::StreamHandler {
+    explicit UpEvents(Exchange& e) : exchange(e) {}
+    void on_head(http::Message& head, http::EndStream end) override { exchange.response_head(head, end); }
+    void on_bad_head(const Error& error, http::Message&) override { on_reset(error); }
+    void on_informational(http::Message& head) override { exchange.informational(head); }
+    void on_data(std::string_view bytes) override { exchange.response_data(bytes); }
+    void on_trailers(http::Headers& trailers) override { exchange.response_trailers_ = &trailers; }
+    void on_end() override { exchange.response_end(); }
+    void on_turn_end() override { exchange.response_turn_end(); }
+    void on_drained() override { exchange.upstream_drained(); }
+    void on_reset(const Error& error) override { exchange.upstream_lost(error); }
+    Exchange& exchange;
+  };
+  struct UpAttempt final : upstream::Attempt {
+    explicit UpAttempt(Exchange& e) : upstream::Attempt(e.up_events_), exchange(e) {}
+    void on_acquired(http::Stream& stream) override { exchange.upstream_ready(stream); }
+    void on_acquire_failed(const Error& error) override {
+      exchange.attempt_failed(exchange.attempt_end(error));
+    }
+    Exchange& exchange;
+  };
+  // Request bytes kept in the arena, oldest first.
+  struct HeldPiece {
+    std::string_view bytes;
+    HeldPiece* next;
+  };
+
+  // exchange.cpp: the client's side and the decision
+  void begin(http::Message& head);
+  void request_head(http::Message& head, http::EndStream end);
+  void bad_head(const Error& error, http::Message& head);
+  void request_data(std::string_view bytes);
+  void request_end();
+  void request_turn_end();
+  void client_drained();
+  void client_lost(const Error& error);
+  void advance(Decision::Step step);
+  void resume(void* data) override;
+  void hold(std::string_view bytes);
+  bool body_too_large();
+  uint64_t body_limit() const;
+
+  // exchange_attempt.cpp: attempts upstream
+  void open_upstream(const Grant& grant);
+  void next_attempt();
+  void upstream_ready(http::Stream& stream);
+  void send_request_rest();
+  void upstream_drained();
+  void upstream_lost(const Error& error);
+  AttemptEnd attempt_end(const Error& error) const;
+  void attempt_failed(const AttemptEnd& end);
+  bool retry(const AttemptEnd& end);
+  void drop_attempt(upstream::Outcome outcome);
+  void arm_timer();
+  void on_timer();
+
+  // exchange_response.cpp: the answer
+  void informational(http::Message& head);
+  void response_head(http::Message& head, http::EndStream end);
+  void response_data(std::string_view bytes);
+  void response_end();
+  void response_turn_end();
+  void begin_tunnel(http::Message& head);
+  bool run_response_hooks(http::Message& head);
+  void send_response_head(http::Message& head, http::EndStream end);
+  void answer();
+  void refuse_and_answer(std::string_view reason, std::string_view detail);
+  void finish();
+  void report();
+  void cut(std::string_view reason);
+
+  WorkerContext& worker_;
+  http::Stream* down_;  // null once it is gone
+  Generation& generation_;
+  const ListenerInfo& listener_;
+  DownEvents down_events_{*this};
+  UpEvents up_events_{*this};
+  UpAttempt attempt_{*this};
+  http::Stream* up_ = nullptr;
+  upstream::Cluster* cluster_ = nullptr;
+  std::optional<RequestContext> context_;
+  std::optional<Decision> decision_;
+  net::Timer timer_;
+
+  ExchangeState state_ = ExchangeState::deciding;
+  bool request_ended_ = false;
+  bool response_ended_ = false;  // tunnel: the backend's side
+  bool head_sent_ = false;       // of the answer
+  bool informational_sent_ = false;
+  bool stale_retry_used_ = false;
+  bool body_held_ = true;     // all request bytes so far can be sent (again)
+  bool keep_holding_ = true;  // a retry may need them
+  bool truncated_ = false;
+  bool upgraded_ = false;
+  uint16_t attempts_ = 0;
+  HeldPiece* held_first_ = nullptr;
+  HeldPiece* held_last_ = nullptr;
+  size_t held_bytes_ = 0;
+  http::Headers* request_trailers_ = nullptr;
+  http::Headers* response_trailers_ = nullptr;
+  upstream::Tried tried_;
+  Error last_error_;
+
+  uint64_t start_ns_ = 0, attempt_ns_ = 0, first_byte_ns_ = 0, auth_ns_ = 0;
+  uint64_t last_activity_ms_ = 0, first_byte_deadline_ms_ = 0, total_deadline_ms_ = 0, pause_deadline_ms_ = 0;
+};
+
+// forward_head.cpp: what the backend gets to see (LANGUAGE.md "Forwarding", "rewrite").
+void fill_client_facts(RequestContext& context, const ListenerInfo& listener, const http::Stream& stream,
+                       Random& random);
+void prepare_request_head(RequestContext& context, const ListenerInfo& listener);
+void prepare_response_head(RequestContext& context, http::Message& head);
+
+// The answer's body as RFC 9457 problem+json, in the request's arena.
+std::string_view problem_json(const RequestContext& context);
+
+}  // namespace penstock::proxy

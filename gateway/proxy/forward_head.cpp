@@ -1,0 +1,249 @@
+// What the backend gets to see of a request and the client of an answer (LANGUAGE.md "Forwarding" and
+// "rewrite").
+#include <algorithm>
+#include <charconv>
+
+#include "base/reason.h"
+#include "proxy/exchange_state.h"
+
+namespace penstock::proxy {
+namespace {
+using http::HeaderId;
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool trusted(const ListenerInfo& listener, const net::Address& address) {
+  return std::ranges::any_of(listener.trusted_proxies,
+                             [&](const net::Cidr& cidr) { return cidr.contains(address); });
+}
+
+// One hop of X-Forwarded-For or of Forwarded's for=: an IP, maybe quoted, in brackets, with a port.
+std::optional<net::Address> hop_address(std::string_view text) {
+  text = trim(text);
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
+  if (text.starts_with('[')) {
+    size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    text = text.substr(1, end - 1);
+  } else if (std::ranges::count(text, ':') == 1) {
+    text = text.substr(0, text.find(':'));
+  }
+  return net::Address::from_ip(text, 0);
+}
+
+std::string_view forwarded_for(std::string_view element) {  // RFC 7239: for=...;proto=...
+  while (!element.empty()) {
+    size_t end = element.find(';');
+    std::string_view pair = trim(element.substr(0, end));
+    element = end == std::string_view::npos ? std::string_view{} : element.substr(end + 1);
+    if (pair.size() > 4 && (pair[0] | 32) == 'f' && (pair[1] | 32) == 'o' && (pair[2] | 32) == 'r' &&
+        pair[3] == '=')
+      return pair.substr(4);
+  }
+  return {};
+}
+
+// Walks the hops from the nearest outwards; the first that is no trusted proxy is the client.
+net::Address client_of(const RequestContext& context, const ListenerInfo& listener) {
+  net::Address client = *context.peer;
+  bool standard = listener.client_address == config::ClientAddress::forwarded;
+  auto fields = context.request.headers.fields();
+  for (size_t i = fields.size(); i-- > 0;) {
+    if (fields[i].id != (standard ? HeaderId::forwarded : HeaderId::x_forwarded_for)) continue;
+    std::string_view rest = fields[i].value;
+    while (!rest.empty()) {
+      size_t comma = rest.rfind(',');
+      std::string_view hop = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
+      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
+      auto address = hop_address(standard ? forwarded_for(hop) : hop);
+      if (!address) return client;  // what lies beyond a hop that nobody can read is not believed
+      client = *address;
+      if (!trusted(listener, client)) return client;
+    }
+  }
+  return client;
+}
+
+bool good_request_id(std::string_view id) {
+  if (id.empty() || id.size() > 64) return false;
+  return std::ranges::all_of(id, [](unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+std::string_view new_request_id(Arena& arena, Random& random) {
+  static constexpr char digits[] = "0123456789abcdef";
+  char* out = static_cast<char*>(arena.allocate(32, 1));
+  for (int half = 0; half < 2; ++half) {
+    uint64_t bits = random.next();
+    for (int i = 0; i < 16; ++i, bits >>= 4) out[half * 16 + i] = digits[bits & 15];
+  }
+  return {out, 32};
+}
+
+std::string_view rewritten_path(const RequestContext& context) {
+  if (!context.upstream_path.empty()) return context.upstream_path;
+  const Route& route = *context.route;
+  if (route.rewrite_path) return route.rewrite_path->render(context);
+  if (!route.config->rewrite || !route.config->rewrite->path_prefix) return context.path;
+  std::string_view prefix = *route.config->rewrite->path_prefix;
+  std::string_view rest = context.path.substr(context.matched_prefix);
+  if (rest.empty()) return prefix.empty() ? std::string_view("/") : prefix;
+  while (prefix.ends_with('/')) prefix.remove_suffix(1);  // exactly one slash at the seam
+  return context.arena.join(prefix, rest);
+}
+
+}  // namespace
+
+Random::Random(uint64_t seed) {
+  for (uint64_t& word : state_) {  // splitmix64, as the authors of xoshiro advise for seeding
+    seed += 0x9e3779b97f4a7c15ULL;
+    uint64_t z = seed;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    word = z ^ (z >> 31);
+  }
+}
+
+uint64_t Random::next() {
+  uint64_t result = state_[0] + state_[3];
+  uint64_t t = state_[1] << 17;
+  state_[2] ^= state_[0];
+  state_[3] ^= state_[1];
+  state_[1] ^= state_[2];
+  state_[0] ^= state_[3];
+  state_[2] ^= t;
+  state_[3] = (state_[3] << 45) | (state_[3] >> 19);
+  return result;
+}
+
+void CompiledEdits::apply(http::Headers& headers, const RequestContext& request) const {
+  for (const std::string& name : remove) headers.remove(name);
+  for (const auto& [name, value] : set) {
+    std::string_view text = value.render(request);
+    if (text.empty())
+      headers.remove(name);
+    else
+      headers.set(name, text);
+  }
+  for (const auto& [name, value] : add) {
+    std::string_view text = value.render(request);
+    if (!text.empty()) headers.add(name, text);
+  }
+}
+
+void fill_client_facts(RequestContext& context, const ListenerInfo& listener, const http::Stream& stream,
+                       Random& random) {
+  context.listener = listener.name;
+  context.sent_path = context.request.path;
+  context.sent_host = context.request.authority;
+  context.scheme = listener.scheme;
+  context.peer = &stream.peer();
+  context.tls = stream.tls();
+  context.client = *context.peer;
+  bool believed = !listener.trusted_proxies.empty() && trusted(listener, *context.peer);
+  if (believed) context.client = client_of(context, listener);
+  char* text = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
+  context.client_address = {text, context.client.write_ip(text)};
+  http::Headers& headers = context.request.headers;
+  std::string_view sent = headers.get(HeaderId::x_request_id);
+  if (believed && good_request_id(sent)) {
+    context.request_id = sent;
+    return;
+  }
+  context.request_id = new_request_id(context.arena, random);
+  if (good_request_id(sent) && !headers.find(HeaderId::x_correlation_id))
+    headers.add(HeaderId::x_correlation_id, sent);
+  headers.set(HeaderId::x_request_id, context.request_id);
+  if (believed) return;
+  for (HeaderId id : {HeaderId::x_forwarded_for, HeaderId::x_forwarded_host, HeaderId::x_forwarded_port,
+                      HeaderId::x_forwarded_proto, HeaderId::forwarded})
+    headers.remove(id);
+}
+
+void prepare_request_head(RequestContext& context, const ListenerInfo& listener) {
+  const Route& route = *context.route;
+  http::Message& head = context.request;
+  http::Headers& headers = head.headers;
+  for (const std::string& name : route.dropped_headers) headers.remove(name);
+  head.path = rewritten_path(context);
+  if (route.config->rewrite && route.config->rewrite->host) head.authority = *route.config->rewrite->host;
+  if (!head.upgrade.empty() &&
+      std::ranges::find(route.config->upgrade, head.upgrade) == route.config->upgrade.end())
+    head.upgrade = {};
+
+  char* peer = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
+  std::string_view peer_text{peer, context.peer->write_ip(peer)};
+  if (const http::Field* hops = headers.find(HeaderId::x_forwarded_for)) {
+    std::string_view all = hops->value;  // from a trusted proxy, or it would be gone
+    size_t seen = 0;
+    for (const http::Field& field : headers.fields())
+      if (field.id == HeaderId::x_forwarded_for && seen++) all = context.arena.join(all, ", ", field.value);
+    headers.set(HeaderId::x_forwarded_for, context.arena.join(all, ", ", peer_text));
+  } else {
+    headers.add(HeaderId::x_forwarded_for, peer_text);
+  }
+  if (!headers.find(HeaderId::x_forwarded_proto)) headers.add(HeaderId::x_forwarded_proto, listener.scheme);
+  if (!headers.find(HeaderId::x_forwarded_host)) headers.add(HeaderId::x_forwarded_host, context.sent_host);
+
+  for (const Route::IdentityHeader& identity : route.identity_headers) {
+    headers.remove(identity.name);
+    std::string_view value = context.attribute(identity.value);
+    if (!value.empty()) headers.add(identity.name, value);
+  }
+  route.request_edits.apply(headers, context);
+}
+
+void prepare_response_head(RequestContext& context, http::Message& head) {
+  const Route& route = *context.route;
+  const auto& rewrite = route.config->rewrite;
+  if (rewrite && rewrite->location == config::Rewrite::Location::map_back && rewrite->path_prefix) {
+    // Only what lies under the prefix that we put there can be mapped back to what the client knows.
+    std::string_view location = head.headers.get(HeaderId::location);
+    std::string_view prefix = *rewrite->path_prefix;
+    while (prefix.ends_with('/')) prefix.remove_suffix(1);
+    if (location.starts_with('/') && location.starts_with(prefix) &&
+        (location.size() == prefix.size() || location[prefix.size()] == '/' ||
+         location[prefix.size()] == '?'))
+      head.headers.set(HeaderId::location, context.arena.join(context.path.substr(0, context.matched_prefix),
+                                                              location.substr(prefix.size())));
+  }
+  route.response_edits.apply(head.headers, context);
+}
+
+std::string_view problem_json(const RequestContext& context) {
+  const LocalResponse& local = context.local;
+  static constexpr char digits[] = "0123456789abcdef";
+  // Only the detail and the reason may come from a plugin and are escaped; the rest is ours.
+  auto quoted = [&](std::string_view text) -> std::string_view {
+    char* out = static_cast<char*>(context.arena.allocate(text.size() * 6 + 1, 1));
+    size_t size = 0;
+    for (unsigned char c : text) {
+      if (c == '"' || c == '\\') out[size++] = '\\';
+      if (c >= 0x20 && c < 0x7f) {
+        out[size++] = static_cast<char>(c);
+        continue;
+      }
+      for (char d : {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}) out[size++] = d;
+    }
+    return {out, size};
+  };
+  char number[8];
+  auto end = std::to_chars(number, number + sizeof number, local.status).ptr;
+  Arena& arena = context.arena;
+  std::string_view status = arena.copy({number, static_cast<size_t>(end - number)});
+  std::string_view out = arena.join("{\"type\":\"about:blank\",\"title\":\"", status_phrase(local.status),
+                                    "\",\"status\":", status);
+  if (!local.detail.empty()) out = arena.join(out, ",\"detail\":\"", quoted(local.detail), "\"");
+  if (!local.reason.empty()) out = arena.join(out, ",\"reason\":\"", quoted(local.reason), "\"");
+  out = arena.join(out, ",\"request_id\":\"", context.request_id, "\"");
+  if (!local.members.empty()) out = arena.join(out, ",", local.members);
+  return arena.join(out, "}\n");
+}
+
+}  // namespace penstock::proxy
