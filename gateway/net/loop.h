@@ -1,6 +1,8 @@
 // One event loop: a worker's, or the control plane's on the main thread. Wraps uv_loop_t so that nothing
 // above net/ includes <uv.h>. Everything here belongs to the loop's own thread but post(), which any thread
 // may call. The loop owns its timer wheel, its block pool and the one big buffer that all reads go through.
+// Transports, timers and queries must be destroyed before it; closing connections left to themselves need
+// not.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +11,7 @@
 #include <span>
 
 #include "base/block_pool.h"
+#include "base/intrusive_list.h"
 
 struct uv_loop_s;
 
@@ -21,17 +24,35 @@ struct Deferred {
   virtual ~Deferred() = default;
 };
 
+// What must happen soon, but not in the caller's frame (see Loop::schedule). Destroying it cancels.
+class Task : private ListHook {
+ public:
+  bool scheduled() const { return linked(); }
+  void cancel() { unlink(); }
+
+ protected:
+  Task() = default;
+  virtual ~Task() = default;
+
+ private:
+  friend class Loop;
+  friend class IntrusiveList<Task>;
+  virtual void run_task() = 0;  // may schedule itself again or destroy itself
+};
+
 class Loop {
  public:
   static constexpr size_t read_buffer_size = 128 * 1024;
+  static constexpr size_t cipher_buffer_size = 64 * 1024;  // about four TLS records
 
   Loop();
   ~Loop();  // closes what is left and runs the loop until every handle is gone
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  void run();   // until stop() or until nothing is left to wait for
-  void stop();  // this thread only; from another: post([&]{ loop.stop(); })
+  void run();    // until stop() or until nothing is left to wait for: a post() alone does not keep it waiting
+  void serve();  // until stop(), even while there is nothing but post() to wait for
+  void stop();   // this thread only; from another: post([&]{ loop.stop(); })
 
   // Runs fn on the loop's thread, in the order posted, at the next turn. ANY THREAD. Takes a lock: control
   // plane only, never per request. After the loop ended fn is destroyed without being run.
@@ -39,25 +60,32 @@ class Loop {
 
   // Deletes the object before the loop may block again, never inside the caller's frame.
   void defer_delete(std::unique_ptr<Deferred> object);
+  // Runs the task once before the loop may block again, never inside the caller's frame. Again while
+  // scheduled: nothing.
+  void schedule(Task& task);
 
   uint64_t now_ms() const;  // monotonic, cached once a turn (uv_now)
-  int64_t wall_ns() const;  // Unix time in ns, advanced with now_ns(): at most a turn old, no system call
+  int64_t wall_ns() const;  // Unix time in ns, advanced with now_ms(): at most a turn old, no system call
   uint64_t now_ns() const;  // monotonic, read now (vDSO): for durations only, not for every byte
   TimerWheel& timers() { return *timers_; }
   BlockPool& blocks() { return blocks_; }
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
   std::span<char> read_buffer() { return {read_buffer_.get(), read_buffer_size}; }
-  // How late the last turn was, in ms: the heartbeat of watchdogs and of penstock_worker_loop_lag_seconds.
+  // For net/ alone: where TLS receives what it decrypts into read_buffer(). Made when first asked for.
+  std::span<char> cipher_buffer();
+  // How long the last turn kept everybody else waiting, in ms: the heartbeat of watchdogs and of
+  // penstock_worker_loop_lag_seconds.
   uint64_t lag_ms() const { return lag_ms_; }
 
   uv_loop_s* raw();  // for net/ alone
 
  private:
-  struct Handles;  // the uv handles
+  struct Handles;  // the uv handles, the posted functions and what waits for the end of the turn
   std::unique_ptr<Handles> handles_;
   std::unique_ptr<TimerWheel> timers_;
   BlockPool blocks_;
   std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<char[]> cipher_buffer_;
   uint64_t lag_ms_ = 0;
 };
 

@@ -1,8 +1,7 @@
 // Timers of one loop: all on one wheel behind one uv_timer_t, so starting or stopping one is a list operation
-// and never a system call. Resolution is TimerWheel::tick_ms; a timer never fires early. A Timer is a member
-// of whatever waits: its destructor cancels it.
+// and never a system call. Resolution is TimerWheel::tick_ms; a timer never fires early (by the loop's cached
+// clock). A Timer is a member of whatever waits: its destructor cancels it.
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,21 +17,26 @@ class Timer : private ListHook {
   // inside it.
   using Callback = void (*)(void* owner);
   Timer(Loop& loop, Callback fn, void* owner) : loop_(loop), fn_(fn), owner_(owner) {}
+  ~Timer() { stop(); }
 
   void start(uint64_t delay_ms);  // restarts when it is running
   // Cheap when the timer already runs and the new deadline is later, as for idle timeouts renewed by every
   // read: only the deadline is written, the wheel moves the timer when its old slot comes round.
   void extend(uint64_t delay_ms);
-  void stop();
+  void stop() {
+    if (linked()) remove();
+  }
   bool running() const { return linked(); }
 
  private:
   friend class TimerWheel;
   friend class IntrusiveList<Timer>;
+  void remove();
   Loop& loop_;
   Callback fn_;
   void* owner_;
   uint64_t deadline_ms_ = 0;
+  uint16_t slot_ = 0;  // where in the wheel, while running
 };
 
 }  // namespace penstock::net

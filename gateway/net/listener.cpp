@@ -1,0 +1,176 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <utility>
+
+#include "net/loop.h"
+#include "net/loop_handle.h"
+#include "net/timer.h"
+
+namespace penstock::net {
+
+std::expected<ListenSocket, BindError> ListenSocket::bind(const Address& address, int backlog) {
+  int fd = ::socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::unexpected(BindError{errno, "socket"});
+  ListenSocket out(fd, address);  // closes fd on every way out
+  int on = 1;
+  auto set = [&](int level, int option) { return ::setsockopt(fd, level, option, &on, sizeof(on)) == 0; };
+  if (!set(SOL_SOCKET, SO_REUSEADDR) || !set(SOL_SOCKET, SO_REUSEPORT) || !set(IPPROTO_TCP, TCP_NODELAY))
+    return std::unexpected(BindError{errno, "setsockopt"});
+  if (address.any.sa_family == AF_INET6 && !set(IPPROTO_IPV6, IPV6_V6ONLY))
+    return std::unexpected(BindError{errno, "setsockopt"});
+  if (::bind(fd, &address.any, address.length()) != 0) return std::unexpected(BindError{errno, "bind"});
+  if (::listen(fd, backlog) != 0) return std::unexpected(BindError{errno, "listen"});
+  socklen_t length = sizeof(out.address_.v6);
+  if (::getsockname(fd, &out.address_.any, &length) != 0)
+    return std::unexpected(BindError{errno, "getsockname"});
+  return out;
+}
+
+ListenSocket::ListenSocket(ListenSocket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), address_(other.address_) {}
+
+ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(address_, other.address_);
+  return *this;
+}
+
+ListenSocket::~ListenSocket() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+// The loop side: lives until its close callback. `acceptor` is null once the owner is gone, which may happen
+// inside any on_accept.
+struct Acceptor::Handle final : LoopHandle {
+  static constexpr int batch = 32;              // a turn; the kernel's queue keeps the rest
+  static constexpr uint64_t shortage_ms = 100;  // until descriptors may be free again
+  enum class Took { connection, nothing, shortage };
+
+  Handle(Loop& on, Acceptor& of, int fd_to_poll, OnAccept on_accept, void* accept_owner)
+      : loop(on),
+        acceptor(&of),
+        fd(fd_to_poll),
+        fn(on_accept),
+        owner(accept_owner),
+        retry(on, on_retry, this) {
+    polled = uv_poll_init(loop.raw(), &poll, fd) == 0;
+    poll.data = static_cast<LoopHandle*>(this);
+    update();
+  }
+
+  void update() {
+    bool want = acceptor && polled && !paused && !retry.running();
+    if (want == watching) return;
+    watching = want;
+    if (want)
+      uv_poll_start(&poll, UV_READABLE, on_poll);
+    else
+      uv_poll_stop(&poll);
+  }
+
+  static Handle& from(uv_poll_t* raw) { return *static_cast<Handle*>(static_cast<LoopHandle*>(raw->data)); }
+
+  static void on_poll(uv_poll_t* raw, int status, int) {
+    Handle& self = from(raw);
+    if (status < 0) self.watching = false;  // libuv stopped the handle
+    for (int i = 0; i < batch && self.acceptor && !self.paused; ++i)
+      if (self.take_one() != Took::connection) break;
+    self.update();
+  }
+
+  static void on_retry(void* raw) { static_cast<Handle*>(raw)->update(); }
+
+  Took take_one() {
+    for (;;) {
+      Address peer;
+      socklen_t length = sizeof(peer.v6);
+      int accepted = ::accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (accepted >= 0) {
+        fn(owner, accepted, peer);
+        return Took::connection;
+      }
+      switch (errno) {
+        // The connection that was next is gone already (accept(2): pending network errors are passed on).
+        case EINTR:
+        case ECONNABORTED:
+        case EPROTO:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENONET:
+        case EPERM: continue;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+          // What waits in the queue is served when others have closed; polling on would spin.
+          ++shortages;
+          retry.start(shortage_ms);
+          return Took::shortage;
+        default: return Took::nothing;
+      }
+    }
+  }
+
+  void close() {
+    acceptor = nullptr;
+    retry.stop();
+    update();
+    if (!polled) {
+      loop.defer_delete(std::make_unique<Grave>(this));
+      return;
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll),
+             [](uv_handle_t* raw) { delete &from(reinterpret_cast<uv_poll_t*>(raw)); });
+  }
+  void loop_ends() override { close(); }
+
+  struct Grave final : Deferred {  // for a handle that libuv refused and so will not close
+    explicit Grave(Handle* of) : handle(of) {}
+    std::unique_ptr<Handle> handle;
+  };
+
+  Loop& loop;
+  Acceptor* acceptor;
+  int fd;
+  OnAccept fn;
+  void* owner;
+  uint64_t shortages = 0;
+  bool polled = false;
+  bool watching = false;
+  bool paused = false;
+  Timer retry;
+  uv_poll_t poll;
+};
+
+Acceptor::Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner)
+    : handle_(new Handle(loop, *this, socket.fd(), fn, owner)) {}
+
+Acceptor::~Acceptor() { handle_->close(); }
+
+void Acceptor::pause() {
+  handle_->paused = true;
+  handle_->update();
+}
+
+void Acceptor::resume() {
+  handle_->paused = false;
+  handle_->update();
+}
+
+size_t Acceptor::drain_queue() {
+  Handle& handle = *handle_;  // outlives this object: on_accept may destroy it
+  size_t taken = 0;
+  while (handle.acceptor && handle.take_one() == Handle::Took::connection) ++taken;
+  return taken;
+}
+
+uint64_t Acceptor::descriptor_shortages() const { return handle_->shortages; }
+
+}  // namespace penstock::net

@@ -1,0 +1,353 @@
+#include "net/socket.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cassert>
+
+#include "base/reason.h"
+
+namespace penstock::net {
+
+Socket::Socket(Loop& loop, int fd, ErrorSource source, SocketOwner& owner)
+    : loop_(loop), owner_(&owner), fd_(fd), source_(source), queue_(loop.blocks()) {
+  int result = uv_poll_init(loop.raw(), &poll_, fd);
+  polled_ = result == 0;
+  poll_.data = static_cast<LoopHandle*>(this);
+  if (!polled_) fail(-result);
+}
+
+Socket::~Socket() { assert(state_ == State::closed); }
+
+Socket* Socket::adopt(Loop& loop, int fd, ErrorSource source, SocketOwner& owner) {
+  return new Socket(loop, fd, source, owner);
+}
+
+Socket* Socket::connect(Loop& loop, int fd, const Address& to, SocketOwner& owner) {
+  auto* socket = new Socket(loop, fd, ErrorSource::upstream, owner);
+  if (socket->state_ == State::failed) return socket;
+  socket->state_ = State::connecting;
+  if (::connect(fd, &to.any, to.length()) != 0 && errno != EINPROGRESS)
+    socket->fail(errno);
+  else
+    socket->update_events();
+  return socket;
+}
+
+void Socket::set_reading(Reading reading, ReadInto into) {
+  reading_ = reading == Reading::on;
+  started_ |= reading_;
+  read_into_ = into;
+  update_events();
+}
+
+// --- output ---
+
+void Socket::append(std::string_view bytes) {
+  while (!(bytes = queue_.append(bytes)).empty()) flush();
+}
+
+void Socket::append_borrowed(std::string_view bytes) {
+  while (!(bytes = queue_.append_borrowed(bytes)).empty()) flush();
+}
+
+std::span<char> Socket::reserve(size_t size) {
+  std::span<char> room = queue_.reserve(size);
+  if (!room.empty()) return room;
+  flush();
+  return queue_.reserve(size);
+}
+
+void Socket::flush() {
+  if (state_ == State::failed || queue_.empty()) {
+    queue_.clear();
+    return;
+  }
+  // While a rest waits for the socket, a try would only meet EAGAIN.
+  if (!queue_.keeping() && state_ == State::open) send_once();
+  if (queue_.empty()) return;
+  queue_.keep();
+  drain_due_ = true;
+  update_events();
+}
+
+void Socket::send_once() {
+  std::array<iovec, 64> segments;
+  msghdr message{};
+  message.msg_iov = segments.data();
+  message.msg_iovlen = queue_.segments(segments);
+  ssize_t sent;
+  do {
+    sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent > 0) {
+    bytes_written_ += static_cast<uint64_t>(sent);
+    queue_.consume(static_cast<size_t>(sent));
+  } else if (sent < 0 && errno != EAGAIN) {
+    fail(errno);
+  }
+}
+
+void Socket::write_more() {
+  send_once();
+  if (state_ != State::open) return;
+  if (leaving_) leaving_->extend(stall_ms);
+  if (queue_.empty()) rest_is_out();
+  if (state_ != State::open || !drain_due_ || queue_.size() > Transport::low_mark) return;
+  drain_due_ = false;
+  if (owner_) owner_->on_socket_drained();
+}
+
+// --- the end of sending ---
+
+void Socket::shutdown() {
+  if (finish_ != Finish::no) return;
+  finish_ = Finish::wanted;
+  flush();
+  if (queue_.empty()) finish_sending();
+}
+
+void Socket::finish_sending() {
+  if (finish_ == Finish::done || state_ != State::open) return;
+  finish_ = Finish::done;
+  ::shutdown(fd_, SHUT_WR);
+}
+
+void Socket::rest_is_out() {
+  if (finish_ == Finish::wanted) finish_sending();
+  if (!leaving_) return;
+  // RFC 9112 9.6: the peer's bytes are read and dropped for a while, because closing with unread bytes sends
+  // a reset that can overtake our last answer.
+  if (linger_ms_ == 0 || read_ended_) {
+    close();
+    return;
+  }
+  leaving_->start(linger_ms_);
+  set_reading(Reading::on, read_into_);
+}
+
+void Socket::release(uint64_t linger_ms) {
+  owner_ = nullptr;
+  if (state_ != State::open) {
+    close();
+    return;
+  }
+  shutdown();
+  if (state_ != State::open) {
+    close();
+    return;
+  }
+  linger_ms_ = linger_ms;
+  leaving_ = std::make_unique<Timer>(
+      loop_,
+      [](void* self) {
+        auto& socket = *static_cast<Socket*>(self);
+        // A peer that took nothing for so long must not mistake the cut for an end.
+        socket.queue_.empty() ? socket.close() : socket.reset();
+      },
+      this);
+  if (queue_.empty())
+    rest_is_out();
+  else
+    leaving_->start(stall_ms);
+  update_events();
+}
+
+void Socket::reset() {
+  linger at_once{1, 0};
+  if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  close();
+}
+
+void Socket::close() {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  owner_ = nullptr;
+  leaving_.reset();
+  queue_.clear();
+  cancel();
+  if (polled_) {
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
+             [](uv_handle_t* raw) { delete static_cast<Socket*>(static_cast<LoopHandle*>(raw->data)); });
+  } else {
+    loop_.schedule(*this);
+  }
+  // uv_close() has taken the descriptor out of the loop already.
+  ::close(fd_);
+  fd_ = -1;
+}
+
+// --- events ---
+
+void Socket::update_events() {
+  if (in_callback_ || state_ == State::closed || !polled_) return;
+  int want = 0;
+  if (state_ == State::connecting) want = UV_WRITABLE;
+  if (state_ == State::open) {
+    if (queue_.keeping()) want |= UV_WRITABLE;
+    // A paused connection still hears of a reset, so that work for a client that is gone can stop.
+    if (!read_ended_ && reading_) want |= UV_READABLE;
+    if (!read_ended_ && !reading_ && started_ && !disconnect_seen_) want |= UV_DISCONNECT;
+  }
+  if (want == events_) return;
+  events_ = static_cast<uint8_t>(want);
+  if (want == 0)
+    uv_poll_stop(&poll_);
+  else
+    uv_poll_start(&poll_, want, on_poll);
+}
+
+void Socket::on_poll(uv_poll_t* raw, int status, int events) {
+  auto& self = *static_cast<Socket*>(static_cast<LoopHandle*>(raw->data));
+  self.in_callback_ = true;
+  self.handle_events(status, events);
+  self.in_callback_ = false;
+  self.update_events();
+}
+
+void Socket::handle_events(int status, int events) {
+  if (status < 0) events_ = 0;  // POLLERR: libuv stopped the handle
+  if (state_ == State::connecting) {
+    finish_connect();
+    return;
+  }
+  if (status < 0) {
+    poll_error();
+    return;
+  }
+  if ((events & UV_WRITABLE) && queue_.keeping()) write_more();
+  if (state_ != State::open) return;
+  if (events & UV_READABLE)
+    read_once();
+  else if (events & UV_DISCONNECT)
+    disconnect_seen_ = true;
+}
+
+void Socket::finish_connect() {
+  int error = 0;
+  socklen_t length = sizeof(error);
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) {
+    fail(error);
+    return;
+  }
+  state_ = State::open;
+  if (owner_) owner_->on_socket_connected();
+}
+
+// One read a readiness event, also after a full buffer: the poll is level-triggered, and others are waiting.
+bool Socket::read_once() {
+  if (!reading_ || read_ended_) return true;
+  std::span<char> buffer = read_into_ == ReadInto::read_buffer ? loop_.read_buffer() : loop_.cipher_buffer();
+  ssize_t size;
+  do {
+    size = ::recv(fd_, buffer.data(), buffer.size(), 0);
+  } while (size < 0 && errno == EINTR);
+  if (size > 0) {
+    bytes_read_ += static_cast<uint64_t>(size);
+    if (owner_) owner_->on_socket_read({buffer.data(), static_cast<size_t>(size)});
+  } else if (size == 0) {
+    read_ended_ = true;
+    if (owner_)
+      owner_->on_socket_read_end();
+    else if (finish_ == Finish::done)
+      close();
+  } else if (errno == EAGAIN) {
+    return false;
+  } else {
+    fail(errno);
+  }
+  return true;
+}
+
+// What came before the reset is still read; recv() then tells the errno.
+void Socket::poll_error() {
+  if (reading_ && !read_ended_ && read_once()) return;
+  int error = 0;
+  socklen_t length = sizeof(error);
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  fail(error != 0 ? error : ECONNRESET);
+}
+
+void Socket::fail(int system_errno) {
+  if (state_ == State::failed || state_ == State::closed) return;
+  if (leaving_) {
+    close();
+    return;
+  }
+  error_ = system_errno;
+  connect_failed_ = state_ == State::connecting;
+  state_ = State::failed;
+  queue_.clear();
+  update_events();
+  loop_.schedule(*this);
+}
+
+void Socket::run_task() {
+  if (state_ == State::closed) {
+    delete this;
+    return;
+  }
+  if (!owner_) return;
+  owner_->on_socket_error(connect_failed_ ? connect_error(error_) : socket_error(error_, source_));
+}
+
+Error socket_error(int system_errno, ErrorSource source) {
+  Error error;
+  error.source = source;
+  error.retry = source == ErrorSource::upstream ? Retry::if_reused : Retry::no;
+  error.reason = source == ErrorSource::upstream ? reason::upstream_reset : reason::client_closed;
+  switch (system_errno) {
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+      error.kind = ErrorKind::reset;
+      error.text = "the peer reset the connection";
+      break;
+    case ETIMEDOUT:
+      error.kind = ErrorKind::timeout;
+      error.text = "the peer no longer acknowledges (ETIMEDOUT)";
+      break;
+    case ENOMEM:
+    case ENOBUFS:
+      error.kind = ErrorKind::system;
+      error.text = "the kernel has no memory for the connection";
+      break;
+    default: error.kind = ErrorKind::system; error.text = "the connection broke";
+  }
+  return error;
+}
+
+Error connect_error(int system_errno) {
+  Error error;
+  error.source = ErrorSource::upstream;
+  error.retry = Retry::yes;
+  error.reason = reason::upstream_connect_refused;
+  error.kind = ErrorKind::system;
+  switch (system_errno) {
+    case ECONNREFUSED:
+      error.kind = ErrorKind::refused;
+      error.text = "connection refused";
+      break;
+    case ECONNRESET:
+      error.kind = ErrorKind::refused;
+      error.text = "connection reset while connecting";
+      break;
+    case ETIMEDOUT:
+      error.kind = ErrorKind::timeout;
+      error.reason = reason::upstream_connect_timeout;
+      error.text = "no answer to the connection attempt";
+      break;
+    case EHOSTUNREACH:
+    case ENETUNREACH: error.text = "no route to the endpoint"; break;
+    case EMFILE:
+    case ENFILE: error.text = "no descriptor is free for an upstream connection"; break;
+    case EADDRNOTAVAIL: error.text = "no local port is free towards the endpoint"; break;
+    default: error.text = "the connection attempt failed";
+  }
+  return error;
+}
+
+}  // namespace penstock::net

@@ -1,0 +1,121 @@
+// The loop side of one TCP connection: descriptor, uv_poll_t and send queue. Its owner (a transport or a
+// pending connect) lives and dies as it likes; this object lives until libuv's close callback, so code that
+// calls an owner may always go on with the socket and ask owner() whether anybody is left. Private to net/.
+//
+// Reading stays armed in the steady state: uv_poll_start() is called only when the wanted events change, and
+// inside our own callback only once at its end.
+#pragma once
+#include <uv.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/loop_handle.h"
+#include "net/send_queue.h"
+#include "net/timer.h"
+#include "net/transport.h"
+
+namespace penstock::net {
+
+// Every callback may destroy the owner or make it leave (close, release).
+class SocketOwner {
+ public:
+  virtual void on_socket_connected() {}                            // once, after connect()
+  virtual void on_socket_read(std::span<const char> /*bytes*/) {}  // valid until it returns
+  virtual void on_socket_read_end() {}                             // FIN
+  virtual void on_socket_drained() {}                              // see TransportHandler::on_drained
+  virtual void on_socket_error(const Error& error) = 0;            // last; never inside a call of the owner
+
+ protected:
+  ~SocketOwner() = default;
+};
+
+enum class Reading : uint8_t { off, on };
+enum class ReadInto : uint8_t { read_buffer, cipher_buffer };
+
+class Socket final : private LoopHandle, private Task {
+ public:
+  // How long a connection whose owner left may take nothing of what is still to be sent.
+  static constexpr uint64_t stall_ms = 30'000;
+
+  // Takes the descriptor. An error of libuv's arrives through on_socket_error.
+  static Socket* adopt(Loop& loop, int fd, ErrorSource source, SocketOwner& owner);
+  // Starts connecting on a fresh non-blocking descriptor: on_socket_connected or on_socket_error.
+  static Socket* connect(Loop& loop, int fd, const Address& to, SocketOwner& owner);
+
+  SocketOwner* owner() const { return owner_; }
+  void set_owner(SocketOwner& owner) { owner_ = &owner; }
+  void set_reading(Reading reading, ReadInto into);
+
+  void append(std::string_view bytes);
+  void append_borrowed(std::string_view bytes);
+  std::span<char> reserve(size_t size);
+  void commit(size_t used) { queue_.commit(used); }
+  void flush();
+  size_t unsent() const { return queue_.size(); }
+
+  void shutdown();                   // FIN after the rest
+  void release(uint64_t linger_ms);  // the owner leaves; sends the rest, FIN, reads on for linger_ms, closes
+  void close();                      // the owner leaves; at once
+  void reset();                      // the owner leaves; RST
+
+  int fd() const { return fd_; }
+  Loop& loop() { return loop_; }
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t bytes_written() const { return bytes_written_; }
+
+ private:
+  enum class State : uint8_t { connecting, open, failed, closed };
+  enum class Finish : uint8_t { no, wanted, done };  // our FIN
+
+  Socket(Loop& loop, int fd, ErrorSource source, SocketOwner& owner);
+  ~Socket() override;
+
+  static void on_poll(uv_poll_t* raw, int status, int events);
+  void handle_events(int status, int events);
+  void finish_connect();
+  bool read_once();  // false: there was nothing to read
+  void poll_error();
+  void write_more();
+  void send_once();
+  void fail(int system_errno);
+  void finish_sending();
+  void rest_is_out();
+  void update_events();
+  void run_task() override;  // reports the error; or deletes a socket that libuv never knew
+  void loop_ends() override { close(); }
+
+  Loop& loop_;
+  SocketOwner* owner_;
+  int fd_;
+  State state_ = State::open;
+  Finish finish_ = Finish::no;
+  ErrorSource source_;
+  ReadInto read_into_ = ReadInto::read_buffer;
+  bool reading_ = false;
+  bool read_ended_ = false;       // FIN seen
+  bool disconnect_seen_ = false;  // while not reading: the peer's end was announced
+  bool started_ = false;          // reading was on at least once
+  bool in_callback_ = false;      // events are brought up to date at its end
+  bool connect_failed_ = false;   // in State::failed
+  bool drain_due_ = false;        // on_socket_drained is owed
+  bool polled_ = false;           // libuv knows the handle
+  uint8_t events_ = 0;            // what the handle is armed for
+  int error_ = 0;                 // errno, in State::failed
+  SendQueue queue_;
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+  uint64_t linger_ms_ = 0;          // with leaving_
+  std::unique_ptr<Timer> leaving_;  // after release(): bounds the sending, then the lingering
+  uv_poll_t poll_;
+};
+
+// What a socket's errno means to the layers above.
+Error socket_error(int system_errno, ErrorSource source);
+Error connect_error(int system_errno);
+
+}  // namespace penstock::net

@@ -1,0 +1,168 @@
+#include "net/loop.h"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <time.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "net/signals.h"
+#include "net_support.h"
+
+using namespace penstock::net;
+
+TEST_CASE("posts from many threads all run, each thread's in its order") {
+  Loop loop;
+  constexpr int threads = 8, each = 2000;
+  std::vector<std::vector<int>> seen(threads);
+  int total = 0;
+  std::vector<std::jthread> posters;
+  for (int t = 0; t < threads; ++t)
+    posters.emplace_back([&, t] {
+      for (int i = 0; i < each; ++i)
+        loop.post([&, t, i] {
+          seen[t].push_back(i);
+          if (++total == threads * each) loop.stop();
+        });
+    });
+  loop.serve();
+  posters.clear();
+  CHECK(total == threads * each);
+  for (auto& one : seen) {
+    REQUIRE(one.size() == each);
+    CHECK(std::is_sorted(one.begin(), one.end()));
+  }
+}
+
+TEST_CASE("run ends when nothing is left to wait for, after what was posted before") {
+  Loop loop;
+  std::vector<int> order;
+  loop.post([&] {
+    order.push_back(1);
+    loop.post([&] { order.push_back(2); });
+  });
+  loop.run();
+  CHECK(order == std::vector<int>{1, 2});
+}
+
+TEST_CASE("what was posted and never run is destroyed with the loop") {
+  auto token = std::make_shared<int>(0);
+  std::weak_ptr<int> watch = token;
+  bool ran = false;
+  {
+    Loop loop;
+    loop.post([&ran, held = std::move(token)] { ran = true; });
+    CHECK(!watch.expired());
+  }
+  CHECK(watch.expired());
+  CHECK(!ran);
+}
+
+namespace {
+struct Grave final : Deferred {
+  Grave(std::vector<std::string>& to, std::string as) : log(to), name(std::move(as)) {}
+  ~Grave() override {
+    log.push_back(name);
+    if (then) then();
+  }
+  std::vector<std::string>& log;
+  std::string name;
+  std::function<void()> then;
+};
+struct Step final : Task {
+  explicit Step(std::function<void()> what) : fn(std::move(what)) {}
+  void run_task() override { fn(); }
+  std::function<void()> fn;
+};
+}  // namespace
+
+TEST_CASE("deferred objects die in order after the caller's frame and before the loop blocks") {
+  LoopRunner runner;
+  std::vector<std::string> log;
+  runner.loop.post([&] {
+    auto first = std::make_unique<Grave>(log, "first");
+    first->then = [&] { runner.loop.defer_delete(std::make_unique<Grave>(log, "from a destructor")); };
+    runner.loop.defer_delete(std::move(first));
+    runner.loop.defer_delete(std::make_unique<Grave>(log, "second"));
+    log.push_back("frame ends");
+  });
+  // The only thing to wait for is 10 s away: the deletions must not wait for it.
+  Timer far(runner.loop, [](void*) {}, nullptr);
+  far.start(10'000);
+  uint64_t began = runner.loop.now_ms();
+  runner.until([&] { return log.size() == 4; });
+  CHECK(log == std::vector<std::string>{"frame ends", "first", "second", "from a destructor"});
+  CHECK(runner.loop.now_ms() - began < 5'000);
+}
+
+TEST_CASE("deferred objects and tasks are done with even by a loop that never runs") {
+  std::vector<std::string> log;
+  {
+    Loop loop;
+    loop.defer_delete(std::make_unique<Grave>(log, "grave"));
+  }
+  CHECK(log == std::vector<std::string>{"grave"});
+}
+
+TEST_CASE("a task runs once, outside the caller's frame, and not at all when it was destroyed") {
+  Loop loop;
+  int runs = 0;
+  Step step([&] { ++runs; });
+  auto gone = std::make_unique<Step>([&] { runs += 100; });
+  loop.post([&] {
+    loop.schedule(step);
+    loop.schedule(step);
+    loop.schedule(*gone);
+    gone.reset();
+    CHECK(runs == 0);
+  });
+  loop.run();
+  CHECK(runs == 1);
+}
+
+TEST_CASE("the wall clock follows the system's within a turn") {
+  LoopRunner runner;
+  runner.turns(2);
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  int64_t system_ns = int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  CHECK(std::abs(runner.loop.wall_ns() - system_ns) < 1'000'000'000);
+}
+
+TEST_CASE("a turn that takes long shows as lag") {
+  LoopRunner runner;
+  runner.loop.post([&] {
+    uint64_t until = runner.loop.now_ns() + 30'000'000;
+    while (runner.loop.now_ns() < until) {}
+  });
+  uint64_t most = 0;
+  runner.until([&] {
+    most = std::max(most, runner.loop.lag_ms());
+    return most >= 25;
+  });
+  CHECK(most >= 25);
+}
+
+TEST_CASE("stop from another thread goes through post") {
+  Loop loop;
+  std::jthread other([&] { loop.post([&] { loop.stop(); }); });
+  loop.serve();
+  CHECK(true);
+}
+
+TEST_CASE("a signal reaches the handler, which may destroy its Signals") {
+  LoopRunner runner;
+  std::unique_ptr<Signals> signals;
+  std::vector<int> caught;
+  signals = std::make_unique<Signals>(runner.loop, std::vector<int>{SIGUSR1, SIGUSR2}, [&](int number) {
+    caught.push_back(number);
+    if (number == SIGUSR2) signals.reset();
+  });
+  ::kill(::getpid(), SIGUSR1);
+  runner.until([&] { return caught.size() == 1; });
+  ::kill(::getpid(), SIGUSR2);
+  runner.until([&] { return !signals; });
+  CHECK(caught == std::vector<int>{SIGUSR1, SIGUSR2});
+}
