@@ -28,34 +28,43 @@ struct ClusterSettings {
 };
 
 class Cluster;
+class Connector;
+class ConnectionPool;
 
 // One endpoint on one worker. Stays valid while an Attempt or a pooled connection refers to it, also after it
 // left the set.
 class Endpoint;
 
 // One try to get a stream on an endpoint: a member of who waits (an exchange); its destructor cancels. At
-// most one acquire() is pending at a time; it may be reused for the next try.
+// most one acquire() is pending at a time; it may be reused for the next try after finish().
 class Attempt : public ListHook {
  public:
   // The events of the stream go to `handler`.
   explicit Attempt(http::StreamHandler& handler) : handler_(handler) {}
-  virtual ~Attempt();  // cancels a pending acquire; does not release a stream or finish()
+  // Cancels a pending acquire; does not release a stream. Without a finish() the outcome is neutral.
+  virtual ~Attempt();
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
-  // Later, on the loop thread, never inside acquire(): exactly one of them for a pending acquire.
+  // Later, on the loop thread, never inside acquire(): exactly one of them for a pending acquire. It may come
+  // inside the release() of another exchange's stream, whose connection became free.
   virtual void on_acquired(http::Stream& stream) = 0;
-  // error.source is upstream and error.retry is yes: no byte was sent. Counted against the endpoint already.
+  // error.source is upstream and error.retry is yes: no byte was sent. What failed was counted against the
+  // endpoint already: the outcome given to finish() is ignored. It comes at the latest when
+  // connect_timeout_ms is over.
   virtual void on_acquire_failed(const Error& error) = 0;
 
   Endpoint* endpoint() const { return endpoint_; }  // of the acquire under way or held; null after finish()
-  bool pending() const;
+  bool pending() const { return linked(); }         // neither on_acquired nor on_acquire_failed came yet
 
  private:
-  friend class Cluster;
   friend class Endpoint;
+  friend class ConnectionPool;
+  enum class Acquire : uint8_t { open, failed };
   http::StreamHandler& handler_;
   Endpoint* endpoint_ = nullptr;
+  uint64_t deadline_ms_ = 0;  // while pending
+  Acquire acquire_ = Acquire::open;
 };
 
 // What an attempt's end says about its endpoint.
@@ -84,7 +93,10 @@ class Cluster {
  public:
   // worker of workers: rotates where round_robin begins and shares max_idle out evenly, at least 1.
   Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings);
-  ~Cluster();  // closes idle connections; no attempt may be under way
+  // The same with another way of connecting.
+  Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings,
+          std::unique_ptr<Connector> connector);
+  ~Cluster();  // closes all connections; no attempt may be under way
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
@@ -94,7 +106,8 @@ class Cluster {
   const EndpointSet& endpoints() const { return *set_; }
 
   // The policy's choice among endpoints that are not resting and not tried; when all of those are out, among
-  // resting ones not tried (trying beats refusing); null: nothing left to try.
+  // resting ones not tried (trying beats refusing); null: nothing left to try. An endpoint whose name did not
+  // resolve yet is chosen only as the first one, so that the reason shows.
   Endpoint* pick(const Tried& tried);
 
   // A stream now (an idle connection was there) or null: then on_acquired or on_acquire_failed follows.
@@ -103,17 +116,17 @@ class Cluster {
   http::Stream* acquire(Attempt& attempt, Endpoint& endpoint, uint32_t connect_timeout_ms);
   void finish(Attempt& attempt, Outcome outcome);
 
+  size_t attempts() const;          // acquired and not finished: a cluster without any may be destroyed
   size_t open_connections() const;  // for metrics
   size_t idle_connections() const;
   void close_idle();  // drain
 
  private:
-  friend class Endpoint;
   net::Loop& loop_;
   uint32_t worker_, workers_;
   ClusterSettings settings_;
   std::shared_ptr<const EndpointSet> set_;
-  struct State;  // endpoints, balancer
+  struct State;  // endpoints, balancer, connector
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,284 @@
+#include "upstream/connection_pool.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/reason.h"
+#include "upstream/endpoint.h"
+
+namespace penstock::upstream {
+namespace {
+
+Error unresolved_error() {
+  return {ErrorKind::unresolved, ErrorSource::upstream, Retry::yes, reason::upstream_unresolved,
+          "the endpoint's name has no address"};
+}
+
+Error timeout_error() {
+  return {ErrorKind::timeout, ErrorSource::upstream, Retry::yes, reason::upstream_connect_timeout,
+          "no connection in time"};
+}
+
+// What every failed connect has in common, whatever the layers below say: no byte was sent.
+Error connect_error(Error error) {
+  error.source = ErrorSource::upstream;
+  error.retry = Retry::yes;
+  if (error.reason.empty())
+    error.reason = error.kind == ErrorKind::timeout ? reason::upstream_connect_timeout
+                                                    : reason::upstream_connect_refused;
+  return error;
+}
+
+}  // namespace
+
+// What the pool knows of a connection: its `context`, null once the pool has let it go.
+struct ConnectionPool::Pooled {
+  enum class Place : uint8_t { idle, busy } place;
+  net::Address address;
+};
+
+ConnectionPool::~ConnectionPool() { assert(open() == 0 && waiting_ == 0 && connecting_count_ == 0); }
+
+// --- attempts ---
+
+http::Stream* ConnectionPool::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
+  if (waiting_ == 0)
+    if (http::Stream* stream = open_idle(attempt.handler_)) return stream;
+  waiters_.push_back(attempt);
+  ++waiting_;
+  if (!resolved()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
+  attempt.deadline_ms_ = loop_.now_ms() + std::max(1u, connect_timeout_ms);
+  if (resolved() && connecting_count_ < waiting_) start_connect(attempt.deadline_ms_);
+  arm_wait_timer();
+  return nullptr;
+}
+
+void ConnectionPool::cancel(Attempt& attempt) { take_waiter(attempt); }
+
+Attempt& ConnectionPool::take_waiter(Attempt& attempt) {
+  attempt.unlink();
+  if (--waiting_ == 0) wait_timer_.stop();
+  return attempt;
+}
+
+void ConnectionPool::fail_waiter(Attempt& attempt, const Error& error) {
+  take_waiter(attempt).acquire_ = Attempt::Acquire::failed;
+  attempt.on_acquire_failed(error);
+}
+
+http::Stream* ConnectionPool::open_idle(http::StreamHandler& handler) {
+  while (http::UpstreamConnection* connection = idle_.pop_front()) {
+    --idle_count_;
+    busy_.push_back(*connection);
+    ++busy_count_;
+    static_cast<Pooled*>(connection->context)->place = Pooled::Place::busy;
+    if (http::Stream* stream = connection->open(handler)) return stream;
+    if (connection->context) discard(*connection);
+  }
+  return nullptr;
+}
+
+// Not entered twice: an attempt that gives its stream back inside on_acquired leaves the rest to the loop
+// that called it, so the stack does not grow with the number of waiters.
+void ConnectionPool::serve_waiters() {
+  if (serving_) return;
+  serving_ = true;
+  while (waiting_ > 0) {
+    http::Stream* stream = open_idle(waiters_.front()->handler_);
+    if (!stream) break;
+    take_waiter(*waiters_.front()).on_acquired(*stream);
+  }
+  serving_ = false;
+  // A connection that broke before it could be lent leaves a waiter without one in the making.
+  if (waiting_ > connecting_count_ && resolved()) start_connect(waiters_.front()->deadline_ms_);
+  trim();
+}
+
+void ConnectionPool::arm_wait_timer() {
+  if (waiting_ == 0) return;
+  uint64_t earliest = UINT64_MAX;
+  // Only the newest is new; the timer is set for the others already.
+  if (wait_timer_.running()) {
+    earliest = waiters_.back()->deadline_ms_;
+    if (earliest >= wait_deadline_ms_) return;
+  } else {
+    waiters_.for_each([&](Attempt& attempt) { earliest = std::min(earliest, attempt.deadline_ms_); });
+  }
+  wait_deadline_ms_ = earliest;
+  uint64_t now = loop_.now_ms();
+  wait_timer_.start(earliest > now ? earliest - now : 1);
+}
+
+void ConnectionPool::on_wait_timer(void* self) {
+  auto& pool = *static_cast<ConnectionPool*>(self);
+  uint64_t now = pool.loop_.now_ms();
+  for (;;) {
+    Attempt* late = nullptr;
+    pool.waiters_.for_each([&](Attempt& attempt) {
+      if (!late && attempt.deadline_ms_ <= now) late = &attempt;
+    });
+    if (!late) break;
+    pool.fail_waiter(*late, pool.resolved() ? timeout_error() : unresolved_error());
+  }
+  pool.arm_wait_timer();
+}
+
+// --- connects ---
+
+void ConnectionPool::start_connect(uint64_t deadline_ms) {
+  ++connecting_count_;
+  endpoint_.ref();
+  connect_to(preferred_ % addresses_.size(), addresses_.size(), deadline_ms);
+}
+
+void ConnectionPool::connect_to(size_t index, size_t addresses_left, uint64_t deadline_ms) {
+  uint64_t now = loop_.now_ms();
+  uint64_t time_left = deadline_ms > now ? deadline_ms - now : 1;
+  auto connecting = std::make_unique<Connecting>();
+  connecting->pool = this;
+  connecting->address = addresses_[index];
+  connecting->index = index;
+  connecting->addresses_left = addresses_left;
+  connecting->deadline_ms = deadline_ms;
+  // An address that does not answer must leave time for the others.
+  connecting->pending = shared_.connector->connect(
+      connecting->address, std::max<uint64_t>(1, time_left / addresses_left), *this,
+      [](void* who, Result<std::unique_ptr<http::UpstreamConnection>> result) {
+        auto& self = *static_cast<Connecting*>(who);
+        self.pool->on_connected(self, std::move(result));
+      },
+      connecting.get());
+  connecting_.push_back(*connecting.release());
+}
+
+void ConnectionPool::on_connected(Connecting& connecting,
+                                  Result<std::unique_ptr<http::UpstreamConnection>> result) {
+  connecting.unlink();
+  loop_.defer_delete(std::unique_ptr<net::Deferred>(&connecting));
+  bool another =
+      !result && connecting.addresses_left > 1 && resolved() && loop_.now_ms() < connecting.deadline_ms;
+  if (another)
+    return connect_to((connecting.index + 1) % addresses_.size(), connecting.addresses_left - 1,
+                      connecting.deadline_ms);
+  --connecting_count_;
+  if (result) {
+    preferred_ = connecting.index;
+    adopt(std::move(*result), connecting.address);
+  } else {
+    endpoint_.count(Outcome::failure);
+    if (waiting_ > connecting_count_) fail_waiter(*waiters_.front(), connect_error(result.error()));
+  }
+  endpoint_.unref();
+}
+
+// --- connections ---
+
+void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
+                           const net::Address& address) {
+  endpoint_.ref();
+  connection->context = new Pooled{Pooled::Place::busy, address};
+  ++busy_count_;
+  make_idle(*connection.release());
+  serve_waiters();
+}
+
+void ConnectionPool::make_idle(http::UpstreamConnection& connection) {
+  connection.unlink();
+  --busy_count_;
+  static_cast<Pooled*>(connection.context)->place = Pooled::Place::idle;
+  connection.idle_since_ms = loop_.now_ms();
+  idle_.push_front(connection);
+  ++idle_count_;
+}
+
+void ConnectionPool::on_idle(http::UpstreamConnection& connection) {
+  if (!connection.context) return;
+  if (!current(static_cast<Pooled*>(connection.context)->address)) return discard(connection);
+  make_idle(connection);
+  serve_waiters();
+}
+
+void ConnectionPool::on_closed(http::UpstreamConnection& connection) {
+  if (connection.context) forget(connection);
+}
+
+void ConnectionPool::discard(http::UpstreamConnection& connection) {
+  forget(connection);  // first: close() may report on_closed; deleted late, so it is still there
+  connection.close();
+}
+
+// Takes a connection off the books; it is deleted late.
+void ConnectionPool::forget(http::UpstreamConnection& connection) {
+  auto* pooled = static_cast<Pooled*>(connection.context);
+  connection.context = nullptr;
+  connection.unlink();
+  (pooled->place == Pooled::Place::idle ? idle_count_ : busy_count_)--;
+  delete pooled;
+  loop_.defer_delete(std::unique_ptr<net::Deferred>(&connection));
+  endpoint_.unref();
+}
+
+void ConnectionPool::set_addresses(const std::vector<net::Address>& addresses) {
+  if (addresses == addresses_) return;
+  addresses_ = addresses;
+  preferred_ = 0;
+  idle_.for_each([&](http::UpstreamConnection& connection) {
+    if (!current(static_cast<Pooled*>(connection.context)->address)) discard(connection);
+  });
+}
+
+bool ConnectionPool::current(const net::Address& address) const {
+  return std::find(addresses_.begin(), addresses_.end(), address) != addresses_.end();
+}
+
+// --- limits ---
+
+void ConnectionPool::trim() {
+  uint32_t limit = keep_ == Keep::idle ? shared_.max_idle : 0;
+  while (idle_count_ > limit) discard(*idle_.back());
+  arm_idle_timer();
+}
+
+// A running timer is never touched here: it looks for itself what is left when it fires.
+void ConnectionPool::arm_idle_timer() {
+  if (idle_count_ == 0 || idle_timer_.running()) return;
+  uint64_t end = idle_.back()->idle_since_ms + shared_.idle_timeout_ms;
+  uint64_t now = loop_.now_ms();
+  idle_timer_.start(end > now ? end - now : 1);
+}
+
+void ConnectionPool::on_idle_timer(void* self) {
+  auto& pool = *static_cast<ConnectionPool*>(self);
+  uint64_t now = pool.loop_.now_ms();
+  while (pool.idle_count_ > 0 && pool.idle_.back()->idle_since_ms + pool.shared_.idle_timeout_ms <= now)
+    pool.discard(*pool.idle_.back());
+  pool.arm_idle_timer();
+}
+
+void ConnectionPool::apply_limits() {
+  idle_timer_.stop();  // it may run for a longer idle_timeout
+  trim();
+}
+
+void ConnectionPool::close_idle() {
+  while (idle_count_ > 0) discard(*idle_.back());
+}
+
+void ConnectionPool::retire() {
+  keep_ = Keep::nothing;
+  trim();
+}
+
+void ConnectionPool::close_all() {
+  assert(waiting_ == 0);
+  retire();
+  while (http::UpstreamConnection* connection = busy_.front()) discard(*connection);
+  while (Connecting* connecting = connecting_.pop_front()) {
+    loop_.defer_delete(std::unique_ptr<net::Deferred>(connecting));
+    --connecting_count_;
+    connecting->pending.reset();
+    endpoint_.unref();
+  }
+}
+
+}  // namespace penstock::upstream

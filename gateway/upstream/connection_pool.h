@@ -1,0 +1,109 @@
+// The connections of one endpoint on one worker, and the attempts that wait for one. A connection that
+// becomes free or was just made serves the oldest waiter; the most recently used idle one is lent first, so
+// that what is too many falls idle and times out. Owned by its Endpoint. Taking an idle connection and giving
+// it back allocates nothing and arms no timer. It does not judge the endpoint: Endpoint counts.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/intrusive_list.h"
+#include "http/connection.h"
+#include "net/loop.h"
+#include "net/timer.h"
+#include "upstream/cluster.h"
+#include "upstream/connector.h"
+
+namespace penstock::upstream {
+
+// What all endpoints of a cluster on one worker share. Owned by the cluster.
+struct ClusterShared {
+  Connector* connector = nullptr;
+  uint32_t max_idle = 1;  // of one endpoint on this worker
+  uint32_t idle_timeout_ms = 30'000;
+  uint32_t failures_to_rest = 5;
+  uint32_t rest_ms = 30'000;
+  size_t attempts = 0;
+};
+
+class ConnectionPool final : public http::UpstreamOwner {
+ public:
+  ConnectionPool(net::Loop& loop, Endpoint& endpoint, ClusterShared& shared)
+      : loop_(loop),
+        endpoint_(endpoint),
+        shared_(shared),
+        idle_timer_(loop, &ConnectionPool::on_idle_timer, this),
+        wait_timer_(loop, &ConnectionPool::on_wait_timer, this) {}
+  ~ConnectionPool();
+
+  // A stream, or null: the attempt waits for on_acquired or on_acquire_failed.
+  http::Stream* acquire(Attempt& attempt, uint32_t connect_timeout_ms);
+  void cancel(Attempt& attempt);  // a waiting one; its connection is still made and becomes idle
+
+  // In the order in which they are tried. Connections to others are closed when they are idle.
+  void set_addresses(const std::vector<net::Address>& addresses);
+  bool resolved() const { return !addresses_.empty(); }
+
+  void apply_limits();  // after these changed
+  void close_idle();    // now; connections in use live on
+  void retire();        // from now on nothing is kept idle
+  void close_all();     // in use and being made, too: nobody may be waiting
+
+  size_t open() const { return idle_count_ + busy_count_; }
+  size_t idle() const { return idle_count_; }
+
+ private:
+  // One address that is being tried. Deleted late, since it ends inside its own callback.
+  struct Connecting : net::Deferred, ListHook {
+    ConnectionPool* pool;
+    net::Address address;
+    size_t index;  // of the address
+    size_t addresses_left;
+    uint64_t deadline_ms;
+    std::unique_ptr<Connector::Pending> pending;
+  };
+  struct Pooled;
+  enum class Keep : uint8_t { idle, nothing };
+
+  // UpstreamOwner
+  void on_idle(http::UpstreamConnection& connection) override;
+  void on_closed(http::UpstreamConnection& connection) override;
+
+  http::Stream* open_idle(http::StreamHandler& handler);
+  void serve_waiters();
+  Attempt& take_waiter(Attempt& attempt);
+  void fail_waiter(Attempt& attempt, const Error& error);
+  void arm_wait_timer();
+
+  void start_connect(uint64_t deadline_ms);
+  void connect_to(size_t index, size_t addresses_left, uint64_t deadline_ms);
+  void on_connected(Connecting& connecting, Result<std::unique_ptr<http::UpstreamConnection>> result);
+  void adopt(std::unique_ptr<http::UpstreamConnection> connection, const net::Address& address);
+  void trim();
+  void make_idle(http::UpstreamConnection& connection);
+  void discard(http::UpstreamConnection& connection);
+  void forget(http::UpstreamConnection& connection);
+  void arm_idle_timer();
+
+  static void on_idle_timer(void* self);
+  static void on_wait_timer(void* self);
+  bool current(const net::Address& address) const;
+
+  net::Loop& loop_;
+  Endpoint& endpoint_;
+  ClusterShared& shared_;
+  IntrusiveList<http::UpstreamConnection> idle_;  // most recently used first
+  IntrusiveList<http::UpstreamConnection> busy_;
+  IntrusiveList<Attempt> waiters_;  // oldest first
+  IntrusiveList<Connecting> connecting_;
+  uint32_t idle_count_ = 0, busy_count_ = 0, waiting_ = 0, connecting_count_ = 0;
+  bool serving_ = false;
+  Keep keep_ = Keep::idle;
+  net::Timer idle_timer_;
+  net::Timer wait_timer_;
+  std::vector<net::Address> addresses_;
+  size_t preferred_ = 0;           // the address that answered last
+  uint64_t wait_deadline_ms_ = 0;  // for which wait_timer_ runs
+};
+
+}  // namespace penstock::upstream

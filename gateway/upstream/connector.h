@@ -1,0 +1,31 @@
+// How a connection to an endpoint is made: TCP and HTTP/1.1 today, TLS and HTTP/2 behind the same call. Owned
+// by a cluster; one worker. Knows nothing of endpoints and waiting attempts.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "base/intrusive_list.h"
+#include "base/result.h"
+#include "http/connection.h"
+#include "net/address.h"
+
+namespace penstock::upstream {
+
+class Connector {
+ public:
+  using Done = void (*)(void* who, Result<std::unique_ptr<http::UpstreamConnection>> result);
+  // A connection that is being made; destroying it cancels. Not to be destroyed inside its own Done.
+  class Pending {
+   public:
+    virtual ~Pending() = default;
+  };
+  virtual ~Connector() = default;
+  // done(who, ...) comes exactly once, never inside connect(). `owner` gets the events of the connection.
+  virtual std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms,
+                                           http::UpstreamOwner& owner, Done done, void* who) = 0;
+};
+
+// `settings` is borrowed for the lifetime of the connections.
+std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings);
+
+}  // namespace penstock::upstream
