@@ -2,6 +2,7 @@
 // upstream on the main thread and publishes a new set whenever it changes; the directory hands sets to all
 // workers. A provider keeps its last good answer: an error never empties a set.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,9 +30,16 @@ struct Sources {
   net::Loop& loop;
   net::Resolver& resolver;
   upstream::EndpointStates& states;
+  // Lines for the daemon's log: a name that stops or starts to resolve, a set that changes. May be empty.
+  std::function<void(const std::string& line)> log = {};
 };
 
-// The provider that this upstream's configuration asks for.
+// The provider that this upstream's configuration asks for. `sources` is borrowed for its lifetime.
 std::unique_ptr<Provider> make_provider(const config::Upstream& upstream, Sources& sources);
+std::unique_ptr<Provider> make_static_provider(const config::Upstream& upstream, Sources& sources);
+std::unique_ptr<Provider> make_dns_provider(const config::Upstream& upstream, Sources& sources);
+
+// "127.0.0.1:80", "[::1]:80", "users.internal:80": how endpoints are called everywhere.
+std::string endpoint_name(const std::string& host, uint16_t port);
 
 }  // namespace penstock::discovery
