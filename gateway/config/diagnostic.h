@@ -4,8 +4,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "config/node.h"
@@ -34,6 +36,8 @@ class Diagnostics {
   Diagnostic& error(std::string_view code, Position at, std::string path, std::string message);
   Diagnostic& warning(std::string_view code, Position at, std::string path, std::string message);
 
+  void append(Diagnostics other);
+
   const std::vector<Diagnostic>& all() const { return items_; }
   size_t errors() const;
   size_t warnings() const;
@@ -47,7 +51,8 @@ class Diagnostics {
                   std::string message);
 
   std::vector<Diagnostic> items_;
-  Diagnostic duplicate_;  // swallows what is said about a repeated one
+  std::set<std::tuple<uint32_t, uint32_t, uint32_t, std::string>> seen_;
+  Diagnostic repeated_;  // takes what is said about a repeated one
 };
 
 }  // namespace penstock::config

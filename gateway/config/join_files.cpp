@@ -1,0 +1,54 @@
+#include "config/join_files.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace penstock::config {
+namespace {
+
+bool joins(std::string_view key) {
+  return key == "listeners" || key == "routes" || key == "upstreams" || key == "plugins" ||
+         key == "consumers";
+}
+
+void report_twice(const Node& again, const Node& first, std::string path, Diagnostics& diagnostics) {
+  Diagnostic& diagnostic = diagnostics.error("duplicate-name", again.key_at, std::move(path),
+                                             fmt::format("'{}' stands in two files", again.key));
+  diagnostic.related = first.key_at;
+  diagnostic.related_note = "first defined at";
+}
+
+void join_children(Node& into, Node&& more, Diagnostics& diagnostics) {
+  for (Node& child : more.children) {
+    const Node* first = into.is_map() ? into.find(child.key) : nullptr;
+    if (first != nullptr)
+      report_twice(child, *first, into.key + "." + child.key, diagnostics);
+    else
+      into.children.push_back(std::move(child));
+  }
+}
+
+}  // namespace
+
+Node join_files(std::vector<Node> roots, Diagnostics& diagnostics) {
+  if (roots.empty()) return Node{};
+  Node joined = std::move(roots.front());
+  for (size_t i = 1; i < roots.size(); ++i) {
+    for (Node& child : roots[i].children) {
+      Node* first = joined.find(child.key);
+      if (first == nullptr) {
+        joined.children.push_back(std::move(child));
+      } else if (!joins(child.key)) {
+        report_twice(child, *first, child.key, diagnostics);
+      } else if (first->kind == child.kind) {
+        join_children(*first, std::move(child), diagnostics);
+      } else {
+        report_twice(child, *first, child.key, diagnostics);
+      }
+    }
+  }
+  return joined;
+}
+
+}  // namespace penstock::config
