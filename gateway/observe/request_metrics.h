@@ -36,6 +36,10 @@ class RequestMetrics {
  public:
   static constexpr size_t max_series = 10'000;
 
+  RequestMetrics() = default;
+  RequestMetrics(const RequestMetrics&) = delete;  // merge() into a fresh one copies
+  RequestMetrics& operator=(const RequestMetrics&) = delete;
+
   // The worker's thread. Allocates only for a combination that it sees for the first time.
   void record(std::string_view route, std::string_view method, uint16_t status, std::string_view error_type,
               int64_t ns);
@@ -50,12 +54,11 @@ class RequestMetrics {
 
  private:
   std::map<RequestKey, Histogram> series_;
-  // The last series hit, by the addresses of its labels: most requests repeat a few combinations.
+  // The last series hit: most requests repeat a few combinations. Keys of a map do not move.
   struct Recent {
-    const char* route = nullptr;
-    const char* reason = nullptr;
-    uint32_t method_and_status = 0;
+    const RequestKey* key = nullptr;
     Histogram* histogram = nullptr;
+    uint32_t method_and_status = 0;
   };
   std::array<Recent, 64> recent_{};
   uint64_t retries_ = 0;

@@ -1,0 +1,106 @@
+#include "observe/prometheus.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+
+namespace penstock::observe {
+namespace {
+
+std::string_view name(MetricKind kind) {
+  switch (kind) {
+    case MetricKind::counter: return "counter";
+    case MetricKind::gauge: return "gauge";
+    case MetricKind::histogram: return "histogram";
+  }
+  return "untyped";
+}
+
+enum class Quotes : uint8_t { as_they_are, escaped };
+
+void append_escaped(std::string& out, std::string_view text, Quotes quotes) {
+  for (char c : text) {
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '"' && quotes == Quotes::escaped)
+      out += "\\\"";
+    else
+      out += c;
+  }
+}
+
+std::string number(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  // Whole numbers up to 2^53 without an exponent: easier to read and to compare.
+  if (value == std::floor(value) && std::abs(value) < 9007199254740992.0)
+    return fmt::format("{}", static_cast<int64_t>(value));
+  return fmt::format("{}", value);
+}
+
+}  // namespace
+
+void PrometheusText::family(std::string_view name_of_family, MetricKind kind, std::string_view help) {
+  family_ = name_of_family;
+  text_ += fmt::format("# HELP {} ", family_);
+  append_escaped(text_, help, Quotes::as_they_are);
+  text_ += fmt::format("\n# TYPE {} {}\n", family_, name(kind));
+}
+
+void PrometheusText::line(std::string_view suffix, std::span<const Label> labels, std::string_view bound,
+                          double value) {
+  text_ += family_;
+  text_ += suffix;
+  char before = '{';
+  auto add = [&](std::string_view label, std::string_view text) {
+    text_ += before;
+    text_ += label;
+    text_ += "=\"";
+    append_escaped(text_, text, Quotes::escaped);
+    text_ += '"';
+    before = ',';
+  };
+  for (const Label& label : labels) add(label.name, label.value);
+  if (!bound.empty()) add("le", bound);
+  if (before == ',') text_ += '}';
+  text_ += ' ';
+  text_ += number(value);
+  text_ += '\n';
+}
+
+void PrometheusText::sample(std::span<const Label> labels, double value) { line({}, labels, {}, value); }
+
+void PrometheusText::histogram(std::span<const Label> labels, std::span<const double> bounds,
+                               std::span<const uint64_t> buckets, double sum) {
+  uint64_t below = 0;
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    below += buckets[i];
+    line("_bucket", labels, i < bounds.size() ? number(bounds[i]) : "+Inf", static_cast<double>(below));
+  }
+  line("_sum", labels, {}, sum);
+  line("_count", labels, {}, static_cast<double>(below));
+}
+
+void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
+  out.family("http_server_request_duration_seconds", MetricKind::histogram,
+             "Time from the first byte of a request to the last byte of its answer.");
+  for (const auto& [key, histogram] : metrics.series()) {
+    std::string status = key.status ? std::to_string(key.status) : "";
+    std::array<Label, 4> labels{Label{"http_route", key.route}, Label{"http_request_method", key.method},
+                                Label{"http_response_status_code", status},
+                                Label{"error_type", key.error_type}};
+    out.histogram(labels, duration_bounds, histogram.buckets, histogram.sum);
+  }
+  out.family("http_server_active_requests", MetricKind::gauge, "Requests that are being served.");
+  out.sample({}, static_cast<double>(metrics.active_requests));
+  out.family("http_server_open_connections", MetricKind::gauge, "Client connections that are open.");
+  out.sample({}, static_cast<double>(metrics.open_connections));
+  out.family("penstock_upstream_retries_total", MetricKind::counter,
+             "Attempts that replaced a failed one on another connection or endpoint.");
+  out.sample({}, static_cast<double>(metrics.retries()));
+}
+
+}  // namespace penstock::observe

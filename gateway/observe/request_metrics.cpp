@@ -1,0 +1,66 @@
+#include "observe/request_metrics.h"
+
+#include <algorithm>
+
+namespace penstock::observe {
+
+void Histogram::record(int64_t ns) {
+  double seconds = static_cast<double>(std::max<int64_t>(ns, 0)) * 1e-9;
+  size_t bucket = std::ranges::lower_bound(duration_bounds, seconds) - duration_bounds.begin();
+  ++buckets[bucket];
+  ++count;
+  sum += seconds;
+}
+
+void Histogram::merge(const Histogram& other) {
+  for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += other.buckets[i];
+  count += other.count;
+  sum += other.sum;
+}
+
+namespace {
+std::string_view known_method(std::string_view method) {
+  static constexpr std::string_view known[] = {"GET",     "HEAD",  "POST",  "PUT",    "DELETE",
+                                               "OPTIONS", "PATCH", "TRACE", "CONNECT"};
+  return std::ranges::find(known, method) != std::end(known) ? method : std::string_view("_OTHER");
+}
+
+// Short methods differ in their first two bytes and length; "_OTHER" never meets a known one.
+uint32_t packed(std::string_view method, uint16_t status) {
+  return static_cast<uint32_t>(static_cast<unsigned char>(method[0])) << 24 |
+         static_cast<uint32_t>(static_cast<unsigned char>(method[1])) << 16 | status;
+}
+}  // namespace
+
+void RequestMetrics::record(std::string_view route, std::string_view method, uint16_t status,
+                            std::string_view error_type, int64_t ns) {
+  method = known_method(method);
+  uint32_t method_and_status = packed(method, status);
+  size_t slot = (reinterpret_cast<uintptr_t>(route.data()) / 16 + method_and_status + 7 * error_type.size()) %
+                recent_.size();
+  Recent& recent = recent_[slot];
+  // The address only spreads: an old snapshot's memory may hold another route's name today, so texts are
+  // compared.
+  if (recent.histogram && recent.method_and_status == method_and_status && recent.key->route == route &&
+      recent.key->error_type == error_type) {
+    recent.histogram->record(ns);
+    return;
+  }
+  RequestKey key{std::string(route), std::string(method), status, std::string(error_type)};
+  auto it = series_.find(key);
+  if (it == series_.end()) {
+    if (series_.size() >= max_series) key = {"other", "_OTHER", 0, "other"};
+    it = series_.try_emplace(std::move(key)).first;
+  }
+  it->second.record(ns);
+  recent = {&it->first, &it->second, method_and_status};
+}
+
+void RequestMetrics::merge(const RequestMetrics& other) {
+  for (const auto& [key, histogram] : other.series_) series_[key].merge(histogram);
+  active_requests += other.active_requests;
+  open_connections += other.open_connections;
+  retries_ += other.retries_;
+}
+
+}  // namespace penstock::observe
