@@ -1,0 +1,178 @@
+// What a hook sees of one request, and what it may answer. A gw::request is a view: valid until the hook
+// returns, on the thread that called it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "types.hpp"
+
+#pragma GCC visibility push(hidden)
+namespace gw {
+
+// What a hook answers. The free functions below carry views, so their text must outlive the hook: literals
+// and members of the plugin. Text made inside the hook goes through the functions of gw::request, which
+// record it at once.
+struct verdict {
+  gw_action action = GW_CONTINUE;
+  uint16_t status = 0;
+  uint32_t on = GW_ON_UNKNOWN;
+  std::string_view reason, text;
+  enum class pending : uint8_t { nothing, problem, name, refusal } record = pending::nothing;
+};
+
+inline verdict acted(gw_action action) {
+  verdict v;
+  v.action = action;
+  return v;
+}
+inline verdict next() { return {}; }
+inline verdict absent() { return acted(GW_ABSENT); }
+// The consumer of that name; the name must come from the configuration, never from the request.
+inline verdict accept(std::string_view consumer) {
+  return {GW_ACCEPT, 0, 0, {}, consumer, verdict::pending::name};
+}
+verdict accept(std::string&&) = delete;
+inline verdict refuse(std::string_view reason, std::string_view challenge = {}) {
+  return {GW_REFUSE, 401, 0, reason, challenge, verdict::pending::refusal};
+}
+inline verdict forbid(std::string_view reason) {
+  return {GW_REFUSE, 403, 0, reason, {}, verdict::pending::refusal};
+}
+inline verdict problem(uint16_t status, std::string_view reason, std::string_view detail = {}) {
+  return {GW_RESPOND, status, 0, reason, detail, verdict::pending::problem};
+}
+verdict problem(uint16_t, std::string_view, std::string&&) = delete;
+// For explain(): the answer depends on something that explain cannot know.
+inline verdict depends(uint32_t on, std::string_view detail) { return {GW_DEPENDS, 0, on, {}, detail}; }
+
+struct body_chunk {
+  std::string_view bytes;
+  bool last;
+};
+
+class exchange {
+ public:
+  explicit exchange(const gw_call* call) : call_(call) {}
+
+  std::string_view request_header(const header& h, uint32_t index = 0) const {
+    return get(GW_REQUEST, h, index);
+  }
+  uint32_t request_header_count(const header& h) const {
+    return http().header_count(req(), GW_REQUEST, h.id());
+  }
+
+  // Empty with data() == nullptr: not known for this request.
+  std::string_view attribute(const gw::attribute& a) const {
+    return view(http().attribute_get(req(), a.id()));
+  }
+  gw_rc set_attribute(const gw::attribute& a, std::string_view v) const {
+    return http().attribute_set(req(), a.id(), str(v));
+  }
+  bool in_group(std::string_view group) const {
+    return detail::host.consumer->in_group(req(), str(group)) == 1;
+  }
+
+  int64_t wall_now() const { return detail::host.clock->request_wall(req()); }
+  int64_t monotonic_now() const { return detail::host.clock->request_monotonic(req()); }
+
+  // The class's `state`: zeroed at the start of the request.
+  template <class State>
+  State& state() const {
+    return *static_cast<State*>(call_->ctx);
+  }
+  // The class's `worker_state`; null in explain.
+  template <class Worker>
+  Worker* worker() const {
+    return static_cast<Worker*>(call_->wstate);
+  }
+  void log(level l, const instance& i, std::string_view message) const {
+    detail::host.log->write_request(req(), i.handle(), static_cast<uint32_t>(l), str(message));
+  }
+  void* arena(size_t size) const { return http().arena_alloc(req(), size); }
+  gw_req* req() const { return call_->req; }
+
+ protected:
+  static const gw_http_v0& http() { return *detail::host.http; }
+  std::string_view get(uint32_t block, const header& h, uint32_t index) const {
+    return view(http().header_get(req(), block, h.id(), index));
+  }
+  const gw_call* call_;
+};
+
+class request : public exchange {
+ public:
+  using exchange::exchange;
+
+  std::string_view header(const gw::header& h, uint32_t index = 0) const { return get(GW_REQUEST, h, index); }
+  uint32_t header_count(const gw::header& h) const { return request_header_count(h); }
+  gw_rc set_header(const gw::header& h, std::string_view v) const {
+    return http().header_set(req(), GW_REQUEST, h.id(), str(v));
+  }
+  gw_rc add_header(const gw::header& h, std::string_view v) const {
+    return http().header_add(req(), GW_REQUEST, h.id(), str(v));
+  }
+  gw_rc remove_header(const gw::header& h) const { return http().header_remove(req(), GW_REQUEST, h.id()); }
+  gw_rc set_target(const target& t) const { return http().target_set(req(), t.id); }
+  gw_rc rewrite_path(std::string_view path) const { return http().rewrite_path(req(), str(path)); }
+
+  verdict respond(uint16_t status, std::string_view reason, std::string_view type,
+                  std::string_view body) const {
+    const gw_rc rc = http().respond(req(), status, str(reason), str(type), str(body));
+    return acted(rc < 0 ? rc : GW_RESPOND);
+  }
+  verdict problem(uint16_t status, std::string_view reason, std::string_view detail,
+                  std::string_view members = {}) const {
+    const gw_rc rc = http().problem(req(), status, str(reason), str(detail), str(members));
+    return acted(rc < 0 ? rc : GW_RESPOND);
+  }
+  void answer_header(const gw::header& h, std::string_view v) const {
+    http().respond_header(req(), h.id(), str(v));
+  }
+
+  // Authenticators.
+  const gw_consumer* lookup(const instance& self, uint32_t credential, std::string_view value) const {
+    return detail::host.consumer->lookup(req(), self.handle(), credential, str(value));
+  }
+  verdict accept(const gw_consumer* c) const {
+    const gw_rc rc = detail::host.consumer->set_consumer(req(), c);
+    return acted(rc < 0 ? rc : GW_ACCEPT);
+  }
+  verdict identify(const instance& self, std::string_view id, const gw_str* groups, size_t count) const {
+    const gw_rc rc = detail::host.consumer->set_identity(req(), self.handle(), str(id), groups, count);
+    return acted(rc < 0 ? rc : GW_ACCEPT);
+  }
+  verdict refuse(uint16_t status, std::string_view reason, std::string_view challenge = {}) const {
+    const gw_rc rc = detail::host.consumer->refuse(req(), status, str(reason), str(challenge));
+    return acted(rc < 0 ? rc : GW_REFUSE);
+  }
+
+  // Take a ticket, hand it to whoever will call gw::resume, and return gw::pause().
+  gw_ticket ticket() const { return detail::host.async->ticket(req()); }
+};
+
+inline verdict pause() { return acted(GW_PAUSE); }
+// [ANY THREAD] False: the request is gone, `data` stays with the caller.
+inline bool resume(gw_ticket t, void* data) {
+  return detail::host.async->resume(detail::host.host, t, data) == 1;
+}
+
+class response : public exchange {
+ public:
+  using exchange::exchange;
+
+  std::string_view header(const gw::header& h, uint32_t index = 0) const {
+    return get(GW_RESPONSE, h, index);
+  }
+  gw_rc set_header(const gw::header& h, std::string_view v) const {
+    return http().header_set(req(), GW_RESPONSE, h.id(), str(v));
+  }
+  gw_rc add_header(const gw::header& h, std::string_view v) const {
+    return http().header_add(req(), GW_RESPONSE, h.id(), str(v));
+  }
+  gw_rc remove_header(const gw::header& h) const { return http().header_remove(req(), GW_RESPONSE, h.id()); }
+};
+
+}  // namespace gw
+#pragma GCC visibility pop
