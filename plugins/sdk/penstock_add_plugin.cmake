@@ -22,6 +22,13 @@ function(penstock_add_plugin name)
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   target_link_options(${name} PRIVATE -Wl,--version-script=${PENSTOCK_SDK_DIR}/penstock_plugin.map
     -Wl,-z,relro,-z,now)
+  # In the tree of Penstock: its warnings and sanitizers, not its include paths.
+  if(TARGET penstock_options)
+    foreach(property COMPILE_OPTIONS COMPILE_DEFINITIONS LINK_OPTIONS)
+      set_property(TARGET ${name} APPEND PROPERTY ${property}
+        $<TARGET_PROPERTY:penstock_options,INTERFACE_${property}>)
+    endforeach()
+  endif()
   # A sanitizer's runtime lives in the daemon, so only an ordinary build can insist on complete symbols.
   if(NOT PENSTOCK_SANITIZE)
     target_link_options(${name} PRIVATE -Wl,-z,defs)
