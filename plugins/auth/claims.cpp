@@ -1,0 +1,131 @@
+#include "claims.h"
+
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+namespace auth {
+namespace {
+
+using nlohmann::json;
+constexpr size_t max_claims = 64;
+constexpr int max_depth = 4;
+
+void flatten(const json& object, const std::string& prefix, int depth,
+             std::vector<std::pair<std::string, std::string>>& out) {
+  for (const auto& [name, value] : object.items()) {
+    if (out.size() >= max_claims) return;
+    if (value.is_object()) {
+      if (depth < max_depth) flatten(value, prefix + name + ".", depth + 1, out);
+    } else if (!value.is_null()) {
+      out.emplace_back(prefix + name, claim_text(value));
+    }
+  }
+}
+
+}  // namespace
+
+void Verified::set_attributes(gw::request& r) {
+  const auto& http = *gw::detail::host.http;
+  const uint32_t now = http.attribute_epoch(gw::detail::host.host);
+  if (now != epoch) {
+    wanted.clear();
+    for (uint32_t i = 0; i < claims.size(); ++i) {
+      const gw_id id = http.attribute_find(gw::detail::host.host, gw::str(claims[i].first));
+      if (id != 0) wanted.emplace_back(id, i);
+    }
+    epoch = now;
+  }
+  for (const auto& [id, index] : wanted) r.set_attribute(gw::attribute::from_id(id), claims[index].second);
+}
+
+const json* find_claim(const json& payload, const std::string& name) {
+  if (const auto it = payload.find(name); it != payload.end()) return &*it;
+  const json* here = &payload;
+  size_t begin = 0;
+  while (true) {
+    const size_t dot = name.find('.', begin);
+    if (!here->is_object()) return nullptr;
+    const auto it = here->find(name.substr(begin, dot == std::string::npos ? dot : dot - begin));
+    if (it == here->end()) return nullptr;
+    here = &*it;
+    if (dot == std::string::npos) return here;
+    begin = dot + 1;
+  }
+}
+
+std::string claim_text(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_array()) {
+    std::string out;
+    for (const json& item : value) {
+      if (item.is_structured()) continue;
+      if (!out.empty()) out += ',';
+      out += claim_text(item);
+    }
+    return out;
+  }
+  if (value.is_object() || value.is_null()) return {};
+  return value.dump();
+}
+
+bool claim_contains(const json& value, std::string_view text) {
+  if (value.is_array()) {
+    for (const json& item : value) {
+      if (!item.is_structured() && claim_text(item) == text) return true;
+    }
+    return false;
+  }
+  if (value.is_object()) return false;
+  const std::string whole = claim_text(value);
+  if (whole == text) return true;
+  std::string_view rest = whole;
+  while (!rest.empty()) {
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    if (word == text) return true;
+    rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : word.size());
+  }
+  return false;
+}
+
+void flatten_claims(const json& payload, std::vector<std::pair<std::string, std::string>>& out) {
+  flatten(payload, "claim.", 1, out);
+}
+
+// The end of a token is its signature: its last bytes are as good as random, and nobody can choose them for a
+// token that passes the verification.
+uint64_t TokenCache::hash_of(std::string_view token) {
+  uint64_t a = token.size(), b = 0;
+  if (token.size() >= 16) {
+    uint64_t tail[2];
+    std::memcpy(tail, token.data() + token.size() - 16, 16);
+    a ^= tail[0];
+    b = tail[1];
+  }
+  const auto product = static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd6e8feb86659fd93u);
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+Verified* TokenCache::find(std::string_view token) {
+  const uint64_t hash = hash_of(token);
+  Verified* set = &slots_[(hash % sets) * ways];
+  for (size_t i = 0; i < ways; ++i) {
+    if (set[i].hash == hash && set[i].token == token) return &set[i];
+  }
+  return nullptr;
+}
+
+Verified& TokenCache::insert(Verified verified, int64_t now_ns) {
+  Verified* set = &slots_[(verified.hash % sets) * ways];
+  Verified* victim = &set[turn_++ % ways];
+  for (size_t i = 0; i < ways; ++i) {
+    if (set[i].token.empty() || set[i].expires_ns <= now_ns) {
+      victim = &set[i];
+      break;
+    }
+  }
+  *victim = std::move(verified);  // moving the vector `groups` leaves its strings, and the views into them, in place
+  return *victim;
+}
+
+}  // namespace auth
