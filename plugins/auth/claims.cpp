@@ -124,7 +124,8 @@ Verified& TokenCache::insert(Verified verified, int64_t now_ns) {
       break;
     }
   }
-  *victim = std::move(verified);  // moving the vector `groups` leaves its strings, and the views into them, in place
+  *victim = std::move(
+      verified);  // moving the vector `groups` leaves its strings, and the views into them, in place
   return *victim;
 }
 

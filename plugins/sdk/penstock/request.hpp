@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "types.hpp"
 
@@ -33,7 +34,9 @@ inline verdict absent() { return acted(GW_ABSENT); }
 inline verdict accept(std::string_view consumer) {
   return {GW_ACCEPT, 0, 0, {}, consumer, verdict::pending::name};
 }
-verdict accept(std::string&&) = delete;
+// Text that dies with the hook: use gw::request, which records it at once.
+template <class Text, std::enable_if_t<std::is_same_v<Text, std::string>, int> = 0>
+verdict accept(Text&&) = delete;
 inline verdict refuse(std::string_view reason, std::string_view challenge = {}) {
   return {GW_REFUSE, 401, 0, reason, challenge, verdict::pending::refusal};
 }
@@ -43,7 +46,8 @@ inline verdict forbid(std::string_view reason) {
 inline verdict problem(uint16_t status, std::string_view reason, std::string_view detail = {}) {
   return {GW_RESPOND, status, 0, reason, detail, verdict::pending::problem};
 }
-verdict problem(uint16_t, std::string_view, std::string&&) = delete;
+template <class Text, std::enable_if_t<std::is_same_v<Text, std::string>, int> = 0>
+verdict problem(uint16_t, std::string_view, Text&&) = delete;
 // For explain(): the answer depends on something that explain cannot know.
 inline verdict depends(uint32_t on, std::string_view detail) { return {GW_DEPENDS, 0, on, {}, detail}; }
 
