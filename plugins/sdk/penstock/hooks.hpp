@@ -51,6 +51,10 @@ class setup {
   void subscribe(uint32_t mask, void (*fn)(void*, uint32_t), void* user) {
     detail::host.event->subscribe(self_.handle(), mask, fn, user);
   }
+  // An absolute path for one that is relative to the file of the configuration that names it.
+  std::string path(std::string_view relative) const {
+    return std::string(view(detail::host.config->path(node_, str(relative))));
+  }
   const gw_node* node() const { return node_; }
 
  private:

@@ -1,0 +1,156 @@
+#include "line.h"
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+
+namespace logging {
+namespace {
+
+constexpr char hex[] = "0123456789abcdef";
+
+// True when all eight bytes are printable ASCII other than '"' and '\\'.
+bool plain8(uint64_t bytes) {
+  constexpr uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+  const auto zero_byte = [](uint64_t v) { return (v - ones) & ~v; };
+  const uint64_t control = (bytes - ones * 0x20) & ~bytes;
+  return ((bytes | control | zero_byte(bytes ^ ones * '"') | zero_byte(bytes ^ ones * '\\')) & highs) == 0;
+}
+
+// Length of the UTF-8 sequence at `at`, 0 when it is none (RFC 3629: no overlong forms, no surrogates).
+size_t utf8_length(std::string_view s, size_t at) {
+  const auto byte = [&](size_t i) {
+    return at + i < s.size() ? static_cast<uint8_t>(s[at + i]) : uint8_t{0};
+  };
+  const auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const uint8_t first = byte(0);
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    if (!follows(1) || !follows(2)) return 0;
+    if (first == 0xe0 && byte(1) < 0xa0) return 0;
+    if (first == 0xed && byte(1) > 0x9f) return 0;
+    return 3;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    if (!follows(1) || !follows(2) || !follows(3)) return 0;
+    if (first == 0xf0 && byte(1) < 0x90) return 0;
+    if (first == 0xf4 && byte(1) > 0x8f) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+std::string_view shortened(std::string_view text) {
+  return text.substr(0, text.size() < Line::max_value ? text.size() : Line::max_value);
+}
+
+}  // namespace
+
+void Line::number(uint64_t value) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  raw({digits, static_cast<size_t>(end - digits)});
+}
+
+void Line::seconds(int64_t ns) {
+  const uint64_t micros = ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0;
+  number(micros / 1'000'000);
+  char fraction[7] = {'.', '0', '0', '0', '0', '0', '0'};
+  uint64_t rest = micros % 1'000'000;
+  for (size_t i = 6; rest != 0; --i, rest /= 10) fraction[i] = static_cast<char>('0' + rest % 10);
+  raw({fraction, sizeof fraction});
+}
+
+// Writes what stands for the byte (or sequence) at `at`; how many bytes of the text that was.
+size_t Line::json_special(std::string_view text, size_t at) {
+  const auto c = static_cast<uint8_t>(text[at]);
+  if (c >= 0x80) {
+    const size_t length = utf8_length(text, at);
+    raw(length == 0 ? std::string_view("\\ufffd") : text.substr(at, length));
+    return length == 0 ? 1 : length;
+  }
+  if (c == '"' || c == '\\') {
+    const char pair[2] = {'\\', text[at]};
+    raw({pair, 2});
+  } else if (c < 0x20 || c == 0x7f) {
+    const char code[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    raw({code, 6});
+  } else {
+    raw(text[at]);
+  }
+  return 1;
+}
+
+void Line::json(std::string_view text) {
+  text = shortened(text);
+  size_t i = 0;
+  while (i < text.size()) {
+    if (text.size() - i >= 8 && room() >= 8) {
+      uint64_t bytes;
+      std::memcpy(&bytes, text.data() + i, 8);
+      if (plain8(bytes)) {
+        std::memcpy(buffer_ + size_, &bytes, 8);
+        size_ += 8;
+        i += 8;
+        continue;
+      }
+    }
+    i += json_special(text, i);
+  }
+}
+
+void Line::escaped(std::string_view text) {
+  for (const char c : shortened(text)) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte != 0x7f && c != '"' && c != '\\') {
+      raw(c);
+      continue;
+    }
+    const char code[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
+    raw({code, 4});
+  }
+}
+
+void Line::end(std::string_view closing) {
+  if (room() < closing.size() + 1) size_ = capacity - closing.size() - 1;
+  raw(closing);
+  raw('\n');
+}
+
+void SecondText::set(int64_t second) {
+  using namespace std::chrono;
+  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  second_ = second;
+  const sys_seconds point{std::chrono::seconds(second)};
+  const sys_days day = floor<days>(point);
+  const year_month_day date(day);
+  const hh_mm_ss time(point - day);
+  const int y = static_cast<int>(date.year()) % 10000, h = static_cast<int>(time.hours().count()),
+            m = static_cast<int>(time.minutes().count()), s = static_cast<int>(time.seconds().count());
+  const unsigned month = static_cast<unsigned>(date.month()), d = static_cast<unsigned>(date.day());
+  char text[64];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.", y, month, d, h, m, s);
+  std::memcpy(iso_, text, sizeof iso_);
+  std::snprintf(text, sizeof text, "%02u/%s/%04d:%02d:%02d:%02d +0000", d, months[(month - 1) % 12], y, h, m,
+                s);
+  std::memcpy(common_, text, 26);
+}
+
+void SecondText::iso(Line& out, int64_t wall_ns) {
+  const int64_t second = wall_ns / 1'000'000'000;
+  if (second != second_) set(second);
+  const auto ms = static_cast<unsigned>(wall_ns / 1'000'000 % 1000);
+  const char rest[4] = {static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
+                        static_cast<char>('0' + ms % 10), 'Z'};
+  out.raw({iso_, sizeof iso_});
+  out.raw({rest, sizeof rest});
+}
+
+void SecondText::common(Line& out, int64_t wall_ns) {
+  const int64_t second = wall_ns / 1'000'000'000;
+  if (second != second_) set(second);
+  out.raw({common_, 26});
+}
+
+}  // namespace logging

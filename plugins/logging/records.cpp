@@ -1,0 +1,119 @@
+#include "records.h"
+
+namespace logging {
+namespace {
+
+std::string_view view(gw_str s) { return {s.ptr, s.len}; }
+
+// `name` is `,"member":` as it stands in the line.
+void text_member(Line& out, std::string_view name, std::string_view value) {
+  if (value.empty()) return;
+  out.raw(name);
+  out.raw('"');
+  out.json(value);
+  out.raw('"');
+}
+
+void duration_member(Line& out, std::string_view name, int64_t ns) {
+  if (ns < 0) return;
+  out.raw(name);
+  out.seconds(ns);
+}
+
+void number_member(Line& out, std::string_view name, uint64_t value) {
+  out.raw(name);
+  out.number(value);
+}
+
+void dash_or(Line& out, std::string_view value) {
+  if (value.empty()) {
+    out.raw('-');
+  } else {
+    out.escaped(value);
+  }
+}
+
+void write_start(Line& out, const Facts& f, const Redaction& redaction, SecondText& time) {
+  dash_or(out, f.client);
+  out.raw(" - ");
+  // A space would shift the columns of everything that reads this format.
+  if (f.consumer.find(' ') == std::string_view::npos) {
+    dash_or(out, f.consumer);
+  } else {
+    out.raw('"');
+    out.escaped(f.consumer);
+    out.raw('"');
+  }
+  out.raw(" [");
+  time.common(out, f.summary.start_wall_ns);
+  out.raw("] \"");
+  dash_or(out, f.method);
+  out.raw(' ');
+  dash_or(out, f.path);
+  if (f.query.data() != nullptr && !f.query.empty()) {
+    out.raw('?');
+    redaction.query(f.query, [&](std::string_view piece) { out.escaped(piece); });
+  }
+  out.raw(' ');
+  dash_or(out, view(f.summary.protocol));
+  out.raw("\" ");
+  out.number(f.summary.status);
+  out.raw(' ');
+  out.number(f.summary.response_body_bytes);
+}
+
+}  // namespace
+
+void write_json(Line& out, const Facts& f, const Redaction& redaction, SecondText& time) {
+  const gw_summary& s = f.summary;
+  out.raw(R"({"timestamp":")");
+  time.iso(out, s.start_wall_ns);
+  out.raw('"');
+  text_member(out, R"(,"trace_id":)", view(s.trace_id));
+  text_member(out, R"(,"span_id":)", view(s.span_id));
+  text_member(out, R"(,"http.request.method":)", f.method);
+  text_member(out, R"(,"url.path":)", f.path);
+  if (!f.query.empty()) {
+    out.raw(R"(,"url.query":")");
+    redaction.query(f.query.substr(0, Line::max_value), [&](std::string_view piece) { out.json(piece); });
+    out.raw('"');
+  }
+  text_member(out, R"(,"server.address":)", f.host);
+  if (s.status != 0) number_member(out, R"(,"http.response.status_code":)", s.status);
+  text_member(out, R"(,"client.address":)", f.client);
+  text_member(out, R"(,"user_agent.original":)", f.user_agent);
+  text_member(out, R"(,"penstock.route":)", view(s.route));
+  text_member(out, R"(,"penstock.api_version":)", f.api_version);
+  text_member(out, R"(,"penstock.consumer":)", f.consumer);
+  text_member(out, R"(,"penstock.upstream":)", view(s.upstream));
+  text_member(out, R"(,"penstock.endpoint":)", view(s.endpoint));
+  text_member(out, R"(,"penstock.reason":)", view(s.reason));
+  text_member(out, R"(,"penstock.plugin":)", view(s.plugin));
+  text_member(out, R"(,"penstock.request_id":)", view(s.request_id));
+  if (s.attempts > 1) number_member(out, R"(,"penstock.attempts":)", s.attempts);
+  text_member(out, R"(,"tls.protocol":)", view(s.tls_version));
+  if (s.request_body_bytes > 0) number_member(out, R"(,"http.request.body.size":)", s.request_body_bytes);
+  number_member(out, R"(,"http.response.body.size":)", s.response_body_bytes);
+  duration_member(out, R"(,"duration.total":)", s.total_ns);
+  duration_member(out, R"(,"duration.first_byte":)", s.first_byte_ns);
+  duration_member(out, R"(,"duration.upstream":)", s.upstream_ns);
+  if (s.queue_ns > 0) duration_member(out, R"(,"duration.queue":)", s.queue_ns);
+  duration_member(out, R"(,"duration.auth":)", s.auth_ns);
+  out.end("}");
+}
+
+void write_common(Line& out, const Facts& facts, const Redaction& redaction, SecondText& time) {
+  write_start(out, facts, redaction, time);
+  out.end({});
+}
+
+void write_combined(Line& out, const Facts& facts, const Redaction& redaction, SecondText& time) {
+  write_start(out, facts, redaction, time);
+  out.raw(" \"");
+  dash_or(out, facts.referer);
+  out.raw("\" \"");
+  dash_or(out, facts.user_agent);
+  out.end("\"");
+}
+
+}  // namespace logging
