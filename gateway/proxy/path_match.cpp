@@ -61,22 +61,6 @@ bool match_path(const PathPattern& pattern, std::string_view path, PathMatch* ou
   return true;
 }
 
-int compare_segments(const PathPattern& a, const PathPattern& b) {
-  if (a.kind == PathPattern::Kind::regex) return 0;  // taken to overlap: conditions and priority decide
-  size_t common = std::min(a.segments.size(), b.segments.size());
-  int text_order = 0;
-  for (size_t i = 0; i < common; ++i) {
-    const PathSegment &x = a.segments[i], &y = b.segments[i];
-    if (x.kind != y.kind) return x.kind < y.kind ? -1 : 1;
-    if (x.kind == PathSegment::Kind::literal && text_order == 0) text_order = x.text.compare(y.text);
-    if (text_order) return text_order;
-  }
-  if (a.segments.size() != b.segments.size()) return a.segments.size() > b.segments.size() ? -1 : 1;
-  if (a.kind != PathPattern::Kind::prefix && a.final_slash != b.final_slash)
-    return a.final_slash < b.final_slash ? -1 : 1;
-  return 0;
-}
-
 std::string_view percent_decode(Arena& arena, std::string_view text) {
   if (text.find('%') == std::string_view::npos) return text.data() ? text : std::string_view{"", 0};
   char* out = static_cast<char*>(arena.allocate(text.size(), 1));

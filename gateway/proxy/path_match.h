@@ -1,4 +1,4 @@
-// Matching one path pattern against a canonical path, and the order of precedence between patterns. Pure.
+// Matching one path pattern against a canonical path, and reading query parameters. Pure.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -19,11 +19,6 @@ bool match_path(const config::PathPattern& pattern, std::string_view path, PathM
 
 // v?N(.N)*: what {version} stands for.
 bool version_segment(std::string_view segment);
-
-// Negative: `a` goes before `b`. Segment by segment from the left, literal before {version} before
-// {parameter}, longer before shorter; 0 for the same shape. Literals that differ are ordered by text, which
-// no request can notice.
-int compare_segments(const config::PathPattern& a, const config::PathPattern& b);
 
 // fn(value) for each query parameter of that name, percent-decoded; "?a" has the empty value.
 template <class Fn>

@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "config/patterns.h"
 #include "proxy/path_match.h"
 
 namespace penstock::proxy {
@@ -107,7 +108,7 @@ struct Router::Rule {
       return held;
     });
   }
-  size_t conditions() const { return headers.size() + query.size() + (match->methods.empty() ? 0 : 1); }
+  size_t conditions() const { return config::condition_count(*match); }
 };
 
 // One path pattern of one route in one host tier.
@@ -118,8 +119,7 @@ struct Router::Entry {
 
   // true: `a` is tried before `b`.
   static bool before(const Entry& a, const Entry& b) {
-    if (a.pattern->kind != b.pattern->kind) return a.pattern->kind < b.pattern->kind;
-    if (int order = compare_segments(*a.pattern, *b.pattern)) return order < 0;
+    if (auto order = config::compare_paths(*a.pattern, *b.pattern); order != 0) return order < 0;
     return std::forward_as_tuple(b.rule->conditions(), b.rule->route->config->priority, a.rule->route->name) <
            std::forward_as_tuple(a.rule->conditions(), a.rule->route->config->priority, b.rule->route->name);
   }
