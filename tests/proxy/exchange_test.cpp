@@ -1,0 +1,408 @@
+#include <doctest/doctest.h>
+
+#include "proxy/scripted.h"
+
+using namespace penstock;
+using namespace penstock::proxy;
+using namespace penstock::proxy::testing;
+
+namespace {
+
+struct TestWorker final : WorkerContext {
+  TestWorker(net::Loop& loop, Names& names, RetryBudget& budget)
+      : WorkerContext(loop, names, budget, 0, 42) {}
+  void generation_unused(Generation&) override {}
+};
+
+// One route "/" to one upstream of three endpoints (ports 1, 2, 3), a worker, and one client stream.
+struct Bench {
+  net::Loop loop;
+  Names names;
+  RetryBudget budget{1};
+  TestWorker worker{loop, names, budget};
+  config::Route route_config;
+  std::shared_ptr<Snapshot> snapshot = std::make_shared<Snapshot>();
+  ListenerInfo listener;
+  std::unique_ptr<upstream::Cluster> cluster;
+  ScriptedConnector* backend = nullptr;
+  Generation generation;
+  ScriptedStream client{loop};
+  http::Message* head = nullptr;
+  Route* route;
+  ScriptedFilter* log;
+
+  explicit Bench(std::vector<uint16_t> ports = {1, 2, 3}) {
+    route_config.match.paths = {*config::parse_prefix_pattern("/")};
+    auto target = std::make_unique<Target>();
+    target->kind = Target::Kind::upstream;
+    auto made = std::make_unique<Route>();
+    made->name = "all";
+    made->config = &route_config;
+    made->target = target.get();
+    route = made.get();
+    snapshot->targets.push_back(std::move(target));
+    snapshot->routes.push_back(std::move(made));
+    snapshot->router = std::make_unique<Router>(snapshot->routes, std::vector<std::string>{"http"});
+    auto filter = std::make_unique<ScriptedFilter>("log");
+    filter->add_hooks(Filter::complete_hook);
+    log = filter.get();
+    route->chain.add(*filter);
+    snapshot->base_chain.add(*filter);
+    snapshot->filters.push_back(std::move(filter));
+    listener.name = "http";
+    listener.scheme = "http";
+    listener.body_size_limit = 1 << 20;
+    upstream::ClusterSettings settings;
+    settings.name = "backend";
+    settings.balance = upstream::BalancePolicy::round_robin;
+    auto connector = std::make_unique<ScriptedConnector>(loop);
+    backend = connector.get();
+    cluster = std::make_unique<upstream::Cluster>(loop, 0, 1, settings, std::move(connector));
+    auto set = std::make_shared<upstream::EndpointSet>();
+    for (uint16_t port : ports)
+      set->endpoints.push_back({"127.0.0.1:" + std::to_string(port),
+                                {*net::Address::from_ip("127.0.0.1", port)},
+                                1,
+                                std::make_shared<upstream::EndpointState>()});
+    cluster->set_endpoints(set);
+    generation.snapshot = snapshot;
+    generation.clusters = {cluster.get()};
+    generation.filter_states = {nullptr};
+  }
+
+  // A request's head arrives.
+  void request(std::string_view method, std::string_view target, http::BodyKind body = http::BodyKind::none,
+               uint64_t length = 0) {
+    http::StreamHandler& handler = make_exchange(worker, client, generation, listener);
+    client.handler = &handler;
+    head = client.arena().make<http::Message>(client.arena());
+    head->method = http::method_from(method);
+    head->method_text = method;
+    head->authority = "api.example.com";
+    size_t mark = target.find('?');
+    head->path = target.substr(0, mark);
+    head->has_query = mark != std::string_view::npos;
+    if (head->has_query) head->query = target.substr(mark + 1);
+    head->body = body;
+    head->content_length = length;
+    handler.on_head(*head, body == http::BodyKind::none ? http::EndStream::yes : http::EndStream::no);
+  }
+  // Lets the loop run what is due now.
+  void turn() {
+    for (int i = 0; i < 3; ++i) {
+      loop.post([this] { loop.stop(); });
+      loop.run();
+    }
+  }
+  ScriptedStream& stream(size_t connection = 0, size_t number = 0) {
+    REQUIRE(backend->connections.size() > connection);
+    REQUIRE(backend->connections[connection]->streams.size() > number);
+    return *backend->connections[connection]->streams[number];
+  }
+  http::Message& respond(ScriptedStream& up, uint16_t status, http::BodyKind body = http::BodyKind::none,
+                         uint64_t length = 0) {
+    auto* response = up.arena().make<http::Message>(up.arena());
+    response->status = status;
+    response->body = body;
+    response->content_length = length;
+    up.received_any = true;
+    up.handler->on_head(*response, body == http::BodyKind::none ? http::EndStream::yes : http::EndStream::no);
+    return *response;
+  }
+  static Error lost(ErrorKind kind = ErrorKind::reset) {
+    return {kind, ErrorSource::upstream, Retry::no, {}, "by script"};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a GET goes through and its answer comes back, each side in one flush") {
+  Bench b;
+  b.request("GET", "/a?x=1");
+  b.turn();
+  ScriptedStream& up = b.stream();
+  CHECK(up.text() == "GET /a?x=1 host=api.example.com end\n");
+  CHECK(up.last_headers.find("x-forwarded-for: 192.0.2.7\n") != std::string::npos);
+  CHECK(up.last_headers.find("x-forwarded-proto: http\n") != std::string::npos);
+  CHECK(up.last_headers.find("x-request-id: ") != std::string::npos);
+  b.respond(up, 200, http::BodyKind::length, 5);
+  up.handler->on_data("hello");
+  up.handler->on_end();
+  CHECK(b.client.text() == "200\ndata:hello\nend\nrelease\n");
+  CHECK(b.client.last_headers.starts_with("x-request-id: "));
+  CHECK(up.log.back() == "release");
+  CHECK(b.log->completions == 1);
+  CHECK(b.log->last_status == 200);
+  CHECK(b.log->last_reason.empty());
+  CHECK(b.generation.users == 0);
+  CHECK(b.worker.metrics.active_requests == 0);
+}
+
+TEST_CASE("request bytes that come before a connection is there are sent after the head") {
+  Bench b;
+  b.request("POST", "/up", http::BodyKind::length, 6);
+  b.client.handler->on_data("abc");
+  b.client.handler->on_turn_end();
+  b.turn();
+  CHECK(b.stream().text() == "POST /up host=api.example.com\ndata:abc\n");
+  b.client.handler->on_data("def");
+  b.client.handler->on_end();
+  CHECK(b.stream().text() == "POST /up host=api.example.com\ndata:abcdef\nend\n");
+}
+
+TEST_CASE("while no upstream is there the client is read no further than the bound") {
+  Bench b;
+  b.request("POST", "/up", http::BodyKind::unknown);
+  std::string chunk(40'000, 'x');
+  b.client.handler->on_data(chunk);
+  CHECK_FALSE(b.client.paused);
+  b.client.handler->on_data(chunk);
+  CHECK(b.client.paused);
+  b.turn();
+  CHECK_FALSE(b.client.paused);
+  CHECK(b.stream().sent == 80'000);
+}
+
+TEST_CASE("a dead endpoint costs a POST nothing: the next one gets it") {
+  Bench b;
+  b.backend->refusing = {1, 2};
+  b.request("POST", "/up", http::BodyKind::length, 3);
+  b.client.handler->on_data("abc");
+  b.client.handler->on_end();
+  b.turn();
+  CHECK(b.backend->attempts.size() <= 3);
+  CHECK(b.stream().text() == "POST /up host=api.example.com\ndata:abc\nend\n");
+  b.respond(b.stream(), 204);
+  CHECK(b.client.text() == "204 end\nrelease\n");
+}
+
+TEST_CASE("when every endpoint refuses the client gets a 502 with the reason") {
+  Bench b;
+  b.backend->refusing = {1, 2, 3};
+  b.request("GET", "/");
+  b.turn();
+  CHECK(b.backend->attempts.size() == 3);
+  CHECK(b.client.log[0] == "502");
+  CHECK(b.client.body.find("\"reason\":\"upstream.connect.refused\"") != std::string::npos);
+  CHECK(b.log->last_reason == "upstream.connect.refused");
+}
+
+TEST_CASE("a reset before the first byte is retried for GET and answered 502 for POST") {
+  for (bool post : {false, true}) {
+    Bench b;
+    if (post)
+      b.request("POST", "/", http::BodyKind::length, 0), b.client.handler->on_end();
+    else
+      b.request("GET", "/");
+    b.turn();
+    ScriptedStream& first = b.stream();
+    first.handler->on_reset(Bench::lost());
+    b.turn();
+    if (post) {
+      CHECK(b.client.log[0] == "502");
+      CHECK(b.backend->connections.size() == 1);
+    } else {
+      b.respond(b.stream(1), 200);
+      CHECK(b.client.text() == "200 end\nrelease\n");
+    }
+  }
+}
+
+TEST_CASE("a 503 is retried elsewhere, and passed on when there is nowhere else") {
+  Bench b({1, 2});
+  b.request("GET", "/");
+  b.turn();
+  b.respond(b.stream(), 503);
+  b.turn();
+  b.respond(b.stream(1), 503);
+  CHECK(b.client.text() == "503 end\nrelease\n");
+  CHECK(b.log->last_reason.empty());  // the backend's own word
+}
+
+TEST_CASE("a body that breaks off is seen as cut by the client") {
+  Bench b;
+  b.request("GET", "/");
+  b.turn();
+  ScriptedStream& up = b.stream();
+  b.respond(up, 200, http::BodyKind::length, 10);
+  up.handler->on_data("hello");
+  up.handler->on_turn_end();
+  up.handler->on_reset(Bench::lost());
+  CHECK(b.client.text() == "200\ndata:hello\nreset\n");
+  CHECK(b.log->last_reason == "upstream.reset");
+}
+
+TEST_CASE("a client that leaves frees the backend at once, whatever the exchange is doing") {
+  SUBCASE("while connecting") {
+    Bench b;
+    b.request("GET", "/");
+    b.client.handler->on_reset({ErrorKind::closed, ErrorSource::downstream, Retry::no, {}, {}});
+    b.turn();
+    CHECK(b.log->last_status == 499);
+    CHECK(b.log->last_reason == "client.closed");
+  }
+  SUBCASE("while waiting for the answer") {
+    Bench b;
+    b.request("GET", "/");
+    b.turn();
+    b.backend->connections[0]->finished = false;
+    ScriptedStream& up = b.stream();
+    b.client.handler->on_reset({ErrorKind::closed, ErrorSource::downstream, Retry::no, {}, {}});
+    CHECK(up.log.back() == "release");
+    CHECK(b.log->last_status == 499);
+  }
+}
+
+TEST_CASE("a full client stops the backend from being read, and a drained one starts it again") {
+  Bench b;
+  b.request("GET", "/");
+  b.turn();
+  ScriptedStream& up = b.stream();
+  b.respond(up, 200, http::BodyKind::unknown);
+  b.client.stuck = true;
+  std::string chunk(50'000, 'x');
+  up.handler->on_data(chunk);
+  up.handler->on_turn_end();
+  CHECK_FALSE(up.paused);
+  up.handler->on_data(chunk);
+  up.handler->on_turn_end();
+  CHECK(up.paused);
+  b.client.stuck = false;
+  b.client.pending = 0;
+  b.client.handler->on_drained();
+  CHECK_FALSE(up.paused);
+}
+
+TEST_CASE("a body over the limit is refused before and while it comes") {
+  Bench b;
+  b.listener.body_size_limit = 10;
+  SUBCASE("declared") {
+    b.request("POST", "/", http::BodyKind::length, 11);
+    CHECK(b.client.text().find("413") != std::string::npos);
+    CHECK(b.backend->attempts.empty());
+  }
+  SUBCASE("streamed") {
+    b.request("POST", "/", http::BodyKind::unknown);
+    b.turn();
+    b.backend->connections[0]->finished = false;
+    b.client.handler->on_data("0123456789");
+    b.client.handler->on_data("0");
+    CHECK(b.client.text().find("close_after\n413") != std::string::npos);
+    CHECK(b.log->last_reason == "request.body_too_large");
+  }
+}
+
+TEST_CASE("a refused request never opens an upstream") {
+  Bench b;
+  Consumer nobody{"nobody", {}};
+  auto key = ScriptedFilter::authenticator("key", AuthVerdict::absent);
+  key->index = 1;
+  b.generation.filter_states.push_back(nullptr);
+  AuthPolicy policy;
+  b.route->chain.set_auth(policy, {key.get()});
+  b.snapshot->filters.push_back(std::move(key));
+  b.request("GET", "/");
+  b.turn();
+  CHECK(b.client.log[0] == "401");
+  CHECK(b.client.last_headers.find("www-authenticate: Test realm=\"key\"") != std::string::npos);
+  CHECK(b.backend->attempts.empty());
+}
+
+TEST_CASE("a first byte that does not come in time: 504, and the endpoint's stream is cut") {
+  Bench b({1});
+  b.route->first_byte_timeout_ms = 30;
+  b.request("GET", "/");
+  b.turn();
+  b.backend->connections[0]->finished = false;
+  b.client.on_release = [&] { b.loop.stop(); };
+  b.loop.run();
+  CHECK(b.client.log[0] == "504");
+  CHECK(b.log->last_reason == "upstream.timeout.first_byte");
+}
+
+TEST_CASE("an upgrade that the backend accepts becomes a tunnel in both directions") {
+  Bench b;
+  http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);
+  http::Message head(b.client.arena());
+  head.method_text = "GET";
+  head.authority = "h";
+  head.path = "/ws";
+  head.upgrade = "websocket";
+  handler.on_head(head, http::EndStream::yes);
+  b.turn();
+  ScriptedStream& up = b.stream();
+  http::Message response(up.arena());
+  response.status = 101;
+  response.upgrade = "websocket";
+  up.handler->on_head(response, http::EndStream::no);
+  handler.on_data("ping");
+  handler.on_turn_end();
+  up.handler->on_data("pong");
+  up.handler->on_turn_end();
+  CHECK(up.body == "ping");
+  CHECK(b.client.body == "pong");
+  up.handler->on_end();
+  CHECK(b.client.log.back() == "end");
+  b.backend->connections[0]->finished = false;
+  handler.on_end();
+  CHECK(b.client.log.back() == "release");
+  CHECK(b.log->last_status == 101);
+}
+
+TEST_CASE("a 101 that nobody asked for is a bad answer") {
+  Bench b({1});
+  b.request("GET", "/");
+  b.turn();
+  ScriptedStream& up = b.stream();
+  b.backend->connections[0]->finished = false;
+  http::Message response(up.arena());
+  response.status = 101;
+  response.upgrade = "websocket";
+  up.received_any = true;
+  up.handler->on_head(response, http::EndStream::no);
+  CHECK(b.client.log[0] == "502");
+  CHECK(b.log->last_reason == "upstream.protocol");
+}
+
+TEST_CASE("a head that cannot be read is answered, logged and closed") {
+  Bench b;
+  http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);
+  http::Message head(b.client.arena());
+  handler.on_bad_head({ErrorKind::protocol, ErrorSource::downstream, Retry::no, "request.malformed", "bad"},
+                      head);
+  CHECK(b.client.text().starts_with("close_after\n400\n"));
+  CHECK(b.log->completions == 1);
+  CHECK(b.log->last_reason == "request.malformed");
+}
+
+TEST_CASE("only a trusted proxy's word about the client is believed") {
+  for (bool trusted : {false, true}) {
+    Bench b;
+    if (trusted)
+      b.listener.trusted_proxies = {*net::Cidr::parse("192.0.2.0/24"), *net::Cidr::parse("10.0.0.0/8")};
+    http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);
+    http::Message head(b.client.arena());
+    head.method_text = "GET";
+    head.authority = "h";
+    head.path = "/";
+    head.headers.add("x-forwarded-for", "198.51.100.1, 203.0.113.5, 10.1.2.3");
+    head.headers.add("x-forwarded-proto", "https");
+    head.headers.add("x-request-id", "abc-1");
+    handler.on_head(head, http::EndStream::yes);
+    b.turn();
+    const std::string& sent = b.stream().last_headers;
+    CAPTURE(sent);
+    if (trusted) {
+      CHECK(sent.find("x-forwarded-for: 198.51.100.1, 203.0.113.5, 10.1.2.3, 192.0.2.7\n") !=
+            std::string::npos);
+      CHECK(sent.find("x-forwarded-proto: https\n") != std::string::npos);
+      CHECK(sent.find("x-request-id: abc-1\n") != std::string::npos);
+    } else {
+      CHECK(sent.find("x-forwarded-for: 192.0.2.7\n") != std::string::npos);
+      CHECK(sent.find("x-forwarded-proto: http\n") != std::string::npos);
+      CHECK(sent.find("x-request-id: abc-1\n") == std::string::npos);
+      CHECK(sent.find("x-correlation-id: abc-1\n") != std::string::npos);
+    }
+    b.respond(b.stream(), 200);
+  }
+}
