@@ -25,14 +25,14 @@ enum class NodeKind : uint8_t { null, scalar, list, map };
 
 struct Node {
   NodeKind kind = NodeKind::null;
-  bool quoted = false;  // written in quotes or as a block: never a null
-  bool secret = false;  // from ${...}, or under credentials, secret, key, password
+  bool quoted = false;    // written in quotes or as a block: never a null
+  bool secret = false;    // from ${...}, or under credentials, secret, key, password
   bool unusable = false;  // a diagnostic was given: no more is said about it, its value is not used
-  Position at;          // of the value; of the key where the value is empty
-  Position key_at;      // of the key in the parent map; line 0 for list items and the root
-  Position alias_at;    // of the *alias through which this came, line 0 without one
-  std::string key;      // in the parent map
-  std::string text;     // of a scalar, after ${...} was replaced
+  Position at;            // of the value; of the key where the value is empty
+  Position key_at;        // of the key in the parent map; line 0 for list items and the root
+  Position alias_at;      // of the *alias through which this came, line 0 without one
+  std::string key;        // in the parent map
+  std::string text;       // of a scalar, after ${...} was replaced
   std::vector<Node> children;
 
   bool is_map() const { return kind == NodeKind::map; }

@@ -88,8 +88,7 @@ bool is_ip(int family, std::string_view text, unsigned char* bytes) {
 }  // namespace
 
 Parsed<Duration> parse_duration(std::string_view text) {
-  static constexpr std::array<Unit, 4> units{
-      {{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}}};
+  static constexpr std::array<Unit, 4> units{{{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}}};
   const auto value = with_unit(text, units, uint64_t{10'000} * 3'600'000, "duration", "500ms, 5s, 2m or 1h");
   if (!value) return std::unexpected(value.error());
   return Duration(static_cast<int64_t>(*value));
@@ -249,9 +248,32 @@ Parsed<Template> parse_template(std::string_view text) {
   return made;
 }
 
+Parsed<std::string> parse_date(std::string_view text) {
+  // The shapes that are allowed, with 0 for any digit.
+  static constexpr std::array<std::string_view, 3> shapes{"0000-00-00", "0000-00-00T00:00Z",
+                                                          "0000-00-00T00:00:00Z"};
+  const auto number = [&](size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); };
+  for (const std::string_view shape : shapes) {
+    if (shape.size() != text.size()) continue;
+    bool same = true;
+    for (size_t i = 0; i < text.size(); ++i)
+      same = same && (shape[i] == '0' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i]);
+    if (!same) continue;
+    const std::chrono::year_month_day day(std::chrono::year(number(0) * 100 + number(2)),
+                                          std::chrono::month(static_cast<unsigned>(number(5))),
+                                          std::chrono::day(static_cast<unsigned>(number(8))));
+    const bool time_ok =
+        text.size() == 10 || (number(11) < 24 && number(14) < 60 && (text.size() < 20 || number(17) < 60));
+    if (!day.ok() || !time_ok) return wrong("is no date of the calendar");
+    return std::string(text);
+  }
+  return wrong("is no date", "write 2026-06-01 or 2026-06-01T10:00Z");
+}
+
 Parsed<HostPort> parse_host_port(std::string_view text) {
   const auto parts = split_address(text);
-  if (!parts || parts->host.empty()) return wrong("is no host:port", "write 10.0.0.5:8080, [::1]:8080 or name:8080");
+  if (!parts || parts->host.empty())
+    return wrong("is no host:port", "write 10.0.0.5:8080, [::1]:8080 or name:8080");
   const auto port = parse_port(parts->port);
   if (!port) return wrong(fmt::format("has no port after '{}'", parts->host), port.error().hint);
   unsigned char bytes[16];

@@ -48,7 +48,8 @@ Parsed<std::string> canonical_segment(std::string_view text) {
     } else if (is_path_byte(text[i])) {
       out += text[i];
     } else if (text[i] == '{' || text[i] == '}') {
-      return wrong(fmt::format("has a brace inside the segment '{}'", text), "a {parameter} is a whole segment");
+      return wrong(fmt::format("has a brace inside the segment '{}'", text),
+                   "a {parameter} is a whole segment");
     } else if (text[i] == '\\' || text[i] == '?' || text[i] == '#') {
       return wrong(fmt::format("holds '{}', which no path holds", text[i]),
                    text[i] == '?' ? "query parameters are matched under query" : "");
@@ -66,7 +67,8 @@ Parsed<PathSegment> parse_segment(std::string_view text) {
     const std::string_view name = text.substr(1, text.size() - 2);
     for (const char c : name)
       if (!is_unreserved(c) || c == '.' || c == '~')
-        return wrong(fmt::format("has the parameter {{{}}}", name), "parameter names hold letters, digits, - and _");
+        return wrong(fmt::format("has the parameter {{{}}}", name),
+                     "parameter names hold letters, digits, - and _");
     return PathSegment{name == "version" ? PathSegment::Kind::version : PathSegment::Kind::parameter,
                        std::string(name)};
   }
@@ -106,8 +108,8 @@ std::string joined(const PathPattern& pattern) {
 }
 
 bool is_host_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_';
 }
 
 }  // namespace
@@ -127,7 +129,8 @@ Parsed<HostPattern> parse_host_pattern(std::string_view text) {
     text.remove_prefix(1);
   }
   const std::string_view name = pattern.kind == HostPattern::Kind::wildcard ? text.substr(1) : text;
-  if (name.find('*') != name.npos) return wrong("has a '*' that is not its first label", "write *.example.com");
+  if (name.find('*') != name.npos)
+    return wrong("has a '*' that is not its first label", "write *.example.com");
   if (name.empty() || name.size() > 253 || name.front() == '.' || name.find("..") != name.npos ||
       !std::all_of(name.begin(), name.end(), is_host_byte))
     return wrong("is no host name");
@@ -154,7 +157,7 @@ Parsed<PathPattern> parse_prefix_pattern(std::string_view text) {
 Parsed<PathPattern> parse_regex_pattern(std::string_view text) {
   RE2::Options options;
   options.set_log_errors(false);
-  const RE2 expression(re2::StringPiece(text.data(), text.size()), options);
+  const RE2 expression(std::string(text), options);
   if (!expression.ok()) return wrong(fmt::format("is no regular expression: {}", expression.error()));
   PathPattern pattern;
   pattern.kind = PathPattern::Kind::regex;
@@ -166,7 +169,7 @@ Parsed<PathPattern> parse_regex_pattern(std::string_view text) {
 std::string regex_problem(std::string_view expression) {
   RE2::Options options;
   options.set_log_errors(false);
-  const RE2 compiled(re2::StringPiece(expression.data(), expression.size()), options);
+  const RE2 compiled(std::string(expression), options);
   return compiled.ok() ? std::string() : compiled.error();
 }
 
@@ -217,8 +220,8 @@ bool may_overlap(const PathPattern& a, const PathPattern& b) {
   if (b.kind != Kind::prefix && a.segments.size() > b.segments.size()) return false;
   const size_t common = std::min(a.segments.size(), b.segments.size());
   for (size_t i = 0; i < common; ++i)
-    if (a.segments[i].kind == PathSegment::Kind::literal && b.segments[i].kind == PathSegment::Kind::literal &&
-        a.segments[i].text != b.segments[i].text)
+    if (a.segments[i].kind == PathSegment::Kind::literal &&
+        b.segments[i].kind == PathSegment::Kind::literal && a.segments[i].text != b.segments[i].text)
       return false;
   return true;
 }

@@ -29,17 +29,28 @@ class Replacer {
 
   void walk(Node& node, const std::string& path) {
     if (node.is_scalar()) {
+      warn_of_literal(node, path);
       replace(node, path);
       return;
     }
     for (size_t i = 0; i < node.children.size(); ++i) {
       Node& child = node.children[i];
-      walk(child, node.is_list() ? fmt::format("{}[{}]", path, i)
-                                 : path + (path.empty() ? "" : ".") + child.key);
+      walk(child,
+           node.is_list() ? fmt::format("{}[{}]", path, i) : path + (path.empty() ? "" : ".") + child.key);
     }
   }
 
  private:
+  // `key` is left out: it also names files and attributes.
+  void warn_of_literal(const Node& node, const std::string& path) {
+    const bool api_key = path.find(".credentials.api_keys") != std::string::npos;
+    if (!api_key && node.key != "secret" && node.key != "password") return;
+    if (node.text.find("${") != std::string::npos || node.text.starts_with("sha256:")) return;
+    diagnostics_.warning("literal-secret", node.at, path, "a secret is written out in the configuration")
+        .hint = api_key ? "write \"${file:path}\", \"${env:NAME}\" or sha256:DIGEST"
+                        : "write \"${file:path}\" or \"${env:NAME}\"";
+  }
+
   void replace(Node& node, const std::string& path) {
     if (node.text.find("${") == std::string::npos) return;
     const std::string text = std::exchange(node.text, {});
@@ -72,8 +83,7 @@ class Replacer {
     if (colon != reference.npos && form == "file")
       return file(sources_.resolve(node.at.file, argument), reference, node, path);
     if (colon != reference.npos && form == "cred") return credential(argument, reference, node, path);
-    Diagnostic& diagnostic =
-        problem("reference", node, path, fmt::format("${{{}}} is not known", reference));
+    Diagnostic& diagnostic = problem("reference", node, path, fmt::format("${{{}}} is not known", reference));
     diagnostic.hint = colon == reference.npos && is_variable_name(reference)
                           ? fmt::format("did you mean ${{env:{}}}?", reference)
                           : "known are ${env:NAME}, ${env:NAME:-default}, ${file:path} and ${cred:name}";
@@ -97,16 +107,16 @@ class Replacer {
     return value;
   }
 
-  Value credential(std::string_view name, std::string_view reference, Node& node,
-                   const std::string& path) {
+  Value credential(std::string_view name, std::string_view reference, Node& node, const std::string& path) {
     if (name.empty() || name.find('/') != name.npos || name[0] == '.') {
       problem("reference", node, path, fmt::format("'{}' is no name of a credential", name));
       return std::nullopt;
     }
     if (environment_.credentials_directory.empty()) {
-      problem("variable", node, path,
-              fmt::format("${{{}}}: $CREDENTIALS_DIRECTORY is not set, which systemd does for LoadCredential=",
-                          reference));
+      problem(
+          "variable", node, path,
+          fmt::format("${{{}}}: $CREDENTIALS_DIRECTORY is not set, which systemd does for LoadCredential=",
+                      reference));
       return std::nullopt;
     }
     return file(environment_.credentials_directory + "/" + std::string(name), reference, node, path);
@@ -120,7 +130,7 @@ class Replacer {
           .hint = "create the file, or correct the path (it is relative to the file that names it)";
       return std::nullopt;
     }
-    struct stat info {};
+    struct stat info{};
     if (::stat(name.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0)
       diagnostics_
           .warning("readable-secret", node.at, path, fmt::format("others can read the secret file {}", name))

@@ -77,7 +77,7 @@ FileText read_text_file(const std::string& path, size_t limit) {
   FileText result;
   // Non-blocking, so that a FIFO cannot hold up a reload.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info {};
+  struct stat info{};
   if (file.get() < 0 || ::fstat(file.get(), &info) != 0) {
     result.problem = std::strerror(errno);
     return result;

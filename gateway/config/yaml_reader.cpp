@@ -13,9 +13,9 @@
 namespace penstock::config {
 namespace {
 
-constexpr size_t max_depth = 64;                 // the language itself needs about 10
-constexpr size_t max_expansions = 10'000;        // of aliases, those inside expanded ones included
-constexpr size_t max_values = 1'000'000;         // after expansion; 10,000 routes are about 300,000
+constexpr size_t max_depth = 64;           // the language itself needs about 10
+constexpr size_t max_expansions = 10'000;  // of aliases, those inside expanded ones included
+constexpr size_t max_values = 1'000'000;   // after expansion; 10,000 routes are about 300,000
 constexpr size_t max_expanded_bytes = 64u << 20;
 
 // Stops yaml-cpp from inside a callback; caught in read_yaml.
@@ -327,8 +327,7 @@ std::optional<Node> read_yaml(uint32_t file, std::string_view text, Diagnostics&
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    while (parser.HandleNextDocument(builder)) {
-    }
+    while (parser.HandleNextDocument(builder)) {}
   } catch (const Refused& refused) {
     diagnostics.error(refused.code, refused.at, "", refused.message);
     return std::nullopt;

@@ -1,0 +1,187 @@
+// Names that one object uses of another: they must be defined, and what is defined should be used.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "config/compile.h"
+
+namespace penstock::config {
+namespace {
+
+using Names = std::vector<std::string_view>;
+
+class References {
+ public:
+  explicit References(Build& build) : build_(build) {
+    for (const Listener& listener : build.config.listeners) listeners_.insert(listener.name);
+    for (const PluginInstance& plugin : build.config.plugins) plugins_.insert(plugin.name);
+    for (const Upstream& upstream : build.config.upstreams) upstreams_.insert(upstream.name);
+    for (const Consumer& consumer : build.config.consumers) {
+      consumers_.insert(consumer.name);
+      groups_.insert(consumer.groups.begin(), consumer.groups.end());
+    }
+  }
+
+  void run() {
+    for (const Consumer& consumer : build_.config.consumers)
+      for (const JwtCredential& jwt : consumer.jwt)
+        if (!plugins_.contains(jwt.plugin.name))
+          unknown(jwt.plugin, "unknown-plugin", fmt::format("consumer '{}' uses", consumer.name), plugins_,
+                  fmt::format("consumers.{}.credentials.jwt", consumer.name));
+    for (const Route& route : build_.config.routes) check_route(route);
+    warn_unused();
+  }
+
+ private:
+  void check_route(const Route& route) {
+    const std::string path = "routes." + route.name;
+    for (const NameRef& listener : route.listeners)
+      if (!listeners_.contains(listener.name))
+        unknown(listener, "unknown-listener", fmt::format("route '{}' uses", route.name), listeners_,
+                path + ".listeners");
+    use_plugins(route, route.before_auth, path + ".before_auth");
+    use_plugins(route, route.plugins, path + ".plugins");
+    if (route.auth) {
+      use_plugins(route, route.auth->authenticators, path + ".auth");
+      check_access(route, route.auth->allow, path + ".auth.allow");
+      check_access(route, route.auth->deny, path + ".auth.deny");
+    }
+    use_target(route, route.target, path);
+    if (route.version)
+      for (const VersionEntry& version : route.version->versions)
+        use_target(route, version.target, fmt::format("{}.version.versions.{}", path, version.name));
+  }
+
+  void use_plugins(const Route& route, const std::vector<NameRef>& names, const std::string& path) {
+    std::set<std::string_view> seen;
+    for (const NameRef& ref : names) {
+      used_plugins_.insert(ref.name);
+      if (!plugins_.contains(ref.name))
+        unknown(ref, "unknown-plugin", fmt::format("route '{}' uses", route.name), plugins_, path);
+      else if (!seen.insert(ref.name).second)
+        build_.diagnostics.error("repeated-plugin", ref.at, path,
+                                 fmt::format("plugin '{}' stands in this list twice", ref.name));
+    }
+  }
+
+  void use_target(const Route& route, const Target& target, const std::string& path) {
+    if (const auto* one = std::get_if<UpstreamTarget>(&target))
+      use_upstream(route, {one->upstream, one->at}, path + ".upstream");
+    else if (const auto* split = std::get_if<SplitTarget>(&target))
+      for (const SplitSide& side : split->sides)
+        use_upstream(route, {side.upstream, side.at}, path + ".split");
+  }
+
+  void use_upstream(const Route& route, const NameRef& ref, const std::string& path) {
+    used_upstreams_.insert(ref.name);
+    if (!ref.name.empty() && !upstreams_.contains(ref.name))
+      unknown(ref, "unknown-upstream", fmt::format("route '{}' uses", route.name), upstreams_, path);
+  }
+
+  // A name with a colon comes from a token: PLUGIN:CLAIM or PLUGIN:ROLE.
+  void check_access(const Route& route, const AccessList& list, const std::string& path) {
+    check_identities(route, list.consumers, consumers_, "unknown-consumer", "consumer", path + ".consumers");
+    check_identities(route, list.groups, groups_, "unknown-group", "group", path + ".groups");
+  }
+
+  void check_identities(const Route& route, const std::vector<NameRef>& refs,
+                        const std::set<std::string, std::less<>>& defined, std::string_view code,
+                        std::string_view what, const std::string& path) {
+    for (const NameRef& ref : refs) {
+      const size_t colon = ref.name.find(':');
+      if (colon == ref.name.npos) {
+        if (!defined.contains(ref.name))
+          unknown(ref, code, fmt::format("route '{}' names {}", route.name, what), defined, path);
+      } else if (!plugins_.contains(ref.name.substr(0, colon))) {
+        unknown({ref.name.substr(0, colon), ref.at}, "unknown-plugin",
+                fmt::format("route '{}' names {} '{}' of", route.name, what, ref.name), plugins_, path);
+      }
+    }
+  }
+
+  void unknown(const NameRef& ref, std::string_view code, std::string message,
+               const std::set<std::string, std::less<>>& defined, const std::string& path) {
+    report_unknown_name(ref, code, std::move(message), Names(defined.begin(), defined.end()), path, build_);
+  }
+
+  void warn_unused() {
+    for (const PluginInstance& plugin : build_.config.plugins)
+      if (!used_plugins_.contains(plugin.name))
+        build_.diagnostics.warning("unused-plugin", plugin.at, plugin.path,
+                                   fmt::format("no route uses plugin '{}'", plugin.name));
+    for (const Upstream& upstream : build_.config.upstreams)
+      if (!used_upstreams_.contains(upstream.name))
+        build_.diagnostics.warning("unused-upstream", upstream.at, "upstreams." + upstream.name,
+                                   fmt::format("no route uses upstream '{}'", upstream.name));
+  }
+
+  Build& build_;
+  std::set<std::string, std::less<>> listeners_, plugins_, upstreams_, consumers_, groups_;
+  std::set<std::string, std::less<>> used_plugins_, used_upstreams_;
+};
+
+// path.NAME where the route's patterns have no such parameter would always be empty.
+class Parameters {
+ public:
+  Parameters(const Route& route, Build& build) : route_(route), build_(build) {}
+
+  void run() {
+    const std::string path = "routes." + route_.name;
+    for (const HeaderEdits* edits : {&route_.request_headers, &route_.response_headers})
+      for (const auto* list : {&edits->set, &edits->add})
+        for (const HeaderTemplate& header : *list) check(header.value, path);
+    for (const IdentityHeader& header : route_.identity_headers) check(header.value, route_.at, path);
+    if (route_.rewrite && route_.rewrite->path) check(*route_.rewrite->path, path + ".rewrite.path");
+    check_target(route_.target, path);
+    if (!route_.version) return;
+    for (const VersionEntry& version : route_.version->versions) check_target(version.target, path);
+    check_version_source(path + ".version.from");
+  }
+
+ private:
+  void check_target(const Target& target, const std::string& path) {
+    if (const auto* split = std::get_if<SplitTarget>(&target)) {
+      if (split->key) check(*split->key, split->at, path + ".split_by");
+    } else if (const auto* redirect = std::get_if<RedirectTarget>(&target)) {
+      if (redirect->path) check(*redirect->path, path + ".redirect.path");
+      if (redirect->query) check(*redirect->query, path + ".redirect.query");
+    } else if (const auto* respond = std::get_if<RespondTarget>(&target)) {
+      for (const HeaderTemplate& header : respond->headers) check(header.value, path + ".respond.headers");
+    }
+  }
+
+  void check_version_source(const std::string& path) {
+    const Node* from = usable(route_.version->node, "from");
+    for (const NameRef& source : names_in(from))
+      if (const auto attribute = parse_attribute(source.name)) check(*attribute, source.at, path);
+  }
+
+  void check(const Template& text, const std::string& path) {
+    for (const TemplatePiece& piece : text.pieces)
+      if (piece.kind == TemplatePiece::Kind::attribute) check(piece.attribute, text.at, path);
+  }
+
+  void check(const Attribute& attribute, Position at, const std::string& path) {
+    if (attribute.kind != AttributeKind::path) return;
+    std::set<std::string_view> known;
+    for (const PathPattern& pattern : route_.match.paths)
+      known.insert(pattern.parameters.begin(), pattern.parameters.end());
+    if (known.contains(attribute.name)) return;
+    report_unknown_name({"path." + attribute.name, at}, "unknown-parameter",
+                        fmt::format("route '{}' uses", route_.name), Names(known.begin(), known.end()), path,
+                        build_);
+  }
+
+  const Route& route_;
+  Build& build_;
+};
+
+}  // namespace
+
+void check_references(Build& build) {
+  References(build).run();
+  for (const Route& route : build.config.routes) Parameters(route, build).run();
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,66 @@
+// Inside of config/: checked tree -> structs, a file a topic, and the checks that look at several objects.
+// Every function reports what it finds and goes on; values that the schema walk refused are skipped silently.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "config/diagnostic.h"
+#include "config/parse_values.h"
+#include "config/sources.h"
+
+namespace penstock::config {
+
+struct Build {
+  const Sources& sources;
+  Diagnostics& diagnostics;
+  Config& config;
+};
+
+void compile_process(const Node& root, Build& build);  // workers, status, drain, dns, libraries, access log
+void compile_listeners(const Node& root, Build& build);
+void compile_consumers(const Node& root, Build& build);
+void compile_plugins(const Node& root, Build& build);
+void compile_upstreams(const Node& root, const Node* defaults, Build& build);
+void compile_routes(const Node& root, const Node* defaults, Build& build);
+
+// The parts of a route.
+Match compile_match(const Node& node, const std::string& path, Build& build);
+std::optional<Auth> compile_auth(const Node& route, const std::string& path, Build& build);
+Target compile_target(const Node& map, const std::string& path, Build& build);
+std::optional<Version> compile_version(const Node& route, const Target& own, const std::string& path,
+                                       Build& build);
+std::vector<LogInstance> compile_access_log(const Node& list, const std::string& path, Build& build);
+
+// Checks over the whole; every object is compiled by then.
+void check_references(Build& build);
+void check_routes(Build& build);
+void check_listeners(Build& build);
+
+// A child that can be used, or null: absent, empty or refused already.
+const Node* usable(const Node& map, std::string_view key);
+const Node* usable(const Node* map, std::string_view key);
+
+// Take a child's value where it can be used; `out` keeps its default otherwise.
+void take(const Node* map, std::string_view key, std::string& out);
+void take(const Node* map, std::string_view key, Duration& out);
+void take(const Node* map, std::string_view key, uint32_t& out);
+void take_size(const Node* map, std::string_view key, uint64_t& out);
+bool flag(const Node* map, std::string_view key, bool fallback);
+std::vector<NameRef> names_in(const Node* list);
+std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build);
+// A template, or nothing where the text is wrong.
+std::optional<Template> template_of(const Node* node);
+
+// A file that must be there and readable; resolved.
+FilePath readable_file(const Node& node, const std::string& path, std::string_view what, Build& build);
+
+// The error for a name that is not defined, with the nearest one that is.
+void report_unknown_name(const NameRef& ref, std::string_view code, std::string message,
+                         const std::vector<std::string_view>& defined, const std::string& path, Build& build);
+// The error for a name that is defined twice.
+void report_duplicate(Position again, Position first, std::string path, std::string message, Build& build);
+
+}  // namespace penstock::config

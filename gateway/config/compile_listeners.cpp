@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <map>
+
+#include "config/compile.h"
+
+namespace penstock::config {
+namespace {
+
+void warn_readable_key(const FilePath& key, const std::string& path, Build& build) {
+  struct stat info{};
+  if (::stat(key.path.c_str(), &info) != 0 || (info.st_mode & S_IROTH) == 0) return;
+  build.diagnostics
+      .warning("readable-secret", key.at, path, fmt::format("others can read the private key {}", key.path))
+      .hint = fmt::format("chmod o-r {}", key.path);
+}
+
+std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path, Build& build) {
+  if (node == nullptr) return std::nullopt;
+  ListenerTls tls;
+  tls.at = node->key_at;
+  std::string version = "TLSv1.2";
+  take(node, "min_version", version);
+  tls.min_version = version == "TLSv1.3" ? TlsVersion::tls_1_3 : TlsVersion::tls_1_2;
+  const Node* list = usable(node, "certificates");
+  if (list == nullptr) return tls;
+  if (list->children.empty())
+    build.diagnostics.error("missing-key", list->key_at, path + ".certificates",
+                            "'certificates' is empty, TLS needs at least one");
+  for (size_t i = 0; i < list->children.size(); ++i) {
+    const Node* certificate = usable(list->children[i], "cert");
+    const Node* key = usable(list->children[i], "key");
+    if (certificate == nullptr || key == nullptr) continue;
+    const std::string place = fmt::format("{}.certificates[{}]", path, i);
+    CertificatePair pair;
+    pair.at = list->children[i].at;
+    pair.certificate = readable_file(*certificate, place + ".cert", "the certificate", build);
+    pair.key = readable_file(*key, place + ".key", "the private key", build);
+    warn_readable_key(pair.key, place + ".key", build);
+    tls.certificates.push_back(std::move(pair));
+  }
+  return tls;
+}
+
+void compile_limits(const Node* node, ListenerLimits& limits) {
+  take_size(node, "header_size", limits.header_size);
+  take(node, "header_count", limits.header_count);
+  take_size(node, "body_size", limits.body_size);
+  take(node, "header_timeout", limits.header_timeout);
+  take(node, "body_timeout", limits.body_timeout);
+  take(node, "idle_timeout", limits.idle_timeout);
+  take(node, "max_connections", limits.max_connections);
+}
+
+void compile_one(const Node& node, Build& build) {
+  Listener listener;
+  listener.at = node.at;
+  take(&node, "name", listener.name);
+  const std::string path = "listeners." + listener.name;
+  if (const Node* address = usable(node, "address")) {
+    if (const auto parsed = parse_address(address->text)) listener.address = *parsed;
+    listener.address_at = address->at;
+  }
+  listener.tls = compile_tls(usable(node, "tls"), path + ".tls", build);
+  compile_limits(usable(node, "limits"), listener.limits);
+  for (const NameRef& network : names_in(usable(node, "trusted_proxies")))
+    if (const auto parsed = parse_network(network.name)) listener.trusted_proxies.push_back(*parsed);
+  if (const Node* source = usable(node, "client_address")) {
+    if (source->text == "forwarded") listener.client_address = ClientAddress::forwarded;
+    if (node.find("trusted_proxies") == nullptr)
+      build.diagnostics
+          .warning("no-effect", source->key_at, path + ".client_address",
+                   "client_address has no effect without trusted_proxies")
+          .hint = "name the proxies whose headers are believed";
+  }
+  if (const Node* redirect = usable(node, "redirect"))
+    listener.redirect = NameRef{redirect->text, redirect->at};
+  build.config.listeners.push_back(std::move(listener));
+}
+
+void check_redirect(const Listener& listener, const std::map<std::string_view, const Listener*>& by_name,
+                    Build& build) {
+  const std::string path = fmt::format("listeners.{}.redirect", listener.name);
+  const auto found = by_name.find(listener.redirect->name);
+  if (found == by_name.end()) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, unused] : by_name) names.push_back(name);
+    report_unknown_name(*listener.redirect, "unknown-listener",
+                        fmt::format("listener '{}' redirects to", listener.name), names, path, build);
+  } else if (found->second->redirect) {
+    build.diagnostics.error(
+        "redirect-loop", listener.redirect->at, path,
+        fmt::format("listener '{}' redirects to '{}', which redirects itself", listener.name, found->first));
+  }
+}
+
+}  // namespace
+
+void compile_listeners(const Node& root, Build& build) {
+  const Node* list = usable(root, "listeners");
+  if (list == nullptr) return;
+  if (list->children.empty())
+    build.diagnostics.error("missing-key", list->key_at, "listeners",
+                            "'listeners' is empty, nobody could connect");
+  for (const Node& node : list->children)
+    if (!node.unusable) compile_one(node, build);
+}
+
+void check_listeners(Build& build) {
+  std::map<std::string_view, const Listener*> by_name;
+  std::map<std::pair<std::string, uint16_t>, Position> by_address;
+  const auto claim = [&](const Address& address, Position at, const std::string& path) {
+    if (address.host.empty() || address.port == 0) return;
+    const auto [first, fresh] = by_address.emplace(std::pair(address.host, address.port), at);
+    if (fresh) return;
+    Diagnostic& diagnostic =
+        build.diagnostics.error("address-in-use", at, path,
+                                fmt::format("{} port {} is listened on twice", address.host, address.port));
+    diagnostic.related = first->second;
+    diagnostic.related_note = "first at";
+  };
+  for (const Listener& listener : build.config.listeners) {
+    const std::string path = "listeners." + listener.name;
+    claim(listener.address, listener.address_at, path + ".address");
+    if (listener.name.empty()) continue;
+    const auto [first, fresh] = by_name.emplace(listener.name, &listener);
+    if (!fresh)
+      report_duplicate(listener.at, first->second->at, path,
+                       fmt::format("listener '{}' is defined twice", listener.name), build);
+  }
+  if (build.config.status) claim(build.config.status->address, build.config.status->at, "status.address");
+  for (const Listener& listener : build.config.listeners)
+    if (listener.redirect) check_redirect(listener, by_name, build);
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,82 @@
+// What concerns the process as a whole, and the access log.
+#include <fmt/format.h>
+
+#include "config/compile.h"
+
+namespace penstock::config {
+namespace {
+
+void compile_workers(const Node& root, Build& build) {
+  const Node* node = usable(root, "workers");
+  if (node == nullptr || !node->is_scalar() || node->text == "auto") return;
+  const auto value = parse_integer(node->text);
+  if (value && *value >= 1 && *value <= 1024)
+    build.config.workers = static_cast<uint32_t>(*value);
+  else
+    build.diagnostics.error("bad-number", node->at, "workers",
+                            fmt::format("workers '{}' is neither auto nor 1 to 1024", shown(*node)));
+}
+
+void compile_status(const Node& root, Build& build) {
+  const Node* status = usable(root, "status");
+  const Node* node = usable(status, "address");
+  if (node == nullptr) return;
+  if (const auto address = parse_address(node->text)) build.config.status = Status{*address, node->at};
+}
+
+// Sinks over the network come later; the logging plugin reads all else.
+void check_sink(const Node& entry, const std::string& path, Build& build) {
+  const Node* file = usable(entry, "file");
+  if (file == nullptr || !file->is_scalar()) return;
+  for (const std::string_view scheme : {"syslog:", "http://", "https://"})
+    if (file->text.starts_with(scheme))
+      build.diagnostics
+          .error("not-supported-yet", file->at, path + ".file",
+                 fmt::format("a log to '{}' is not supported yet", scheme))
+          .hint = "supported are a file, stdout and stderr";
+}
+
+}  // namespace
+
+std::vector<LogInstance> compile_access_log(const Node& list, const std::string& path, Build& build) {
+  std::vector<LogInstance> logs;
+  if (!list.is_list()) return logs;  // none
+  for (size_t i = 0; i < list.children.size(); ++i) {
+    const Node& entry = list.children[i];
+    if (entry.unusable) continue;
+    const std::string name = fmt::format("{}[{}]", path, i);
+    check_sink(entry, name, build);
+    logs.push_back({name, name, entry, entry.at});
+  }
+  return logs;
+}
+
+void compile_process(const Node& root, Build& build) {
+  Config& config = build.config;
+  compile_workers(root, build);
+  compile_status(root, build);
+  if (const Node* folder = usable(root, "state_dir"); folder != nullptr && folder->is_scalar())
+    config.state_dir = build.sources.resolve(folder->at.file, folder->text);
+  else
+    config.state_dir = build.sources.resolve(0, config.state_dir);
+  const Node* drain = usable(root, "drain");
+  take(drain, "accept_for", config.drain.accept_for);
+  take(drain, "timeout", config.drain.timeout);
+  const Node* dns = usable(usable(root, "discovery"), "dns");
+  for (const NameRef& server : names_in(usable(dns, "servers")))
+    if (const auto address = parse_address(server.name)) config.dns.servers.push_back(*address);
+  if (const Node* libraries = usable(root, "plugin_libraries"))
+    for (size_t i = 0; i < libraries->children.size(); ++i)
+      if (const Node& item = libraries->children[i]; item.is_scalar() && !item.unusable)
+        config.plugin_libraries.push_back(
+            readable_file(item, fmt::format("plugin_libraries[{}]", i), "the plugin library", build));
+  if (root.find("access_log") == nullptr) {
+    Node entry;
+    entry.kind = NodeKind::map;
+    config.access_log.push_back({"access_log[0]", "access_log[0]", std::move(entry), {}});
+  } else if (const Node* log = usable(root, "access_log")) {
+    config.access_log = compile_access_log(*log, "access_log", build);
+  }
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,182 @@
+#include <fmt/format.h>
+
+#include <map>
+
+#include "config/compile.h"
+#include "config/merge.h"
+#include "config/patterns.h"
+
+namespace penstock::config {
+namespace {
+
+HeaderEdits compile_edits(const Node* node, const std::string& path, Build& build) {
+  HeaderEdits edits;
+  edits.set = header_templates(usable(node, "set"), path + ".set", build);
+  edits.add = header_templates(usable(node, "add"), path + ".add", build);
+  for (const NameRef& name : names_in(usable(node, "remove")))
+    if (const auto header = parse_header_name(name.name)) edits.remove.push_back(*header);
+  return edits;
+}
+
+std::vector<IdentityHeader> compile_identity(const Node* map, const std::string& path, Build& build) {
+  std::vector<IdentityHeader> headers;
+  if (map == nullptr) return headers;
+  for (const Node& node : map->children) {
+    const auto name = parse_header_name(node.key);
+    if (!name)
+      build.diagnostics.error("bad-header", node.key_at, fmt::format("{}.{}", path, node.key),
+                              fmt::format("'{}' {}", node.key, name.error().message));
+    if (!name || node.unusable || !node.is_scalar()) continue;
+    if (auto attribute = parse_attribute(node.text)) headers.push_back({*name, std::move(*attribute)});
+  }
+  return headers;
+}
+
+std::optional<Rewrite> compile_rewrite(const Node* node, const Match& match, const std::string& path,
+                                       Build& build) {
+  if (node == nullptr) return std::nullopt;
+  Rewrite rewrite;
+  rewrite.at = node->key_at;
+  if (usable(node, "host") != nullptr) take(node, "host", rewrite.host.emplace());
+  if (flag(node, "location", false)) rewrite.location = Rewrite::Location::map_back;
+  rewrite.path = template_of(usable(node, "path"));
+  if (const Node* to = usable(node, "path"); to != nullptr && to->is_scalar() && !to->text.starts_with('/'))
+    build.diagnostics.error("bad-path", to->at, path + ".path",
+                            fmt::format("path '{}' does not begin with '/'", shown(*to)));
+  const Node* prefix = usable(node, "path_prefix");
+  if (prefix == nullptr || !prefix->is_scalar()) return rewrite;
+  rewrite.path_prefix = prefix->text;
+  const std::string place = path + ".path_prefix";
+  if (!prefix->text.starts_with('/') || prefix->text.find_first_of("?# \\{}") != std::string::npos)
+    build.diagnostics.error("bad-path", prefix->at, place,
+                            fmt::format("path_prefix '{}' is no path", shown(*prefix)));
+  if (node->find("path") != nullptr)
+    build.diagnostics.error("several-paths", prefix->key_at, place, "'path_prefix' stands beside 'path'")
+        .hint = "keep one of the two";
+  for (const PathPattern& pattern : match.paths)
+    if (pattern.kind != PathPattern::Kind::prefix) {
+      build.diagnostics
+          .error("no-prefix", prefix->at, place,
+                 fmt::format("path_prefix replaces a matched prefix, but '{}' is none", pattern.text))
+          .hint = "use rewrite: { path: ... }";
+      break;
+    }
+  return rewrite;
+}
+
+Timeouts compile_timeouts(const Node* node) {
+  Timeouts timeouts;
+  take(node, "connect", timeouts.connect);
+  take(node, "first_byte", timeouts.first_byte);
+  take(node, "idle", timeouts.idle);
+  if (const Node* total = usable(node, "total"); total != nullptr && total->text != "none")
+    take(node, "total", timeouts.total.emplace());
+  return timeouts;
+}
+
+void compile_retry_on(const Node& list, const std::string& path, Retries& retries, Build& build) {
+  retries.on_connect = retries.on_reset = retries.on_timeout = false;
+  retries.on_status.clear();
+  for (const NameRef& cause : names_in(&list)) {
+    const auto status = parse_integer(cause.name);
+    if (cause.name == "connect")
+      retries.on_connect = true;
+    else if (cause.name == "reset")
+      retries.on_reset = true;
+    else if (cause.name == "timeout")
+      retries.on_timeout = true;
+    else if (status && *status >= 400 && *status <= 599)
+      retries.on_status.push_back(static_cast<uint16_t>(*status));
+    else
+      build.diagnostics.error(
+          "bad-value", cause.at, path,
+          fmt::format("retry_on '{}' is none of connect, reset, timeout and a status 400 to 599",
+                      cause.name));
+  }
+}
+
+Retries compile_retries(const Node* node, const std::string& path, Build& build) {
+  Retries retries;
+  take(node, "attempts", retries.attempts);
+  if (const Node* causes = usable(node, "retry_on"))
+    compile_retry_on(*causes, path + ".retry_on", retries, build);
+  if (const Node* budget = usable(node, "budget"))
+    if (const auto value = parse_percent(budget->text)) retries.budget = *value;
+  take_size(node, "body_limit", retries.body_limit);
+  if (flag(node, "unsafe", false)) retries.unsafe = Retries::Unsafe::allowed;
+  return retries;
+}
+
+// The scalar settings that stand alone.
+void compile_settings(const Node& node, const std::string& path, Route& route, Build& build) {
+  if (const Node* priority = usable(node, "priority"))
+    if (const auto value = parse_integer(priority->text)) route.priority = static_cast<int32_t>(*value);
+  if (flag(&node, "forward_credentials", false)) route.forward_credentials = Route::ForwardCredentials::yes;
+  if (uint64_t size = 0; usable(usable(node, "limits"), "body_size") != nullptr) {
+    take_size(usable(node, "limits"), "body_size", size);
+    route.body_size = size;
+  }
+  if (const Node* log = usable(node, "access_log"))
+    route.access_log = compile_access_log(*log, path + ".access_log", build);
+  if (const Node* upgrade = usable(node, "upgrade")) {
+    route.upgrade.clear();
+    for (const NameRef& name : names_in(upgrade))
+      if (const auto protocol = parse_header_name(name.name)) route.upgrade.push_back(*protocol);
+  }
+}
+
+void require_target(const Node& node, const Route& route, const std::string& path, Build& build) {
+  if (!std::holds_alternative<std::monostate>(route.target)) return;
+  if (node.find("version") != nullptr) return;  // its versions are held to it
+  build.diagnostics.error("no-target", node.at, path, fmt::format("route '{}' has no target", route.name))
+      .hint = "give it one of upstream, split, redirect and respond";
+}
+
+Route compile_one(const Node& node, const std::string& name, Build& build) {
+  Route route;
+  route.name = name;
+  route.at = node.at;
+  const std::string path = "routes." + name;
+  Node nothing;
+  nothing.kind = NodeKind::map;
+  nothing.key_at = node.at;
+  const Node* match = usable(node, "match");
+  route.match = compile_match(match != nullptr ? *match : nothing, path + ".match", build);
+  route.listeners = names_in(usable(node, "listeners"));
+  route.auth = compile_auth(node, path, build);
+  route.before_auth = names_in(usable(node, "before_auth"));
+  route.plugins = names_in(usable(node, "plugins"));
+  route.target = compile_target(node, path, build);
+  route.version = compile_version(node, route.target, path, build);
+  require_target(node, route, path, build);
+  route.rewrite = compile_rewrite(usable(node, "rewrite"), route.match, path + ".rewrite", build);
+  route.request_headers = compile_edits(usable(node, "request_headers"), path + ".request_headers", build);
+  route.response_headers = compile_edits(usable(node, "response_headers"), path + ".response_headers", build);
+  route.identity_headers =
+      compile_identity(usable(node, "identity_headers"), path + ".identity_headers", build);
+  route.timeouts = compile_timeouts(usable(node, "timeouts"));
+  route.retries = compile_retries(usable(node, "retries"), path + ".retries", build);
+  compile_settings(node, path, route, build);
+  return route;
+}
+
+}  // namespace
+
+void compile_routes(const Node& root, const Node* defaults, Build& build) {
+  const Node* list = usable(root, "routes");
+  if (list == nullptr) return;
+  std::map<std::string, Position> seen;
+  for (const Node& own : list->children) {
+    if (own.unusable || !own.is_map()) continue;
+    const Node node = defaults == nullptr ? own : merge_defaults(*defaults, own);
+    std::string name;
+    take(&node, "name", name);
+    const auto [first, fresh] = seen.emplace(name, node.at);
+    if (!fresh && !name.empty())
+      report_duplicate(node.at, first->second, "routes." + name,
+                       fmt::format("route '{}' is defined twice", name), build);
+    build.config.routes.push_back(compile_one(node, name, build));
+  }
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <map>
+
+#include "config/compile.h"
+#include "config/merge.h"
+
+namespace penstock::config {
+namespace {
+
+void compile_endpoints(const Node& list, const std::string& path, Upstream& upstream, Build& build) {
+  if (list.children.empty())
+    build.diagnostics.error("missing-key", list.key_at, path, "'endpoints' is empty");
+  std::map<std::pair<std::string, uint16_t>, Position> seen;
+  for (const Node& node : list.children) {
+    const Node* address = node.unusable ? nullptr : usable(node, "address");
+    if (address == nullptr) continue;
+    const auto parsed = parse_host_port(address->text);
+    if (!parsed) continue;
+    Endpoint endpoint;
+    endpoint.host = parsed->host;
+    endpoint.port = parsed->port;
+    endpoint.at = address->at;
+    take(&node, "weight", endpoint.weight);
+    const auto [first, fresh] = seen.emplace(std::pair(endpoint.host, endpoint.port), endpoint.at);
+    if (!fresh)
+      report_duplicate(endpoint.at, first->second, path,
+                       fmt::format("endpoint '{}' stands here twice", address->text), build);
+    upstream.endpoints.push_back(std::move(endpoint));
+  }
+}
+
+void compile_discover(const Node& node, const std::string& path, Upstream& upstream, Build& build) {
+  DnsDiscovery dns;
+  dns.at = node.key_at;
+  const Node* name = node.find("dns");
+  const Node* port = node.find("port");
+  if (name == nullptr) {
+    bool later = false;  // another provider, which has been answered already
+    for (const Node& child : node.children) later = later || (child.unusable && child.key != "port");
+    if (!later)
+      build.diagnostics.error("missing-key", node.key_at, path, "'discover' names no provider").hint =
+          "write { dns: NAME, port: N }";
+    return;
+  }
+  if (port == nullptr)
+    build.diagnostics
+        .error("missing-key", node.key_at, path + ".port", "'port' is missing, DNS addresses have none")
+        .hint = "write { dns: NAME, port: N }";
+  take(&node, "dns", dns.name);
+  uint32_t number = 0;
+  take(&node, "port", number);
+  dns.port = static_cast<uint16_t>(number);
+  if (!name->unusable && name->is_scalar() && !parse_host_port(fmt::format("{}:1", name->text)).has_value())
+    build.diagnostics.error("bad-host", name->at, path + ".dns",
+                            fmt::format("dns '{}' is no host name", shown(*name)));
+  upstream.discover = std::move(dns);
+}
+
+void compile_one(const Node& own, const Node* defaults, Build& build) {
+  const Node node = defaults == nullptr ? own : merge_defaults(*defaults, own);
+  Upstream upstream;
+  upstream.name = node.key;
+  upstream.at = node.key_at;
+  const std::string path = "upstreams." + node.key;
+  const Node* endpoints = node.find("endpoints");
+  const Node* discover = node.find("discover");
+  if ((endpoints == nullptr) == (discover == nullptr))
+    build.diagnostics
+        .error("upstream-source", node.key_at, path,
+               endpoints == nullptr
+                   ? fmt::format("upstream '{}' has neither endpoints nor discover", node.key)
+                   : fmt::format("upstream '{}' has both endpoints and discover", node.key))
+        .hint = "give exactly one of the two";
+  if (endpoints != nullptr && !endpoints->unusable)
+    compile_endpoints(*endpoints, path + ".endpoints", upstream, build);
+  if (discover != nullptr && !discover->unusable)
+    compile_discover(*discover, path + ".discover", upstream, build);
+  if (const Node* balance = usable(node, "balance"); balance != nullptr && balance->is_scalar()) {
+    upstream.balance = balance->text == "round_robin" ? Balance::round_robin
+                       : balance->text == "random"    ? Balance::random
+                                                      : Balance::least_request;
+    upstream.balance_at = balance->at;
+  }
+  const Node* keepalive = usable(node, "keepalive");
+  take(keepalive, "max_idle", upstream.keepalive.max_idle);
+  take(keepalive, "idle_timeout", upstream.keepalive.idle_timeout);
+  build.config.upstreams.push_back(std::move(upstream));
+}
+
+}  // namespace
+
+void compile_upstreams(const Node& root, const Node* defaults, Build& build) {
+  const Node* map = usable(root, "upstreams");
+  if (map == nullptr) return;
+  for (const Node& node : map->children)
+    if (!node.unusable && node.is_map()) compile_one(node, defaults, build);
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,40 @@
+#include "config/merge.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+namespace penstock::config {
+namespace {
+
+constexpr std::array<std::string_view, 5> target_keys{"upstream", "split", "split_by", "redirect", "respond"};
+constexpr std::array<std::string_view, 2> rewrite_path_keys{"path", "path_prefix"};
+
+bool among(std::span<const std::string_view> keys, std::string_view key) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+bool has_any(const Node& map, std::span<const std::string_view> keys) {
+  return std::any_of(map.children.begin(), map.children.end(),
+                     [&](const Node& child) { return among(keys, child.key); });
+}
+
+}  // namespace
+
+Node merge_defaults(const Node& defaults, const Node& own) {
+  if (!defaults.is_map() || !own.is_map() || own.key == "balance") return own;
+  const bool own_target = has_any(own, target_keys);
+  const bool own_path = own.key == "rewrite" && has_any(own, rewrite_path_keys);
+  Node merged = own;
+  for (const Node& child : defaults.children) {
+    if (own_target && among(target_keys, child.key)) continue;
+    if (own_path && among(rewrite_path_keys, child.key)) continue;
+    if (Node* same = merged.find(child.key))
+      *same = merge_defaults(child, *same);
+    else
+      merged.children.push_back(child);
+  }
+  return merged;
+}
+
+}  // namespace penstock::config
