@@ -49,6 +49,18 @@ struct Message {
   std::string_view upgrade;
   bool accepts_trailers = false;  // "TE: trailers"
   Headers headers;
+
+  // Empty as made, for the next message; the arena was or will be reset.
+  void reset() {
+    method = Method::get;
+    method_text = target = authority = path = query = status_text = upgrade = {};
+    has_query = expect_continue = has_content_length = accepts_trailers = false;
+    status = 0;
+    version = Version::http_1_1;
+    body = BodyKind::none;
+    content_length = 0;
+    headers.reset();
+  }
 };
 
 }  // namespace penstock::http

@@ -1,0 +1,71 @@
+// The only place that decides where an HTTP/1 message ends and what its head means for the connection (RFC
+// 9112 sections 2, 3, 6, 7 and 9). Pure functions over parsed lines and fields: no I/O, no llhttp, no state.
+// Where the RFC allows a choice the strict one is taken: two sources of length, any length field not in
+// plain form and any coding but a single "chunked" are refused, never repaired.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace penstock::http::http1 {
+
+enum class BodyEnd : uint8_t { none, length, chunked, close, tunnel };
+
+struct Framing {
+  BodyEnd body = BodyEnd::none;
+  uint64_t length = 0;      // with BodyEnd::length; never 0
+  bool persistent = false;  // the peer will take another message on this connection
+};
+
+// Lines come without their CRLF. The views of the result point into the line.
+struct RequestLine {
+  std::string_view method;
+  std::string_view target;
+  Version version = Version::http_1_1;
+};
+// method SP target SP HTTP/1.(0|1), single blanks, visible ASCII alone. A method that is a token passes,
+// known or not.
+Result<RequestLine> read_request_line(std::string_view line);
+
+struct StatusLine {
+  uint16_t status = 0;
+  std::string_view text;
+  Version version = Version::http_1_1;
+};
+Result<StatusLine> read_status_line(std::string_view line);
+
+// What a response answers: HEAD has no body, and 101 is valid only for what was asked.
+struct Asked {
+  Method method = Method::get;
+  std::string_view upgrade;
+};
+
+// head: method, target, version and all fields as received, names in lower case. Fills in authority, path,
+// query, body, length, expectation and upgrade, and takes the connection's own fields out of head.headers.
+// The error of a request says request.*, that of a response upstream.protocol.
+Result<Framing> frame_request(Message& head);
+// A 1xx other than 101 comes back with BodyEnd::none.
+Result<Framing> frame_response(Message& head, const Asked& asked);
+
+// Trailers are not headers (RFC 9110 6.5.1): a name that steers framing is an error, one that steers routing,
+// authentication, caching or the content's form is dropped.
+enum class Side : uint8_t { request, response };
+Result<void> check_trailers(Headers& trailers, Side side);
+
+// The errors that this layer makes; `text` is static.
+Error request_error(std::string_view reason, std::string_view text);
+Error response_error(std::string_view text);
+
+// Fields that describe one connection or are written from other members of Message; never forwarded as they
+// came.
+inline constexpr uint64_t bit(HeaderId id) { return uint64_t{1} << static_cast<unsigned>(id); }
+static_assert(static_cast<unsigned>(HeaderId::count_) <= 64);
+inline constexpr uint64_t connection_fields = bit(HeaderId::connection) | bit(HeaderId::content_length) |
+                                              bit(HeaderId::transfer_encoding) | bit(HeaderId::te) |
+                                              bit(HeaderId::keep_alive) | bit(HeaderId::proxy_connection) |
+                                              bit(HeaderId::upgrade) | bit(HeaderId::http2_settings);
+inline constexpr uint64_t request_fields = connection_fields | bit(HeaderId::host) | bit(HeaderId::expect);
+
+}  // namespace penstock::http::http1

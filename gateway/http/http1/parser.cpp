@@ -1,0 +1,434 @@
+#include "http/http1/parser.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "base/reason.h"
+#include "http/http1/syntax.h"
+
+namespace penstock::http::http1 {
+namespace {
+
+// The line of one chunk with its extensions: nobody sends long ones, and they are not counted as body.
+constexpr uint32_t max_chunk_line = 1024;
+constexpr uint32_t first_store = 512;
+constexpr uint32_t first_spans = 16;
+
+Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
+
+}  // namespace
+
+Parser::Parser(Side side, Message& message, Headers& trailers, HeadLimits limits)
+    : message_(message), trailers_(trailers), limits_(limits), side_(side) {
+  llhttp_init(&llhttp_, side == Side::request ? HTTP_REQUEST : HTTP_RESPONSE, &settings());
+  llhttp_.data = this;
+}
+
+const llhttp_settings_t& Parser::settings() {
+  static const llhttp_settings_t shared = [] {
+    llhttp_settings_t made;
+    llhttp_settings_init(&made);
+    made.on_header_field = on_field;
+    made.on_header_value = on_value;
+    made.on_header_value_complete = on_value_complete;
+    made.on_headers_complete = on_headers_complete;
+    made.on_body = on_body;
+    made.on_chunk_header = on_chunk_header;
+    made.on_message_complete = on_message_complete;
+    return made;
+  }();
+  return shared;
+}
+
+void Parser::reset() {
+  llhttp_reset(&llhttp_);
+  phase_ = Phase::start;
+  too_many_ = last_chunk_ = false;
+  blank_line_ = BlankLine::none;
+  version_ = Version::http_1_1;
+  line_size_ = earlier_ = overhead_ = 0;
+  framing_ = {};
+  asked_ = {};
+  data_ = {};
+  forget_stored();
+}
+
+void Parser::forget_stored() {
+  stored_ = nullptr;
+  stored_size_ = stored_capacity_ = 0;
+  spans_ = nullptr;
+  span_count_ = span_capacity_ = 0;
+  span_open_ = false;
+}
+
+Event Parser::next(std::string_view& input) {
+  switch (phase_) {
+    case Phase::start: return input.empty() ? Event::more : read_start(input);
+    case Phase::line: return read_line(input);
+    case Phase::fields: return input.empty() ? Event::more : read_fields(input);
+    case Phase::length: return read_counted(input);
+    case Phase::chunked:
+    case Phase::trailers: return read_chunks(input);
+    case Phase::close:
+    case Phase::tunnel:
+      if (input.empty()) return Event::more;
+      data_ = input;
+      input = {};
+      return Event::data;
+    case Phase::ending: phase_ = Phase::done; return Event::end;
+    case Phase::done: return Event::more;
+    case Phase::failed: return Event::error;
+  }
+  return Event::error;
+}
+
+Event Parser::finish() {
+  switch (phase_) {
+    case Phase::close:
+    case Phase::tunnel:
+    case Phase::ending: phase_ = Phase::done; return Event::end;
+    case Phase::start:
+      return earlier_ ? fail_malformed("the connection ended before the answer") : Event::more;
+    case Phase::done: return Event::more;
+    case Phase::failed: return Event::error;
+    default: return fail_malformed("the connection ended within the message");
+  }
+}
+
+// RFC 9112 2.2: one empty line before a request is ignored; before a response it is garbage.
+Event Parser::read_start(std::string_view& input) {
+  if (side_ == Side::request && blank_line_ != BlankLine::seen) {
+    if (blank_line_ == BlankLine::none && input.front() == '\r') {
+      blank_line_ = BlankLine::half;
+      input.remove_prefix(1);
+    }
+    if (blank_line_ == BlankLine::half) {
+      if (input.empty()) return Event::more;
+      if (input.front() != '\n') return fail_malformed("a bare CR before the request");
+      input.remove_prefix(1);
+      blank_line_ = BlankLine::seen;
+      if (input.empty()) return Event::more;
+    }
+  }
+  phase_ = Phase::line;
+  return read_line(input);
+}
+
+// The start line is judged before llhttp sees a byte of it. It may come in pieces, which are kept; a line
+// that lies in the input as a whole is left there and goes to llhttp with the fields.
+Event Parser::read_line(std::string_view& input) {
+  if (input.empty()) return Event::more;
+  size_t room = limits_.size - std::min(limits_.size, earlier_ + stored_size_);
+  std::string_view piece = input.substr(0, room);
+  size_t lf = piece.find('\n');
+  if (lf == std::string_view::npos) {
+    if (stored_size_ == 0 && !token_char(piece.empty() ? 'x' : piece.front()))
+      return fail_malformed("the first byte begins no HTTP message");
+    if (piece.size() < input.size()) return fail_too_large(reason::request_uri_too_long);
+    input = {};
+    store(piece);
+    return Event::more;
+  }
+  if (stored_size_ == 0) {
+    if (!judge_line(piece.substr(0, lf + 1))) return Event::error;
+    phase_ = Phase::fields;
+    return read_fields(input);
+  }
+  store(piece.substr(0, lf + 1));
+  if (!judge_line(stored())) return Event::error;
+  input.remove_prefix(lf + 1);
+  fed_ = stored_;
+  fed_at_ = 0;
+  if (auto code = llhttp_execute(&llhttp_, stored_, stored_size_); code != HPE_OK) return fail_llhttp(code);
+  phase_ = Phase::fields;
+  return input.empty() ? Event::more : read_fields(input);
+}
+
+bool Parser::judge_line(std::string_view line) {
+  if (!line.ends_with("\r\n")) {
+    fail_malformed("a line that ends in a bare LF");
+    return false;
+  }
+  line.remove_suffix(2);
+  if (side_ == Side::request) {
+    auto read = read_request_line(line);
+    if (!read) return fail(read.error()), false;
+    version_ = read->version;
+    method_size_ = static_cast<uint32_t>(read->method.size());
+    target_size_ = static_cast<uint32_t>(read->target.size());
+  } else {
+    auto read = read_status_line(line);
+    if (!read) return fail(read.error()), false;
+    version_ = read->version;
+    status_ = read->status;
+    target_size_ = static_cast<uint32_t>(read->text.size());
+  }
+  line_size_ = static_cast<uint32_t>(line.size() + 2);
+  return true;
+}
+
+Event Parser::read_fields(std::string_view& input) {
+  size_t room = limits_.size - std::min(limits_.size, earlier_ + stored_size_);
+  std::string_view piece = input.substr(0, room);
+  fed_ = piece.data();
+  fed_at_ = stored_size_;
+  auto code = llhttp_execute(&llhttp_, piece.data(), piece.size());
+  size_t used =
+      code == HPE_OK ? piece.size() : static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - piece.data());
+  // A refused method still gets into the log.
+  if (code != HPE_OK && code != HPE_PAUSED && stored_size_ == 0) used = std::max<size_t>(used, line_size_);
+  store(piece.substr(0, used));
+  if (code == HPE_PAUSED) {
+    input.remove_prefix(used);
+    return finish_head();
+  }
+  if (too_many_) return fail_too_large(reason::request_header_too_large);
+  if (code != HPE_OK) return fail_llhttp(code);
+  if (used < input.size()) return fail_too_large(reason::request_header_too_large);
+  input = {};
+  return Event::more;
+}
+
+Event Parser::read_counted(std::string_view& input) {
+  if (input.empty()) return Event::more;
+  size_t size = static_cast<size_t>(std::min<uint64_t>(remaining_, input.size()));
+  data_ = input.substr(0, size);
+  input.remove_prefix(size);
+  remaining_ -= size;
+  if (remaining_ == 0) phase_ = Phase::ending;
+  return Event::data;
+}
+
+Event Parser::read_chunks(std::string_view& input) {
+  while (!input.empty()) {
+    // The trailers are kept like a head; no more than their limit is looked at.
+    bool trailing = phase_ == Phase::trailers;
+    std::string_view piece = trailing ? input.substr(0, limits_.size + 1 - stored_size_) : input;
+    fed_ = piece.data();
+    fed_at_ = stored_size_;
+    data_ = {};
+    auto code = llhttp_execute(&llhttp_, piece.data(), piece.size());
+    size_t used =
+        code == HPE_OK ? piece.size() : static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - piece.data());
+    if (trailing) store(piece.substr(0, used));
+    input.remove_prefix(used);
+    if (too_many_ || (trailing && stored_size_ > limits_.size))
+      return fail_too_large(reason::request_header_too_large);
+    if (code != HPE_OK && code != HPE_PAUSED) return fail_llhttp(code);
+    if (!trailing) overhead_ += static_cast<uint32_t>(used - data_.size());
+    if (overhead_ > max_chunk_line) return fail_malformed("a chunk line that is too long");
+    if (code == HPE_OK) continue;
+    llhttp_resume(&llhttp_);
+    if (phase_ == Phase::ending) return finish_trailers();
+    if (!data_.empty()) {
+      overhead_ = 0;
+      return Event::data;
+    }
+    if (last_chunk_ && !trailing) {
+      phase_ = Phase::trailers;
+      forget_stored();
+    }
+  }
+  return Event::more;
+}
+
+// Head and trailers grow in the arena; a head that came in one read is copied exactly once.
+void Parser::store(std::string_view bytes) {
+  size_t size = stored_size_ + bytes.size();
+  if (size > stored_capacity_) {
+    bool whole = stored_size_ == 0 && bytes.size() > first_store / 2;
+    auto capacity = static_cast<uint32_t>(whole ? size : std::max<size_t>(first_store, size * 2));
+    char* wider = static_cast<char*>(message_.headers.arena().allocate(capacity, 1));
+    if (stored_size_) std::memcpy(wider, stored_, stored_size_);
+    stored_ = wider;
+    stored_capacity_ = capacity;
+  }
+  if (!bytes.empty()) std::memcpy(stored_ + stored_size_, bytes.data(), bytes.size());
+  stored_size_ = static_cast<uint32_t>(size);
+}
+
+void Parser::set_line() {
+  std::string_view line = stored();
+  message_.version = version_;
+  if (side_ == Side::request) {
+    message_.method_text = line.substr(0, method_size_);
+    message_.method = method_from(message_.method_text);
+    message_.target = line.substr(method_size_ + 1, target_size_);
+  } else {
+    message_.status = status_;
+    message_.status_text = line.substr(line_size_ - 2 - target_size_, target_size_);
+  }
+}
+
+const char* Parser::add_fields(Headers& to, size_t lines) {
+  // Every CR and LF belongs to the end of a line, and there is no other control byte.
+  if (count_controls(stored()) != 2 * lines) return "a control byte or a line that does not end in CRLF";
+  for (const Span& span : std::span(spans_, span_count_)) {
+    char* name = stored_ + span.name;
+    if (span.name_size == 0 || name[span.name_size] != ':') return "a field name that is no token";
+    for (char& c : std::span(name, span.name_size)) {
+      c = token_lower[static_cast<unsigned char>(c)];
+      if (c == 0) return "a field name that is no token";
+    }
+    std::string_view value(stored_ + span.value, span.value_size);
+    to.add(std::string_view(name, span.name_size), trim(value));
+  }
+  return nullptr;
+}
+
+Event Parser::finish_head() {
+  set_line();
+  if (const char* bad = add_fields(message_.headers, span_count_ + 2)) return fail_malformed(bad);
+  auto framed = side_ == Side::request ? frame_request(message_) : frame_response(message_, asked_);
+  if (!framed) return fail(framed.error());
+  framing_ = *framed;
+  // llhttp's reading is the second opinion.
+  constexpr uint16_t chunked_flag = 1 << 3;
+  bool agreed = (llhttp_.flags & chunked_flag) != 0 || framing_.body != BodyEnd::chunked;
+  if (framing_.body == BodyEnd::length) agreed = llhttp_.content_length == framing_.length;
+  if (!agreed) return fail_malformed("two readings of where the message ends");
+  if (side_ == Side::response && status_ < 200 && status_ != 101) {
+    // The next head is read anew; all of them share one limit.
+    uint32_t read = earlier_ + stored_size_;
+    Asked asked = asked_;
+    reset();
+    earlier_ = read;
+    asked_ = asked;
+    return Event::informational;
+  }
+  switch (framing_.body) {
+    case BodyEnd::none: phase_ = Phase::done; break;
+    case BodyEnd::length: phase_ = Phase::length; break;
+    case BodyEnd::chunked:
+      phase_ = Phase::chunked;
+      llhttp_resume(&llhttp_);
+      break;
+    case BodyEnd::close: phase_ = Phase::close; break;
+    case BodyEnd::tunnel: phase_ = Phase::tunnel; break;
+  }
+  remaining_ = framing_.length;
+  return Event::head;
+}
+
+Event Parser::finish_trailers() {
+  phase_ = Phase::done;
+  if (const char* bad = add_fields(trailers_, span_count_ + 1)) return fail_malformed(bad);
+  if (auto checked = check_trailers(trailers_, side_); !checked) return fail(checked.error());
+  return Event::end;
+}
+
+Event Parser::fail(const Error& error) {
+  bool in_head = phase_ <= Phase::fields;
+  error_ = error;
+  phase_ = Phase::failed;
+  if (in_head) recover_message();
+  return Event::error;
+}
+
+Event Parser::fail_malformed(std::string_view text) {
+  return fail(side_ == Side::request ? request_error(reason::request_malformed, text) : response_error(text));
+}
+
+Event Parser::fail_too_large(std::string_view request_reason) {
+  Error error = side_ == Side::request ? request_error(request_reason, "the head is over its limit")
+                                       : response_error("the head is over its limit");
+  error.kind = ErrorKind::limit;
+  return fail(error);
+}
+
+Event Parser::fail_llhttp(llhttp_errno code) {
+  // The line was judged good before, so what llhttp refuses in it can only be a method that it does not know.
+  bool method = side_ == Side::request && span_count_ == 0 &&
+                (code == HPE_INVALID_METHOD || code == HPE_INVALID_CONSTANT || code == HPE_PAUSED_H2_UPGRADE);
+  if (method)
+    return fail(request_error(reason::request_unsupported_method, "a method that is not forwarded"));
+  return fail_malformed(llhttp_errno_name(code));
+}
+
+// A refused head as far as it was understood, for the answer and the log.
+void Parser::recover_message() {
+  message_.version = version_;
+  if (side_ == Side::response || line_size_ == 0 || line_size_ > stored_size_) return;
+  set_line();
+  if (message_.path.empty()) {
+    size_t mark = message_.target.find('?');
+    message_.path = message_.target.substr(0, mark);
+    message_.has_query = mark != std::string_view::npos;
+    if (message_.has_query) message_.query = message_.target.substr(mark + 1);
+  }
+  if (message_.headers.empty()) {
+    if (span_open_) --span_count_;
+    for (const Span& span : std::span(spans_, span_count_)) {
+      char* name = stored_ + span.name;
+      std::transform(name, name + span.name_size, name, ascii_lower);
+      message_.headers.add(std::string_view(name, span.name_size),
+                           trim(std::string_view(stored_ + span.value, span.value_size)));
+    }
+  }
+  if (const Field* host = message_.headers.find(HeaderId::host); host && message_.authority.empty())
+    message_.authority =
+        canonical_authority(host->value, message_.headers.arena()).value_or(std::string_view{});
+  message_.headers.remove_if([](const Field& field) { return (request_fields & bit(field.id)) != 0; });
+}
+
+Parser::Span* Parser::new_span() {
+  if (span_count_ == limits_.count) {
+    too_many_ = true;
+    return nullptr;
+  }
+  if (span_count_ == span_capacity_) {
+    uint32_t wider = span_capacity_ ? span_capacity_ * 2 : first_spans;
+    std::span<Span> moved = message_.headers.arena().make_array<Span>(wider);
+    std::copy_n(spans_, span_count_, moved.begin());
+    spans_ = moved.data();
+    span_capacity_ = wider;
+  }
+  return &spans_[span_count_++];
+}
+
+int Parser::on_field(llhttp_t* parser, const char* at, size_t size) {
+  Parser* self = self_of(parser);
+  if (!self->span_open_) {
+    Span* span = self->new_span();
+    if (!span) return HPE_USER;
+    span->name = static_cast<uint32_t>(at - self->fed_) + self->fed_at_;
+    self->span_open_ = true;
+  }
+  self->spans_[self->span_count_ - 1].name_size += static_cast<uint32_t>(size);
+  return 0;
+}
+
+int Parser::on_value(llhttp_t* parser, const char* at, size_t size) {
+  Parser* self = self_of(parser);
+  Span& span = self->spans_[self->span_count_ - 1];
+  if (span.value_size == 0) span.value = static_cast<uint32_t>(at - self->fed_) + self->fed_at_;
+  span.value_size += static_cast<uint32_t>(size);
+  return 0;
+}
+
+int Parser::on_value_complete(llhttp_t* parser) {
+  self_of(parser)->span_open_ = false;
+  return 0;
+}
+
+int Parser::on_headers_complete(llhttp_t*) { return HPE_PAUSED; }
+
+int Parser::on_body(llhttp_t* parser, const char* at, size_t size) {
+  self_of(parser)->data_ = {at, size};
+  return HPE_PAUSED;
+}
+
+int Parser::on_chunk_header(llhttp_t* parser) {
+  Parser* self = self_of(parser);
+  if (parser->content_length != 0) return 0;
+  self->last_chunk_ = true;
+  return HPE_PAUSED;
+}
+
+int Parser::on_message_complete(llhttp_t* parser) {
+  self_of(parser)->phase_ = Phase::ending;
+  return HPE_PAUSED;
+}
+
+}  // namespace penstock::http::http1

@@ -1,0 +1,106 @@
+#include "http/http1/syntax.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace penstock::http::http1 {
+namespace {
+
+bool blank(char c) { return c == ' ' || c == '\t'; }
+
+bool host_char(char c) {  // unreserved of RFC 3986 2.3
+  return digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
+         c == '~';
+}
+
+bool ipv6_literal(std::string_view inside) {
+  char text[INET6_ADDRSTRLEN];
+  if (inside.size() >= sizeof(text)) return false;
+  std::memcpy(text, inside.data(), inside.size());
+  text[inside.size()] = '\0';
+  if (std::strlen(text) != inside.size()) return false;
+  in6_addr address;
+  return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+// The length of the host at the beginning of `text`; 0 when there is no valid one.
+size_t host_length(std::string_view text) {
+  if (text.starts_with('[')) {
+    size_t close = text.find(']');
+    if (close == std::string_view::npos || !ipv6_literal(text.substr(1, close - 1))) return 0;
+    return close + 1;
+  }
+  size_t size = std::min(text.find(':'), text.size());
+  return std::ranges::all_of(text.substr(0, size), host_char) ? size : 0;
+}
+
+bool valid_port(std::string_view port) {
+  if (port.size() > 5 || !std::ranges::all_of(port, digit)) return false;
+  uint32_t value = 0;
+  std::from_chars(port.data(), port.data() + port.size(), value);
+  return value <= 65535;
+}
+
+}  // namespace
+
+bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, token_char); }
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
+  return true;
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+size_t count_controls(std::string_view text) {
+  uint32_t count = 0;  // a plain sum, so that the compiler makes vector code of it
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    count += static_cast<uint32_t>((byte < 0x20) & (byte != '\t')) | static_cast<uint32_t>(byte == 0x7f);
+  }
+  return count;
+}
+
+std::optional<uint64_t> decimal(std::string_view text) {
+  if (text.empty() || !std::ranges::all_of(text, digit)) return std::nullopt;
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value > INT64_MAX) return std::nullopt;
+  return value;
+}
+
+bool ListReader::next(std::string_view& element) {
+  while (!rest_.empty()) {
+    size_t comma = rest_.find(',');
+    element = trim(rest_.substr(0, comma));
+    rest_.remove_prefix(comma == std::string_view::npos ? rest_.size() : comma + 1);
+    if (!element.empty()) return true;
+  }
+  return false;
+}
+
+std::optional<std::string_view> canonical_authority(std::string_view text, Arena& arena) {
+  size_t host = host_length(text);
+  if (host == 0) return std::nullopt;
+  std::string_view port = text.substr(host);
+  if (!port.empty()) {
+    if (port.front() != ':' || !valid_port(port.substr(1))) return std::nullopt;
+    if (port.size() == 1) text.remove_suffix(1);
+  }
+  auto upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (std::ranges::none_of(text, upper)) return text;
+  std::span<char> out = arena.make_array<char>(text.size());
+  std::ranges::transform(text, out.begin(), ascii_lower);
+  return std::string_view(out.data(), out.size());
+}
+
+}  // namespace penstock::http::http1
