@@ -9,8 +9,7 @@ using namespace penstock::proxy::testing;
 namespace {
 
 struct TestWorker final : WorkerContext {
-  TestWorker(net::Loop& loop, Names& names, RetryBudget& budget)
-      : WorkerContext(loop, names, budget, 0, 42) {}
+  TestWorker(net::Loop& l, Names& n, RetryBudget& b) : WorkerContext(l, n, b, 0, 42) {}
   void generation_unused(Generation&) override {}
 };
 
@@ -68,6 +67,13 @@ struct Bench {
     generation.snapshot = snapshot;
     generation.clusters = {cluster.get()};
     generation.filter_states = {nullptr};
+  }
+
+  ~Bench() {  // the client leaves what a test did not bring to its end
+    for (auto& connection : backend->connections) connection->finished = false;
+    if (client.handler && generation.users)
+      client.handler->on_reset({ErrorKind::closed, ErrorSource::downstream, Retry::no, {}, {}});
+    turn();
   }
 
   // A request's head arrives.
@@ -388,6 +394,7 @@ TEST_CASE("only a trusted proxy's word about the client is believed") {
     head.headers.add("x-forwarded-for", "198.51.100.1, 203.0.113.5, 10.1.2.3");
     head.headers.add("x-forwarded-proto", "https");
     head.headers.add("x-request-id", "abc-1");
+    b.client.handler = &handler;
     handler.on_head(head, http::EndStream::yes);
     b.turn();
     const std::string& sent = b.stream().last_headers;

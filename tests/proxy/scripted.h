@@ -98,18 +98,24 @@ struct ScriptedStream final : http::Stream {
   bool stuck = false, paused = false, gone = false, is_reused = false, received_any = false, sent_any = false;
 };
 
+// What a test looks at of a backend connection; outlives the connection.
+struct ConnectionScript {
+  std::vector<std::unique_ptr<ScriptedStream>> streams;
+  bool finished = true;  // the next release leaves the connection usable
+};
+
 // A backend connection with one stream at a time.
 struct ScriptedConnection final : http::UpstreamConnection {
-  ScriptedConnection(net::Loop& l, http::UpstreamOwner& o) : loop(l), owner(o) {}
+  ScriptedConnection(net::Loop& l, http::UpstreamOwner& o, ConnectionScript& s)
+      : loop(l), owner(o), script(s) {}
   http::Stream* open(http::StreamHandler& handler) override {
-    auto& made = streams.emplace_back(std::make_unique<ScriptedStream>(loop));
+    auto& made = script.streams.emplace_back(std::make_unique<ScriptedStream>(loop));
     made->handler = &handler;
-    made->is_reused = streams.size() > 1;
+    made->is_reused = script.streams.size() > 1;
     open_count = 1;
-    made->on_release = [this, stream = made.get()] {
+    made->on_release = [this] {
       open_count = 0;
-      bool whole = stream->log.size() > 1 && finished;
-      whole ? owner.on_idle(*this) : owner.on_closed(*this);
+      script.finished ? owner.on_idle(*this) : owner.on_closed(*this);
     };
     return made.get();
   }
@@ -118,9 +124,8 @@ struct ScriptedConnection final : http::UpstreamConnection {
 
   net::Loop& loop;
   http::UpstreamOwner& owner;
-  std::vector<std::unique_ptr<ScriptedStream>> streams;
+  ConnectionScript& script;
   size_t open_count = 0;
-  bool finished = true;  // the next release leaves the connection usable
 };
 
 // Connects (or refuses) by script; connections are kept for the test to look at.
@@ -142,15 +147,14 @@ struct ScriptedConnector final : upstream::Connector {
                       Error{ErrorKind::refused, ErrorSource::upstream, Retry::yes, {}, "refused by script"}));
         return;
       }
-      auto connection = std::make_unique<ScriptedConnection>(loop, owner);
-      connections.push_back(connection.get());
-      done(who, std::move(connection));
+      auto& script = connections.emplace_back(std::make_unique<ConnectionScript>());
+      done(who, std::make_unique<ScriptedConnection>(loop, owner, *script));
     });
     return pending;
   }
   net::Loop& loop;
   std::vector<uint16_t> attempts, refusing;
-  std::vector<ScriptedConnection*> connections;
+  std::vector<std::unique_ptr<ConnectionScript>> connections;
 };
 
 }  // namespace penstock::proxy::testing

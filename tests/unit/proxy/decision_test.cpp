@@ -68,7 +68,7 @@ struct World {
   }
 };
 
-struct Wakes : Resumable {
+struct Wakes final : Resumable {
   void resume(void*) override {}
 };
 
