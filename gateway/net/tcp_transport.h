@@ -7,7 +7,7 @@
 
 namespace penstock::net {
 
-// Takes ownership of a connected non-blocking descriptor.
+// Takes ownership of a connected non-blocking descriptor of a client (its errors have source downstream).
 std::unique_ptr<Transport> make_tcp_transport(Loop& loop, int fd, const Address& peer);
 
 // A pending outgoing connection; destroying it cancels. The callback comes exactly once, never inside the
@@ -17,7 +17,8 @@ class Connect {
   using Done = void (*)(void* owner, Result<std::unique_ptr<Transport>> result);
   virtual ~Connect() = default;
 };
-// Errors: refused, timeout, system; source upstream, retry yes (no byte was sent).
+// Errors: refused, timeout, system; source upstream, retry yes (no byte was sent). timeout_ms 0: the kernel's
+// own bound only. The callback may destroy the Connect.
 std::unique_ptr<Connect> connect_tcp(Loop& loop, const Address& to, uint64_t timeout_ms, Connect::Done fn,
                                      void* owner);
 

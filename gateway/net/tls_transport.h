@@ -37,8 +37,10 @@ class TlsServerContext {
   virtual size_t select(std::string_view server_name) const = 0;
 };
 
-// Takes ownership of an accepted descriptor. on_handshake comes once before any other callback; when the
-// handshake fails or takes over handshake_timeout_ms the handler gets on_error only.
+// Takes ownership of an accepted descriptor; the handshake begins at once, so set the handler before
+// returning to the loop. on_handshake comes once before any other callback (call start_reading there or
+// later; the handler may be exchanged first); when the handshake fails or takes over handshake_timeout_ms (0:
+// no bound) the handler gets on_error only. bytes_read and bytes_written count ciphertext.
 class TlsHandshakeHandler {
  public:
   virtual void on_handshake() = 0;

@@ -36,11 +36,12 @@ class TransportHandler {
  public:
   // bytes: never empty, valid until this returns.
   virtual void on_read(std::span<const char> bytes) = 0;
-  // The peer ended its sending side (FIN, close_notify). Once; writing may go on.
+  // The peer ended its sending side (FIN, close_notify). Once; writing may go on. Told only while not paused.
   virtual void on_read_end() = 0;
   // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
   virtual void on_drained() = 0;
-  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback.
+  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback; a reset is told even
+  // while paused. Always from the loop, never inside a call of the owner's.
   virtual void on_error(const Error& error) = 0;
 
  protected:
@@ -76,9 +77,11 @@ class Transport {
   virtual void shutdown() = 0;
   // Sends the rest, then closes lingering: further input is read and dropped for up to linger_ms so that the
   // peer can read our last answer before a reset kills it (RFC 9112 9.6). The owner may destroy its side at
-  // once: the loop side finishes alone. After this the transport object may only be destroyed.
+  // once: the loop side finishes alone (a peer that takes nothing for 30 s is reset). After this the
+  // transport object may only be destroyed.
   virtual void close_gracefully(uint64_t linger_ms) = 0;
-  // RST instead of FIN where the platform can: a body that was cut must be seen as cut.
+  // RST instead of FIN: a body that was cut must be seen as cut. After this the transport object may only be
+  // destroyed.
   virtual void abort() = 0;
 
   virtual const Address& peer() const = 0;
