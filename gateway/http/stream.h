@@ -72,7 +72,8 @@ class Stream {
   virtual size_t unsent() const = 0;              // bytes accepted and not yet with the kernel
   static constexpr size_t high_mark = 64 * 1024;  // over it the sender pauses its source
 
-  // --- receiving ---
+  // --- receiving; pausing stops the next read: what the last one brought is still delivered (at most
+  // Loop::read_buffer_size bytes, and the end) ---
   virtual void pause(PauseReason reason) = 0;
   virtual void resume(PauseReason reason) = 0;
 
@@ -80,7 +81,8 @@ class Stream {
   // open: the peer sees it as cut (HTTP/1: the connection closes, after a finished response gracefully so
   // that it arrives).
   virtual void release() = 0;
-  // As release(), but the peer must see a broken transfer even if it would look whole.
+  // As release(), but the peer must see a broken transfer even if it would look whole. A response that was
+  // not begun is not answered at all.
   virtual void reset() = 0;
   // Downstream: this answer is the connection's last one (drain, after a bad head). Before send_head.
   virtual void close_after() = 0;

@@ -209,7 +209,7 @@ Result<void> read_expect(Message& head) {
 }
 
 // Only the first protocol is kept; without the connection option the field was not meant for us (RFC 9110
-// 7.8).
+// 7.8). With a body the field is ignored: a server may, and the switch would come in the middle of it.
 Result<void> read_upgrade(Message& head, const Fields& seen) {
   if (!seen.upgrade) return {};
   ListReader list(seen.upgrade->value);
@@ -218,7 +218,7 @@ Result<void> read_upgrade(Message& head, const Fields& seen) {
     if (!is_protocol(protocol)) return malformed("Upgrade is not a list of protocols");
     if (first.empty()) first = protocol;
   }
-  if (seen.upgrade_option && head.version == Version::http_1_1)
+  if (seen.upgrade_option && head.version == Version::http_1_1 && head.body == BodyKind::none)
     head.upgrade = lower_copy(first, head.headers.arena());
   return {};
 }

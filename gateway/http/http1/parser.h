@@ -44,6 +44,8 @@ class Parser {
   // The peer ended its side: `end` for a body that ends so, `error` for a message that was cut, `more` when
   // there was none.
   Event finish();
+  // After a complete request that was answered with 101: all further bytes are data.
+  void tunnel() { phase_ = Phase::tunnel; }
   // For the next message; the arena was emptied or will be.
   void reset();
 

@@ -30,6 +30,11 @@ class BodyWriter {
 
   bool begun() const { return state_ != State::idle; }
   bool ended() const { return state_ == State::ended; }
+  // Whether the peer would notice if the connection closed now.
+  bool cut_shows() const {
+    return state_ == State::open && body_ == Body::sent &&
+           (kind_ == BodyEnd::chunked || (kind_ == BodyEnd::length && remaining_ > 0));
+  }
   BodyEnd kind() const { return kind_; }
   uint64_t sent() const { return sent_; }
 

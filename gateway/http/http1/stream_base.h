@@ -1,0 +1,73 @@
+// What the two HTTP/1 connections share: one embedded stream with its send and receive halves over a
+// transport. Base of Http1Downstream and Http1Upstream, which read heads and decide what becomes of the
+// connection; never used alone. One loop. The connection outlives every frame that is on the stack, because
+// its owner deletes it deferred; the stream may be gone after any call of its handler.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "base/arena.h"
+#include "http/http1/parser.h"
+#include "http/http1/serializer.h"
+#include "http/stream.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+namespace penstock::http::http1 {
+
+class StreamBase : public Stream, protected net::TransportHandler, protected net::Task {
+ public:
+  void send_data(std::string_view bytes) final;
+  void send_trailers(const Headers& trailers) final;
+  void send_end() final;
+  void flush() final;
+  size_t unsent() const final { return transport_ ? transport_->unsent() : 0; }
+  void pause(PauseReason reason) override;
+  void resume(PauseReason reason) override;
+
+  Arena& arena() final { return arena_; }
+  Version version() const final { return version_; }
+  const net::Address& peer() const final { return transport_->peer(); }
+  const net::Address& local() const final { return transport_->local(); }
+  const net::TlsInfo* tls() const final { return transport_ ? transport_->tls() : nullptr; }
+  bool any_byte_sent() const final { return transport_ && transport_->bytes_written() > written_before_; }
+  uint64_t bytes_received() const final { return received_; }
+  uint64_t bytes_sent() const final { return writer_.sent(); }
+  uint64_t started_ms() const final { return started_ms_; }
+
+ protected:
+  StreamBase(net::Loop& loop, std::unique_ptr<net::Transport> transport, Side side, HeadLimits limits);
+  ~StreamBase() = default;
+
+  void on_drained() final;
+
+  bool can_send() const { return transport_ && handler_ && !broken_; }
+  // The handler sent what cannot be part of this message. It is told later, never inside its own call;
+  // nothing leaves any more.
+  void break_off();
+  // Takes the handler off: no event comes after this.
+  StreamHandler* take_handler();
+  // Everything as before the first message; the arena's blocks go back.
+  void reset_stream();
+  void deliver_data();
+  // Trailers, if there are any, then the end.
+  void deliver_end();
+
+  net::Loop& loop_;
+  std::unique_ptr<net::Transport> transport_;  // null once closed
+  StreamHandler* handler_ = nullptr;           // null while no stream is open
+  uint32_t epoch_ = 0;                         // counts the streams that ended: "is it still the same one?"
+  Version version_ = Version::http_1_1;
+  PauseReasons pauses_;  // the handler's; they end with the stream
+  bool broken_ = false;
+  uint64_t received_ = 0;
+  uint64_t written_before_ = 0;
+  uint64_t started_ms_ = 0;
+  BodyWriter writer_;
+  Arena arena_;
+  Message message_;
+  Headers trailers_;
+  Parser parser_;
+};
+
+}  // namespace penstock::http::http1

@@ -1,0 +1,221 @@
+// The backend's side of HTTP/1: lent for one stream at a time, idle in a pool meanwhile. See connection.h.
+#include <utility>
+
+#include "base/reason.h"
+#include "http/connection.h"
+#include "http/http1/stream_base.h"
+
+namespace penstock::http::http1 {
+namespace {
+
+class Upstream final : public UpstreamConnection, public StreamBase {
+ public:
+  Upstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const UpstreamSettings& settings,
+           UpstreamOwner& owner)
+      : StreamBase(loop, std::move(transport), Side::response, {settings.header_size, settings.header_count}),
+        owner_(owner),
+        max_informational_(settings.max_informational) {
+    transport_->start_reading();
+  }
+
+  // --- UpstreamConnection ---
+  Stream* open(StreamHandler& handler) override;
+  size_t open_streams() const override { return handler_ ? 1 : 0; }
+  void close() override;
+
+  // --- Stream ---
+  void send_informational(const Message&) override {}  // requests have none
+  void send_head(const Message& head, EndStream end) override;
+  void release() override;
+  void reset() override;
+  void close_after() override { spoiled_ = true; }
+  bool reused() const override { return opened_ > 1; }
+  bool any_byte_received() const override { return answering_; }
+
+ private:
+  void on_read(std::span<const char> bytes) override;
+  void on_read_end() override;
+  void on_error(const Error& error) override;
+  void run_task() override;
+
+  void read(std::string_view input);
+  void on_response(std::string_view rest);
+  void on_interim();
+  void on_response_end(std::string_view rest);
+  bool reusable() const;
+  // What `error` says of another attempt, from what was sent and received.
+  Error judged(const Error& error) const;
+  void fail(const Error& error);
+  void closed();
+
+  UpstreamOwner& owner_;
+  uint32_t max_informational_;
+  uint32_t informational_ = 0;
+  uint32_t opened_ = 0;
+  bool answering_ = false;  // a byte of the response came
+  bool spoiled_ = false;    // no further stream on this connection
+};
+
+Stream* Upstream::open(StreamHandler& handler) {
+  if (!transport_ || handler_ || spoiled_) return nullptr;
+  handler_ = &handler;
+  ++opened_;
+  informational_ = 0;
+  answering_ = false;
+  started_ms_ = loop_.now_ms();
+  written_before_ = transport_->bytes_written();
+  return this;
+}
+
+void Upstream::send_head(const Message& head, EndStream end) {
+  if (!can_send() || writer_.begun()) return;
+  parser_.ask({method_from(head.method_text), arena_.copy(head.upgrade)});
+  if (!write_request(*transport_, head, end, writer_)) break_off();
+}
+
+void Upstream::on_read(std::span<const char> bytes) {
+  if (!handler_) return closed();  // nobody asked
+  if (parser_.complete()) {        // bytes behind the end of the answer
+    spoiled_ = true;
+    return;
+  }
+  if (!writer_.begun()) return fail(response_error("bytes before a request was sent"));
+  answering_ = true;
+  uint32_t epoch = epoch_;
+  read({bytes.data(), bytes.size()});
+  if (handler_ && epoch == epoch_) handler_->on_turn_end();
+}
+
+void Upstream::read(std::string_view input) {
+  for (uint32_t epoch = epoch_; handler_ && epoch == epoch_;) {
+    switch (parser_.next(input)) {
+      case Event::more: return;
+      case Event::head: on_response(input); break;
+      case Event::informational: on_interim(); break;
+      case Event::data: deliver_data(); break;
+      case Event::end: on_response_end(input); break;
+      case Event::error: fail(parser_.error()); break;
+    }
+  }
+}
+
+void Upstream::on_interim() {
+  if (++informational_ > max_informational_) return fail(response_error("too many interim answers"));
+  uint32_t epoch = epoch_;
+  handler_->on_informational(message_);
+  if (epoch == epoch_) message_.reset();
+}
+
+void Upstream::on_response(std::string_view rest) {
+  version_ = message_.version;
+  if (parser_.complete()) {
+    if (!rest.empty()) return fail(response_error("bytes behind the end of the answer"));
+    return handler_->on_head(message_, EndStream::yes);
+  }
+  if (parser_.framing().body == BodyEnd::tunnel) {
+    if (!writer_.ended()) return fail(response_error("101 before the request was over"));
+    writer_.begin(BodyEnd::tunnel, 0, BodyWriter::Body::sent);
+  }
+  handler_->on_head(message_, EndStream::no);
+}
+
+void Upstream::on_response_end(std::string_view rest) {
+  if (!rest.empty()) return fail(response_error("bytes behind the end of the answer"));
+  deliver_end();
+}
+
+void Upstream::on_read_end() {
+  if (!handler_) return closed();
+  spoiled_ = true;
+  if (parser_.complete()) return;
+  uint32_t epoch = epoch_;
+  if (parser_.finish() == Event::end) {  // of a body that ends so, or of a tunnel
+    handler_->on_end();
+    if (handler_ && epoch == epoch_) handler_->on_turn_end();
+    return;
+  }
+  fail({ErrorKind::closed, ErrorSource::upstream, Retry::no, reason::upstream_reset,
+        answering_ ? "the backend closed within its answer" : "the backend closed without an answer"});
+}
+
+void Upstream::on_error(const Error& error) {
+  Error copy = error;
+  copy.source = ErrorSource::upstream;
+  copy.reason = reason::upstream_reset;
+  fail(copy);
+}
+
+void Upstream::run_task() {
+  if (!transport_ || !broken_) return;
+  fail({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
+        "a request that does not fit its own head"});
+}
+
+Error Upstream::judged(const Error& error) const {
+  Error out = error;
+  if (out.source != ErrorSource::upstream || answering_)
+    out.retry = Retry::no;
+  else
+    out.retry = any_byte_sent() ? Retry::if_reused : Retry::yes;
+  return out;
+}
+
+bool Upstream::reusable() const {
+  BodyEnd body = parser_.framing().body;
+  return !spoiled_ && !broken_ && parser_.complete() && writer_.ended() && parser_.framing().persistent &&
+         body != BodyEnd::close && body != BodyEnd::tunnel && transport_->unsent() == 0;
+}
+
+void Upstream::release() {
+  if (!handler_) return;
+  flush();
+  take_handler();
+  if (!reusable()) {
+    if (writer_.kind() == BodyEnd::tunnel && writer_.ended()) transport_->close_gracefully(0);
+    return closed();
+  }
+  reset_stream();
+  idle_since_ms = loop_.now_ms();
+  owner_.on_idle(*this);
+}
+
+void Upstream::reset() {
+  if (!handler_) return;
+  take_handler();
+  transport_->abort();
+  closed();
+}
+
+void Upstream::close() {
+  if (!transport_) return;
+  fail({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+        "the connection is closed from this side"});
+}
+
+void Upstream::fail(const Error& error) {
+  Error copy = judged(error);
+  if (StreamHandler* handler = take_handler()) handler->on_reset(copy);
+  if (transport_) closed();
+}
+
+void Upstream::closed() {
+  ++epoch_;
+  spoiled_ = true;
+  cancel();
+  transport_.reset();
+  owner_.on_closed(*this);
+}
+
+}  // namespace
+}  // namespace penstock::http::http1
+
+namespace penstock::http {
+
+std::unique_ptr<UpstreamConnection> make_http1_upstream(net::Loop& loop,
+                                                        std::unique_ptr<net::Transport> transport,
+                                                        const UpstreamSettings& settings,
+                                                        UpstreamOwner& owner) {
+  return std::make_unique<http1::Upstream>(loop, std::move(transport), settings, owner);
+}
+
+}  // namespace penstock::http
