@@ -12,6 +12,20 @@ bool joins(std::string_view key) {
          key == "consumers";
 }
 
+bool is_list_key(std::string_view key) { return key == "listeners" || key == "routes" || key == "consumers"; }
+
+// A list of one may stand without brackets.
+void bracket(Node& node) {
+  if (!is_list_key(node.key) || !node.is_map()) return;
+  Node only = std::move(node);
+  node = Node{};
+  node.kind = NodeKind::list;
+  node.at = only.at;
+  node.key_at = std::exchange(only.key_at, Position{});
+  node.key = std::exchange(only.key, {});
+  node.children.push_back(std::move(only));
+}
+
 void report_twice(const Node& again, const Node& first, std::string path, Diagnostics& diagnostics) {
   Diagnostic& diagnostic = diagnostics.error("duplicate-name", again.key_at, std::move(path),
                                              fmt::format("'{}' stands in two files", again.key));
@@ -39,9 +53,15 @@ Node join_files(std::vector<Node> roots, Diagnostics& diagnostics) {
       Node* first = joined.find(child.key);
       if (first == nullptr) {
         joined.children.push_back(std::move(child));
-      } else if (!joins(child.key)) {
+        continue;
+      }
+      if (!joins(child.key)) {
         report_twice(child, *first, child.key, diagnostics);
-      } else if (first->kind == child.kind) {
+        continue;
+      }
+      bracket(*first);
+      bracket(child);
+      if (first->kind == child.kind) {
         join_children(*first, std::move(child), diagnostics);
       } else {
         report_twice(child, *first, child.key, diagnostics);

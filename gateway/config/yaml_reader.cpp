@@ -5,6 +5,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <sstream>  // yaml-cpp's parser takes nothing else
 #include <string>
 #include <unordered_map>
@@ -69,6 +70,17 @@ class TreeBuilder : public YAML::EventHandler {
   Node take_root() { return std::move(root_); }
   bool has_root() const { return has_root_; }
 
+  // yaml-cpp takes a quote that is never closed for good when the file ends with its line.
+  void check_last_quote() const {
+    if (!last_quoted_) return;
+    size_t begin = last_offset_;
+    while (begin < text_.size() && (text_[begin] == '&' || text_[begin] == '!'))  // an anchor or a tag
+      begin = std::min(text_.find_first_not_of(" \n", text_.find_first_of(" \n", begin)), text_.size());
+    const std::string_view scalar = text_.substr(begin);
+    if (!scalar.empty() && (scalar[0] == '"' || scalar[0] == '\'') && quoted_length(scalar) == 0)
+      throw Refused{"syntax", last_at_, "the quote is never closed"};
+  }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (documents_++ > 0)
       throw Refused{"second-document", place(mark), "a second document, one file holds one document"};
@@ -113,6 +125,9 @@ class TreeBuilder : public YAML::EventHandler {
     node.kind = NodeKind::scalar;
     node.at = place(mark);
     node.quoted = check_tag(tag, node.at);
+    last_quoted_ = node.quoted;
+    last_offset_ = std::min(static_cast<size_t>(std::max(mark.pos, 0)), text_.size());
+    last_at_ = node.at;
     node.text = value;
     if (++values_ > max_values) throw Refused{"too-large", node.at, "too many values"};
     if (!expects_key() && value_is_secret()) {
@@ -298,6 +313,9 @@ class TreeBuilder : public YAML::EventHandler {
   Node root_;
   bool has_root_ = false;
   size_t documents_ = 0, expansions_ = 0, values_ = 0, expanded_bytes_ = 0;
+  bool last_quoted_ = false;  // the last scalar so far
+  size_t last_offset_ = 0;
+  Position last_at_;
   uint32_t line_ = 1;  // line_from reads forwards only
   size_t line_start_ = 0;
 };
@@ -328,6 +346,7 @@ std::optional<Node> read_yaml(uint32_t file, std::string_view text, Diagnostics&
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {}
+    builder.check_last_quote();
   } catch (const Refused& refused) {
     diagnostics.error(refused.code, refused.at, "", refused.message);
     return std::nullopt;

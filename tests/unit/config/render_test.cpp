@@ -1,0 +1,129 @@
+// Diagnostics as people and programs read them, and no secret in any of them.
+#include <nlohmann/json.hpp>
+
+#include "config_support.h"
+
+using namespace penstock::config;
+using namespace penstock::config::test;
+
+TEST_CASE("for people: place, code, message, source line, caret, nearest word, count") {
+  const Loaded loaded = load_rest("drain:\n  tiemout: 5s\nplugins: { p: { type: x } }\n");
+  CHECK(render(loaded.diagnostics, loaded.sources, Format::human) ==
+        "t.yaml:3:3: error[unknown-key]: 'tiemout' is not known under drain\n"
+        "   3 |   tiemout: 5s\n"
+        "     |   ^^^^^^^ did you mean 'timeout'?\n"
+        "t.yaml:4:12: warning[unused-plugin]: no route uses plugin 'p'\n"
+        "   4 | plugins: { p: { type: x } }\n"
+        "     |            ^\n"
+        "1 error, 1 warning\n");
+  CHECK(render({}, loaded.sources, Format::human) == "");
+}
+
+TEST_CASE("the caret stands right under wide text and tabs, and giant lines are cut") {
+  const Loaded wide = load_rest("drain: { 'gr\xC3\xBC\xC3\x9F': 1,\tx: 2 }\n");
+  CHECK(render(wide.diagnostics, wide.sources, Format::human) ==
+        "t.yaml:2:10: error[unknown-key]: 'gr\xC3\xBC\xC3\x9F' is not known under drain\n"
+        "   2 | drain: { 'gr\xC3\xBC\xC3\x9F': 1, x: 2 }\n"
+        "     |          ^^^^^^\n"
+        "t.yaml:2:23: error[unknown-key]: 'x' is not known under drain\n"
+        "   2 | drain: { 'gr\xC3\xBC\xC3\x9F': 1, x: 2 }\n"
+        "     |                     ^\n"
+        "2 errors\n");
+  const Loaded giant = load_rest("drain: { accept_for: 1s, " + std::string(5000, ' ') + "x: 1" +
+                                 std::string(5000, ' ') + "}\n");
+  const std::string text = render(giant.diagnostics, giant.sources, Format::human);
+  CHECK(text.size() < 600);
+  CHECK(text.find("x: 1") != std::string::npos);
+}
+
+TEST_CASE("as JSON: one object with the members of every diagnostic") {
+  const Loaded loaded = load_rest("drain: { tiemout: 5s }\nworkers: \"a\\\"b\"\n");
+  const auto parsed = nlohmann::json::parse(render(loaded.diagnostics, loaded.sources, Format::json));
+  REQUIRE(parsed["diagnostics"].size() == 2);
+  CHECK(parsed["diagnostics"][0] == nlohmann::json{{"severity", "error"},
+                                                   {"code", "unknown-key"},
+                                                   {"file", "t.yaml"},
+                                                   {"line", 2},
+                                                   {"column", 10},
+                                                   {"path", "drain.tiemout"},
+                                                   {"message", "'tiemout' is not known under drain"},
+                                                   {"hint", "did you mean 'timeout'?"}});
+  CHECK(nlohmann::json::parse(render({}, loaded.sources, Format::json)) ==
+        nlohmann::json{{"diagnostics", nlohmann::json::array()}});
+}
+
+TEST_CASE("as GitHub annotations: one escaped line each") {
+  const Loaded loaded = load_text("a,b:c.yaml", with_listener("\"x%\\ny\": 1\n"), environment());
+  CHECK(render(loaded.diagnostics, loaded.sources, Format::github) ==
+        "::error file=a%2Cb%3Ac.yaml,line=2,col=1,title=unknown-key::'x%25%0Ay' is not known\n");
+}
+
+TEST_CASE("formats and strictness by name") {
+  CHECK(format_named("human") == Format::human);
+  CHECK(format_named("json") == Format::json);
+  CHECK(format_named("github") == Format::github);
+  CHECK(format_named("xml") == std::nullopt);
+  const Loaded warned = load_rest("plugins: { p: { type: x } }\n");
+  CHECK(acceptable(warned.diagnostics, Strictness::errors_only));
+  CHECK_FALSE(acceptable(warned.diagnostics, Strictness::warnings_too));
+  CHECK_FALSE(acceptable(load_rest("x: y\n").diagnostics, Strictness::errors_only));
+}
+
+namespace {
+
+// Everything that any format prints of this configuration.
+std::string all_output(std::string text) {
+  const Loaded loaded = load_text("t.yaml", std::move(text), environment());
+  REQUIRE(!loaded.diagnostics.all().empty());
+  std::string out;
+  for (const Format format : {Format::human, Format::json, Format::github})
+    out += render(loaded.diagnostics, loaded.sources, format);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("quoted lines never show a secret") {
+  const std::string_view texts[] = {
+      "consumers: { name: c, x: y, credentials: { api_keys: [hunter2, 'hunter2', \"hunter2\"], nope: hunter2 "
+      "} }\n",
+      "consumers: { name: c, x: y, credentials: { api_keys: hunter2 } }\n",
+      "consumers:\n- name: c\n  credentials: { api_keys: hunter2, x: y }\n",
+      "plugins: { p: { on_error: x, secret: hunter2, password: 'it''s hunter2', key: \"\\\"hunter2\" } }\n",
+      "plugins: { p: { on_error: x, deep: { secret: { a: [hunter2] } } } }\n",
+      "plugins: { p: { on_error: x, secret: '${env:NONE:-hunter2}' } }\n",
+      "plugins: { p: { on_error: x, secret: &s hunter2, other: *s } }\n",
+      "plugins: { p: { on_error: x, other: &s hunter2, secret: *s } }\n",
+      "plugins: { p: { on_error: x, other: &s { a: hunter2 }, secret: *s } }\n",
+      "plugins: { p: { on_error: x, secret: 'first\n hunter2', y: z }, p: 1 }\n",
+      "plugins: { p: { secret: !!binary hunter2 } }\n",
+      "plugins: { p: { secret: hunter2, secret: hunter2 } }\n",
+      "plugins: { p: { secret: hunter2\n",
+      "plugins:\n  p:\n    secret: hunter2\n    a: b: c\n",
+      "plugins:\n  p:\n    secret: |\n      hunter2\n     x: [\n",
+      "plugins:\n  p:\n    secret: hunter2: x\n",
+      "plugins:\n  p:\n    secret:\n      - \"hunter2\" x\n",
+      "consumers: { name: c, credentials: { api_keys: [hunter2 \n",
+      "upstreams: { u: { balance: { ring_hash: { key: hunter2 } } } }\n",
+  };
+  for (const std::string_view text : texts) {
+    CAPTURE(text);
+    const std::string out = all_output(with_listener(text));
+    CAPTURE(out);
+    CHECK(out.find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("masking keeps the rest of the line, and the caret under its place") {
+  const Loaded loaded = load_rest(
+      "consumers: { name: c, credentials: { api_keys: [hunter2, '${file:/nowhere/x}'] }, grups: a }\n");
+  const std::string text = render(loaded.diagnostics, loaded.sources, Format::human);
+  CHECK(
+      text.find(
+          "   2 | consumers: { name: c, credentials: { api_keys: [***, '${file:/nowhere/x}'] }, grups: a }\n"
+          "     |                                                                                grups"[0]) !=
+      std::string::npos);
+  const std::string source = "consumers: { name: c, credentials: { api_keys: [***, '${file:/nowhere/x}'] }, ";
+  CHECK(text.find("   2 | " + source + "grups: a }\n     | " + std::string(source.size(), ' ') +
+                  "^^^^^ did you") != std::string::npos);
+}
