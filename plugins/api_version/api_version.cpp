@@ -29,7 +29,7 @@ ApiVersion::ApiVersion(config c, gw::setup& setup)
       retry_after_("retry-after") {
   for (const auto& text : c.from) add_source(text, setup);
   if (c.from.empty())
-    setup.error("from", "names no source; one of path.version, header.NAME, query.NAME, accept");
+    setup.error("from", "names no source; one of path.version, header.NAME, query.NAME, cookie.NAME, accept");
   if (c.versions.empty()) setup.error("versions", "lists no version");
   versions_.reserve(c.versions.size());  // state and default_ point into it
   for (auto& [name, v] : c.versions) {
@@ -57,10 +57,13 @@ void ApiVersion::add_source(const std::string& text, gw::setup& setup) {
     sources_.push_back({gw::attribute("header.accept"), true});
     return;
   }
-  const bool known = text.starts_with("path.") || text.starts_with("header.") || text.starts_with("query.");
+  const bool known = text.starts_with("path.") || text.starts_with("header.") || text.starts_with("query.") ||
+                     text.starts_with("cookie.");
   const gw::attribute attribute = known ? gw::attribute(text) : gw::attribute();
   if (!attribute) {
-    setup.error("from", "'" + text + "' is no source; one of path.version, header.NAME, query.NAME, accept");
+    setup.error(
+        "from",
+        "'" + text + "' is no source; one of path.version, header.NAME, query.NAME, cookie.NAME, accept");
     return;
   }
   sources_.push_back({attribute, false});

@@ -61,13 +61,14 @@ class ApiVersion {
     std::vector<std::pair<std::string, Version>> versions;
   };
   static constexpr auto fields() {
-    return std::tuple{gw::req("from", &config::from,
-                              "Where the version stands: path.version, header.NAME, query.NAME, accept; the "
-                              "first present decides"),
-                      gw::opt("default", &config::fallback, "The version of a request that names none"),
-                      gw::opt("unknown", &config::unknown,
-                              "A version that is not listed: 404, the nearest lower one, the default"),
-                      gw::req("versions", &config::versions, "Name -> what it is")};
+    return std::tuple{
+        gw::req("from", &config::from,
+                "Where the version stands: path.version, header.NAME, query.NAME, cookie.NAME, accept; the "
+                "first present decides"),
+        gw::opt("default", &config::fallback, "The version of a request that names none"),
+        gw::opt("unknown", &config::unknown,
+                "A version that is not listed: 404, the nearest lower one, the default"),
+        gw::req("versions", &config::versions, "Name -> what it is")};
   }
   // Zeroed until the version is known: on_response_headers then adds nothing.
   struct state {

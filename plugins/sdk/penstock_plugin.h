@@ -46,7 +46,7 @@ extern "C" {
   ((table) != NULL &&         \
    (table)->struct_size >= (size_t)((const char*)(&(table)->member + 1) - (const char*)(table)))
 
-/* ---- Basic types --------------------------------------------------------------------------------------- */
+/* ---- Basic types ---- */
 
 typedef struct gw_str {
   const char* ptr; /* may be NULL when len is 0; NULL from a getter means: not there (as opposed to empty) */
@@ -227,8 +227,7 @@ typedef struct gw_entry {
 /* The only exported symbol. */
 extern GW_EXPORT const gw_entry gw_plugin_entry;
 
-/* ---- gw.http/0: the request and its answer
- * ------------------------------------------------------------------- */
+/* ---- gw.http/0: the request and its answer ---- */
 
 /* One field. Return 0 to go on, anything else ends the walk. The views die with the callback. */
 typedef gw_rc (*gw_header_fn)(void* user, gw_str name, gw_str value);
@@ -263,7 +262,7 @@ typedef struct gw_http_v0 {
   gw_rc (*header_remove)(gw_req*, uint32_t block, gw_id name);
 
   /* [worker] get: ptr NULL when the attribute is not known for this request (or not yet). The view is valid
-   * until the hook returns. set: api.version, claim.NAME and names of the plugin's own; others GW_EINVAL.
+   * until the hook returns. set: api.version (not in authenticate) and claim.NAME; others GW_EINVAL.
    * What an authenticator sets is kept only when it returns GW_ACCEPT. */
   gw_str (*attribute_get)(gw_req*, gw_id);
   gw_rc (*attribute_set)(gw_req*, gw_id, gw_str value);
@@ -285,7 +284,7 @@ typedef struct gw_http_v0 {
   gw_rc (*respond_header)(gw_req*, gw_id name, gw_str value);
 
   /* [worker] Bytes that live as long as the request, aligned for any type, not zeroed; NULL above 64 KiB in
-   * all. */
+   * one hook. */
   void* (*arena_alloc)(gw_req*, size_t size);
 } gw_http_v0;
 #define GW_HTTP_V0 "gw.http/0"
@@ -328,8 +327,7 @@ typedef struct gw_consumer_v0 {
 } gw_consumer_v0;
 #define GW_CONSUMER_V0 "gw.consumer/0"
 
-/* ---- gw.connection/0: the client's connection
- * -------------------------------------------------------------- */
+/* ---- gw.connection/0: the client's connection ---- */
 
 typedef struct gw_connection_v0 {
   uint32_t struct_size, reserved;
@@ -341,8 +339,7 @@ typedef struct gw_connection_v0 {
 } gw_connection_v0;
 #define GW_CONNECTION_V0 "gw.connection/0"
 
-/* ---- gw.clock/0: time that tests and explain can choose
- * ---------------------------------------------------------- */
+/* ---- gw.clock/0: time that tests and explain can choose ---- */
 
 typedef struct gw_clock_v0 {
   uint32_t struct_size, reserved;
@@ -356,8 +353,7 @@ typedef struct gw_clock_v0 {
 } gw_clock_v0;
 #define GW_CLOCK_V0 "gw.clock/0"
 
-/* ---- gw.async/0: waiting without blocking the worker
- * ----------------------------------------------------------- */
+/* ---- gw.async/0: waiting without blocking the worker ---- */
 
 typedef struct gw_async_v0 {
   uint32_t struct_size, reserved;
@@ -366,16 +362,16 @@ typedef struct gw_async_v0 {
    */
   gw_ticket (*ticket)(gw_req*);
   /* [ANY THREAD] Calls on_resume with `data` on the request's worker, later, never inside this call. Returns
-   * 1 when it was taken; 0 when the ticket is stale (resumed already, timed out, request gone): then
-   * on_resume will not see `data` and the caller still owns what it points to. */
+   * 1 when it was taken: then on_resume gets `data`, unless the request ends first (on_complete is then the
+   * last word, so what `data` points to must be reachable from there); 0 when the ticket is stale (resumed
+   * already, timed out, request gone): the caller still owns what it points to. */
   gw_rc (*resume)(const gw_host*, gw_ticket, void* data);
   /* [worker] Resumes the ticket with `data` after that time, unless something else did before. */
   gw_rc (*resume_after)(gw_req*, gw_ticket, int64_t after_ns, void* data);
 } gw_async_v0;
 #define GW_ASYNC_V0 "gw.async/0"
 
-/* ---- gw.kv/0: state that survives a reload
- * ----------------------------------------------------------------- */
+/* ---- gw.kv/0: state that survives a reload ---- */
 
 /* One window of a rate limit. count per period; burst is what may come at once. All three >= 1,
  * count and burst < 2^32, period_ns < 2^53. */
@@ -407,8 +403,7 @@ typedef struct gw_kv_v0 {
 } gw_kv_v0;
 #define GW_KV_V0 "gw.kv/0"
 
-/* ---- gw.config/0: the instance's part of the configuration
- * ----------------------------------------------------- */
+/* ---- gw.config/0: the instance's part of the configuration ---- */
 
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
 
@@ -453,8 +448,7 @@ typedef struct gw_config_v0 { /* [configure] for the whole table, but for the la
 } gw_config_v0;
 #define GW_CONFIG_V0 "gw.config/0"
 
-/* ---- gw.log/0, gw.metric/0, gw.event/0
- * -------------------------------------------------------------------------- */
+/* ---- gw.log/0, gw.metric/0, gw.event/0 ---- */
 
 enum { GW_LOG_DEBUG = 0, GW_LOG_INFO = 1, GW_LOG_WARNING = 2, GW_LOG_ERROR = 3 };
 

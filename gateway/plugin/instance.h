@@ -1,0 +1,54 @@
+// One configured plugin instance as the proxy's Filter: calls the hooks through the C tables, judges what
+// they return and keeps every failure inside. Made on the main thread, immutable, shared by all workers,
+// destroyed on the main thread after the last request that knew it. Whatever a plugin does wrong becomes
+// Action::error or AuthVerdict::error, never an accept.
+#pragma once
+#include <memory>
+
+#include "plugin/handles.h"
+#include "plugin/host.h"
+#include "proxy/filter.h"
+
+namespace penstock::plugin {
+
+class Instance final : public proxy::Filter {
+ public:
+  // Null: the diagnostics say why.
+  static std::unique_ptr<Instance> make(Host& host, const TypeSet::Type& type, const InstanceSpec& spec,
+                                        TargetSink& targets, config::Diagnostics& diagnostics);
+  ~Instance() override;
+
+  bool worker_start(uint32_t worker, net::Loop& loop, void** state) const override;
+  void worker_stop(uint32_t worker, void* state) const override;
+  proxy::AuthVerdict authenticate(const proxy::FilterCall& call) const override;
+  proxy::Action on_request_headers(const proxy::FilterCall& call) const override;
+  proxy::Action on_resume(const proxy::FilterCall& call, void* data) const override;
+  proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
+  proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
+  void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
+  proxy::Explanation explain(const proxy::FilterCall& call) const override;
+  std::string_view challenge() const override { return handle_.challenge; }
+  const std::vector<std::string>& credential_headers() const override { return handle_.credential_headers; }
+
+ private:
+  Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec);
+  bool configure(const InstanceSpec& spec, TargetSink& targets, config::Diagnostics& diagnostics);
+  gw_call call_of(gw_req& frame, const proxy::FilterCall& call) const {
+    return {&frame, inst_, call.worker_state, call.context};
+  }
+  template <class Call>
+  gw_action guarded(const char* hook, const proxy::RequestContext& context, Call call) const;
+  proxy::AuthVerdict auth_verdict(gw_req& frame, gw_action action, const char* hook) const;
+  proxy::Action request_action(gw_req& frame, gw_action action, const char* hook) const;
+  bool paused(gw_req& frame, gw_action action) const;
+  void complain(const char* hook, gw_action action, std::string_view request_id) const;
+
+  std::shared_ptr<Library> library_;  // first: its code runs in the destructor below
+  const gw_plugin& plugin_;
+  Host& host_;
+  mutable gw_instance handle_;
+  void* inst_ = nullptr;
+  bool configured_ = false;
+};
+
+}  // namespace penstock::plugin

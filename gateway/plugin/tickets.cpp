@@ -1,0 +1,92 @@
+#include "plugin/tickets.h"
+
+#include <algorithm>
+
+namespace penstock::plugin {
+
+void Tickets::Alarm::fire(void* self) {
+  auto& alarm = *static_cast<Alarm*>(self);
+  alarm.tickets.resume(alarm.ticket, alarm.data);  // posts: nothing is destroyed in here
+}
+
+Tickets::Slot* Tickets::find(gw_ticket ticket) {
+  if (ticket.gen == 0 || ticket.slot >= slots_.size()) return nullptr;
+  Slot& slot = slots_[ticket.slot];
+  return slot.state != State::free && slot.generation == ticket.gen ? &slot : nullptr;
+}
+
+// The alarm is handed out so that it dies without the lock: its timer belongs to the loop.
+std::unique_ptr<Tickets::Alarm> Tickets::release(Slot& slot) {
+  auto alarm = std::move(slot.alarm);
+  slot.state = State::free;
+  slot.request = nullptr;
+  slot.loop = nullptr;
+  free_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
+  return alarm;
+}
+
+gw_ticket Tickets::take(proxy::Resumable& request, net::Loop& loop) {
+  forget(request);
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint32_t index = free_.back();
+  free_.pop_back();
+  Slot& slot = slots_[index];
+  slot.state = State::waiting;
+  slot.generation = next_generation_++;
+  slot.request = &request;
+  slot.loop = &loop;
+  return {index, slot.generation};
+}
+
+bool Tickets::resume(gw_ticket ticket, void* data) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = find(ticket);
+  if (slot == nullptr || slot->state != State::waiting) return false;
+  slot->state = State::resumed;
+  // The slot is in use, so the request lives, and with it its loop.
+  slot->loop->post([self = shared_from_this(), ticket, data] { self->deliver(ticket, data); });
+  return true;
+}
+
+void Tickets::deliver(gw_ticket ticket, void* data) {
+  std::unique_ptr<Alarm> alarm;
+  proxy::Resumable* request = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot* slot = find(ticket);
+    if (slot == nullptr) return;  // the request went first
+    request = slot->request;
+    alarm = release(*slot);
+  }
+  alarm.reset();
+  request->resume(data);
+}
+
+bool Tickets::resume_after(gw_ticket ticket, int64_t after_ns, void* data) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = find(ticket);
+  if (slot == nullptr || slot->state != State::waiting || slot->alarm != nullptr || after_ns < 0)
+    return false;
+  slot->alarm = std::make_unique<Alarm>(*this, *slot->loop, ticket, data);
+  slot->alarm->timer.start(static_cast<uint64_t>(after_ns / 1'000'000) + (after_ns % 1'000'000 != 0 ? 1 : 0));
+  return true;
+}
+
+void Tickets::forget(proxy::Resumable& request) {
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  const std::lock_guard lock(mutex_);
+  for (Slot& slot : slots_) {
+    if (slot.state != State::free && slot.request == &request) alarms.push_back(release(slot));
+  }
+}
+
+size_t Tickets::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return slots_.size() - free_.size();
+}
+
+}  // namespace penstock::plugin
