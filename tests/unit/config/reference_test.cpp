@@ -143,7 +143,7 @@ TEST_CASE("the reference example without later work compiles to what it says") {
     text.replace(at, from.size(), to);
   };
   const auto drop_line = [&](std::string_view beginning) {
-    const size_t at = text.find("\n" + std::string(beginning));
+    const size_t at = text.find(fmt::format("\n{}", beginning));
     CAPTURE(beginning);
     REQUIRE(at != std::string::npos);
     text.erase(at, text.find('\n', at + 1) - at);
