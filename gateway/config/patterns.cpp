@@ -107,6 +107,35 @@ std::string joined(const PathPattern& pattern) {
   return text;
 }
 
+// The text that every match of a regular expression begins with; empty where that is not plain to see.
+std::string_view literal_beginning(std::string_view expression) {
+  if (expression.find('|') != expression.npos) return {};
+  if (expression.starts_with('^')) expression.remove_prefix(1);
+  const size_t end = expression.find_first_of(".[](){}*+?^$\\");
+  if (end == expression.npos) return expression;
+  const bool optional_byte =
+      end > 0 && std::string_view("*?{").find(expression[end]) != std::string_view::npos;
+  return expression.substr(0, end - (optional_byte ? 1 : 0));
+}
+
+// The text that every path of a pattern begins with.
+std::string literal_beginning(const PathPattern& pattern) {
+  std::string text;
+  for (const PathSegment& segment : pattern.segments) {
+    if (segment.kind != PathSegment::Kind::literal) return text + "/";
+    text += "/" + segment.text;
+  }
+  return pattern.kind == PathPattern::Kind::exact ? pattern.text : text;
+}
+
+bool may_overlap_regex(const PathPattern& regex, const PathPattern& other) {
+  if (other.kind == PathPattern::Kind::regex) return true;
+  const std::string_view begin = literal_beginning(regex.text);
+  const std::string text = literal_beginning(other);
+  if (other.kind == PathPattern::Kind::exact) return text.starts_with(begin);
+  return text.starts_with(begin) || begin.starts_with(text);
+}
+
 bool is_host_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
          c == '_';
@@ -212,7 +241,8 @@ std::string shape_of(const HostPattern& pattern) {
 
 bool may_overlap(const PathPattern& a, const PathPattern& b) {
   using Kind = PathPattern::Kind;
-  if (a.kind == Kind::regex || b.kind == Kind::regex) return true;
+  if (a.kind == Kind::regex) return may_overlap_regex(a, b);
+  if (b.kind == Kind::regex) return may_overlap_regex(b, a);
   if (a.kind != Kind::prefix && b.kind != Kind::prefix &&
       (a.segments.size() != b.segments.size() || a.final_slash != b.final_slash))
     return false;

@@ -35,7 +35,7 @@ size_t condition_count(const Match& match);
 std::string shape_of(const PathPattern& pattern);
 std::string shape_of(const HostPattern& pattern);
 
-// Whether a path may match both patterns; regular expressions are taken to overlap with everything.
+// Whether a path may match both patterns; of a regular expression only its literal beginning is looked at.
 bool may_overlap(const PathPattern& a, const PathPattern& b);
 bool may_overlap(const HostPattern& a, const HostPattern& b);
 

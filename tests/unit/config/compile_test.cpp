@@ -207,6 +207,26 @@ TEST_CASE("the order of path patterns: exact, template, regular expression, pref
     }
 }
 
+TEST_CASE("which path patterns may match one path") {
+  const auto exact = [](std::string_view text) { return parse_path_pattern(text).value(); };
+  const auto prefix = [](std::string_view text) { return parse_prefix_pattern(text).value(); };
+  const auto regex = [](std::string_view text) { return parse_regex_pattern(text).value(); };
+  CHECK(may_overlap(exact("/a/{x}"), exact("/{y}/b")));
+  CHECK_FALSE(may_overlap(exact("/a/{x}"), exact("/b/{x}")));
+  CHECK_FALSE(may_overlap(exact("/a/{x}"), exact("/a/{x}/")));
+  CHECK(may_overlap(prefix("/a"), exact("/{x}")));
+  CHECK_FALSE(may_overlap(prefix("/a/b"), exact("/a")));
+  CHECK(may_overlap(prefix("/a"), prefix("/a/b")));
+  CHECK(may_overlap(regex("/export/[0-9]+"), exact("/export/1")));
+  CHECK(may_overlap(regex("/exports?"), exact("/export")));
+  CHECK(may_overlap(regex("/a|/limited"), exact("/limited")));
+  CHECK(may_overlap(regex("/export/.*"), prefix("/{x}/y")));
+  CHECK(may_overlap(regex("/e"), prefix("/")));
+  CHECK_FALSE(may_overlap(regex("/export/[0-9]+"), exact("/limited")));
+  CHECK_FALSE(may_overlap(regex("^/export/[0-9]+"), prefix("/limited")));
+  CHECK_FALSE(may_overlap(exact("/a/{x}"), regex("/b.*")));
+}
+
 TEST_CASE("addresses, networks and names as values") {
   CHECK(parse_address("[::1]:80")->loopback);
   CHECK(parse_address("127.9.9.9:0")->loopback);
