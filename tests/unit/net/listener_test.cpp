@@ -136,16 +136,17 @@ TEST_CASE("out of descriptors accepting waits and goes on when some are free") {
   Accepted accepted;
   Acceptor acceptor(runner.loop, *socket, Accepted::on_accept, &accepted);
   Fd client = dial(socket->address());
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  struct Limit {  // put back whatever happens
+    rlimit before{};
+    Limit() { REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0); }
+    ~Limit() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  } limit;
   // With a limit just above what is open, one descriptor more fills it.
-  std::vector<Fd> fill;
   Fd probe(::dup(client.get()));
-  rlimit tight{static_cast<rlim_t>(probe.get() + 1), before.rlim_max};
+  rlimit tight{static_cast<rlim_t>(probe.get() + 1), limit.before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
   runner.until([&] { return acceptor.descriptor_shortages() >= 2; });
   CHECK(accepted.fds.empty());
   probe.reset();
   runner.until([&] { return accepted.fds.size() == 1; });
-  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
 }

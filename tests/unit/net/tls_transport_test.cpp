@@ -258,6 +258,25 @@ TEST_CASE("a reset under TLS is one error") {
   CHECK(c.handler.error.kind == ErrorKind::reset);
 }
 
+TEST_CASE("an aborted TLS connection is a reset for the peer and silent for the handler") {
+  Certificates files;
+  TlsConnection c(load({files.one}));
+  c.handler.when_read = [&](auto) {
+    c.transport->append("part of a body");
+    c.transport->flush();
+    c.transport->abort();
+  };
+  c.with_client([](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake());
+    client.write("x");
+    client.read();
+    CHECK(client.last_error() == SSL_ERROR_SYSCALL);
+  });
+  CHECK(c.handler.errors == 0);
+  CHECK(c.transport->bytes_written() > 0);
+}
+
 TEST_CASE("plain HTTP on a TLS port fails the handshake only") {
   Certificates files;
   TlsConnection c(load({files.one}));
