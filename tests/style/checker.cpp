@@ -77,7 +77,7 @@ bool may_include(std::string_view from, std::string_view to) {
 }
 
 std::optional<std::string> wrong_include(std::string_view path, std::string_view header) {
-  auto quoted = [&](std::string_view why) { return "\"" + std::string(header) + "\": " + std::string(why); };
+  auto quoted = [&](std::string_view why) { return std::string(header).append(": ").append(why); };
   for (const auto& library : libraries)
     if (header.starts_with(library.header) && !path.starts_with(library.homes[0]) &&
         !path.starts_with(library.homes[1]))
