@@ -36,6 +36,7 @@ class Recorder final : public StreamHandler {
   Error error;
   Hook at_head, at_bad_head, at_informational, at_data, at_trailers, at_end, at_turn_end, at_reset;
   Message* head = nullptr;
+  Headers* trailers = nullptr;
 
   std::string log() const {
     std::string out;
@@ -78,6 +79,7 @@ class Recorder final : public StreamHandler {
     run(at_bad_head);
   }
   void on_informational(Message& message) override {
+    head = &message;
     events.push_back(fmt::format("interim {}{}", message.status, text(message.headers)));
     run(at_informational);
   }
@@ -92,8 +94,9 @@ class Recorder final : public StreamHandler {
     last = bytes;
     run(at_data);
   }
-  void on_trailers(Headers& trailers) override {
-    events.push_back("trailers" + text(trailers));
+  void on_trailers(Headers& fields) override {
+    trailers = &fields;
+    events.push_back("trailers" + text(fields));
     run(at_trailers);
   }
   void on_end() override {
