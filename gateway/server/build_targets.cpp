@@ -1,0 +1,105 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "server/building.h"
+
+namespace penstock::server {
+namespace {
+
+upstream::BalancePolicy policy(config::Balance balance) {
+  switch (balance) {
+    case config::Balance::round_robin: return upstream::BalancePolicy::round_robin;
+    case config::Balance::random: return upstream::BalancePolicy::random;
+    case config::Balance::least_request: return upstream::BalancePolicy::least_request;
+  }
+  return upstream::BalancePolicy::least_request;
+}
+
+// One visitor a kind; each fills the target.
+struct Filler {
+  Building& building;
+  proxy::Target& out;
+
+  void operator()(const std::monostate&) {}
+  void operator()(const config::UpstreamTarget& target) {
+    out.kind = proxy::Target::Kind::upstream;
+    out.cluster = building.clusters.at(target.upstream);
+    out.at = building.at(target.at);
+  }
+  void operator()(const config::SplitTarget& target) {
+    out.kind = proxy::Target::Kind::split;
+    uint64_t until = 0;
+    for (const config::SplitSide& side : target.sides) {
+      until += side.weight;
+      out.sides.push_back({building.clusters.at(side.upstream), until});
+    }
+    if (target.key) out.split_by = proxy::compile(*target.key);
+    out.at = building.at(target.at);
+  }
+  void operator()(const config::RedirectTarget& target) {
+    out.kind = proxy::Target::Kind::redirect;
+    out.redirect.status = target.status;
+    out.redirect.scheme = target.scheme;
+    out.redirect.host = target.host;
+    if (target.path) out.redirect.path.emplace(*target.path);
+    if (target.query) out.redirect.query.emplace(*target.query);
+    out.at = building.at(target.at);
+  }
+  void operator()(const config::RespondTarget& target) {
+    out.kind = proxy::Target::Kind::respond;
+    out.respond.status = target.status;
+    out.respond.body = target.body;
+    for (const config::HeaderTemplate& header : target.headers)
+      out.respond.headers.emplace_back(header.name, proxy::TextTemplate(header.value));
+    out.at = building.at(target.at);
+  }
+};
+
+}  // namespace
+
+void build_clusters(Building& building) {
+  for (const config::Upstream& upstream : building.config.upstreams) {
+    upstream::ClusterSettings settings;
+    settings.name = upstream.name;
+    settings.balance = policy(upstream.balance);
+    settings.max_idle = upstream.keepalive.max_idle;
+    settings.idle_timeout_ms = static_cast<uint32_t>(upstream.keepalive.idle_timeout.count());
+    building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
+    building.snapshot.clusters.push_back(std::move(settings));
+    building.snapshot.cluster_positions.push_back(building.at(upstream.at));
+  }
+}
+
+const proxy::Target* add_target(Building& building, const config::Target& target) {
+  if (std::holds_alternative<std::monostate>(target)) return nullptr;
+  auto made = std::make_unique<proxy::Target>();
+  std::visit(Filler{building, *made}, target);
+  return building.snapshot.targets.emplace_back(std::move(made)).get();
+}
+
+// The node of a version's entry is the entry's map; what it means was compiled by config/ already.
+uint32_t PluginTargets::add_target(const config::Node& node) {
+  auto id_of = [&](const config::Target& target) -> uint32_t {
+    // While the configuration is in error, names may lead nowhere: nothing is made of it then.
+    if (!building_.diagnostics.ok()) return 0;
+    return server::add_target(building_, target) ? static_cast<uint32_t>(building_.snapshot.targets.size())
+                                                 : 0;
+  };
+  if (version_) {
+    for (const config::VersionEntry& entry : version_->versions)
+      if (entry.name == node.key) return id_of(entry.target);
+    return 0;
+  }
+  const config::Node* named = node.is_map() ? node.find("upstream") : &node;
+  if (!named || !named->is_scalar()) return 0;
+  if (!building_.clusters.contains(named->text)) {
+    building_.diagnostics.error("unknown-upstream", named->at, {},
+                                fmt::format("'{}' is not defined under upstreams", named->text));
+    return 0;
+  }
+  return id_of(config::UpstreamTarget{named->text, named->at});
+}
+
+}  // namespace penstock::server
