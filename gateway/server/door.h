@@ -1,0 +1,85 @@
+// Where clients come in on one worker: one listening address with the connections accepted there. Kept over
+// reloads while address and scheme stay; what it says of its listener is exchanged under it. A removed door
+// takes what waits in its queue, serves its connections to the end on the generation that it knew last, and
+// is then let go by the worker. Owned by the worker, its thread only.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/intrusive_list.h"
+#include "http/connection.h"
+#include "net/listener.h"
+#include "net/tls_transport.h"
+#include "proxy/snapshot.h"
+#include "server/listen_sockets.h"
+#include "server/listener_load.h"
+
+namespace penstock::server {
+
+class Door;
+
+// What a door is made or renewed from. `info` lives in the snapshot that is being committed.
+struct DoorPlan {
+  std::string key;  // address and scheme
+  SharedSocket socket;
+  std::shared_ptr<ListenerLoad> load;
+  const proxy::ListenerInfo* info = nullptr;
+};
+
+// The worker as its doors see it.
+class DoorOwner {
+ public:
+  virtual net::Loop& door_loop() = 0;
+  // The owner of the streams of a new connection.
+  virtual http::DownstreamOwner& downstream_owner() = 0;
+  virtual void connection_opened() = 0;
+  virtual void connection_closed() = 0;
+  // The last connection of a closed door is gone; the owner lets go of the door later, not inside this call.
+  // May come more than once.
+  virtual void door_empty(Door& door) = 0;
+
+ protected:
+  ~DoorOwner() = default;
+};
+
+class Door {
+ public:
+  Door(DoorOwner& owner, DoorPlan plan, proxy::Generation& generation);
+  ~Door();
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
+
+  const std::string& key() const { return plan_.key; }
+  // For new streams: the listener and the generation that it lives in.
+  const proxy::ListenerInfo& info() const { return *plan_.info; }
+  proxy::Generation& generation() const { return *generation_; }
+
+  // New settings for connections there are and to come; the owner exchanges its pin.
+  void renew(DoorPlan plan, proxy::Generation& generation);
+  // Takes what waits in the accept queue, lets go of the socket, and asks every connection to end: idle ones
+  // after idle_grace_ms, others after their answer.
+  void close(uint32_t idle_grace_ms);
+  bool closed() const { return !acceptor_; }
+  // At once, whatever is under way.
+  void cut();
+  bool empty() const { return connections_.empty() && handshakes_.empty(); }
+  // A connection of this door has closed: taken out of the list, its place given back.
+  void left(http::DownstreamConnection& connection);
+
+ private:
+  class Handshake;
+  static void accepted(void* door, int descriptor, const net::Address& peer);
+  void serve(std::unique_ptr<net::Transport> transport);
+  void handshake_over(Handshake& handshake);
+  void leave();
+
+  DoorOwner& owner_;
+  DoorPlan plan_;
+  proxy::Generation* generation_;
+  http::DownstreamSettings settings_;  // borrowed by the connections
+  std::unique_ptr<net::Acceptor> acceptor_;
+  IntrusiveList<http::DownstreamConnection> connections_;
+  IntrusiveList<Handshake> handshakes_;
+};
+
+}  // namespace penstock::server
