@@ -1,0 +1,94 @@
+// What /metrics shows: the workers' shares added up, the plugins' series and facts of the process.
+#include <array>
+#include <map>
+
+#include "observe/prometheus.h"
+#include "server/server.h"
+
+namespace penstock::server {
+namespace {
+
+using observe::Label;
+using observe::MetricKind;
+
+// Shares arrive one by one; the last one completes the answer.
+struct Collection {
+  std::vector<std::shared_ptr<const WorkerShare>> shares;
+  std::function<void(std::string)> done;
+};
+
+void write_plugin_metrics(observe::PrometheusText& out, const std::vector<plugin::MetricSample>& samples) {
+  std::string_view family;
+  for (const plugin::MetricSample& sample : samples) {  // sorted by name
+    if (family != sample.name)
+      out.family(family = sample.name, sample.is_histogram ? MetricKind::histogram : MetricKind::counter,
+                 sample.help);
+    std::vector<Label> labels;
+    for (const auto& [name, value] : sample.labels) labels.push_back({name, value});
+    if (!sample.is_histogram) {
+      out.sample(labels, static_cast<double>(sample.count));
+      continue;
+    }
+    std::vector<double> bounds;
+    std::vector<uint64_t> buckets;
+    uint64_t below = 0;
+    for (const auto& [bound, cumulative] : sample.buckets) {
+      bounds.push_back(bound);
+      buckets.push_back(cumulative - below);
+      below = cumulative;
+    }
+    buckets.push_back(sample.count - below);
+    out.histogram(labels, bounds, buckets, sample.sum);
+  }
+}
+
+void write_workers(observe::PrometheusText& out,
+                   const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
+  size_t upstream_connections = 0;
+  out.family("penstock_worker_loop_lag_seconds", MetricKind::gauge,
+             "How long the last turn of a worker's event loop kept everybody else waiting.");
+  for (size_t i = 0; i < shares.size(); ++i) {
+    out.sample({{"worker", std::to_string(i)}}, static_cast<double>(shares[i]->lag_ms) / 1000.0);
+    upstream_connections += shares[i]->upstream_connections;
+  }
+  out.family("http_client_open_connections", MetricKind::gauge, "Connections to backends that are open.");
+  out.sample({}, static_cast<double>(upstream_connections));
+}
+
+}  // namespace
+
+void Server::collect(std::function<void(std::string)> done) {
+  if (state_ == State::ending) return done(render_metrics({}));
+  auto collection = std::make_shared<Collection>();
+  collection->done = std::move(done);
+  collection->shares.resize(workers_.size());
+  auto waiting = std::make_shared<size_t>(workers_.size());
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->collect([this, collection, waiting, i](std::shared_ptr<const WorkerShare> share) {
+      collection->shares[i] = std::move(share);
+      if (--*waiting == 0) collection->done(render_metrics(collection->shares));
+    });
+}
+
+std::string Server::render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const {
+  observe::RequestMetrics total;
+  for (const auto& share : shares) total.merge(share->requests);
+  observe::PrometheusText out;
+  observe::write_requests(out, total);
+  write_workers(out, shares);
+  out.family("penstock_listener_refused_connections_total", MetricKind::counter,
+             "Connections closed at accept because max_connections was reached.");
+  for (const auto& [listener, load] : loads_)
+    out.sample({{"listener", listener}}, static_cast<double>(load->refused()));
+  write_plugin_metrics(out, plugins_.host->metrics());
+  out.family("penstock_config_generation", MetricKind::gauge, "Number of the configuration that is served.");
+  out.sample({}, static_cast<double>(generation_));
+  out.family("penstock_config_last_reload_successful", MetricKind::gauge,
+             "1 when the last reload was taken, 0 when it was refused.");
+  out.sample({}, last_reload_good_ ? 1 : 0);
+  out.family("penstock_build_info", MetricKind::gauge, "The version that runs.");
+  out.sample({{"version", PENSTOCK_VERSION}}, 1);
+  return out.text();
+}
+
+}  // namespace penstock::server

@@ -1,0 +1,211 @@
+// Start and reload of the server: a configuration becomes a snapshot, its new sockets are bound, every worker
+// starts its plugins, and only then all of them take it. Whatever fails on the way leaves what is there.
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <random>
+
+#include "config/render.h"
+#include "server/build_snapshot.h"
+#include "server/console.h"
+#include "server/server.h"
+
+namespace penstock::server {
+namespace {
+
+uint32_t worker_count(const config::Config& config) {
+  if (config.workers) return config.workers;
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<uint32_t>(CPU_COUNT(&cpus));
+}
+
+void print(const LoadedConfiguration& loaded) {
+  say_text(config::render(loaded.diagnostics, loaded.sources, config::Format::human));
+}
+
+std::vector<std::string> dns_servers(const config::Config& config) {
+  std::vector<std::string> servers;
+  for (const config::Address& server : config.dns.servers)
+    servers.push_back(socket_address(server).to_string());
+  return servers;
+}
+
+uint64_t seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+// A proxied connection is two descriptors.
+void warn_of_descriptor_limit(const config::Config& config) {
+  uint64_t wanted = 0;
+  for (const config::Listener& listener : config.listeners)
+    wanted += uint64_t{listener.limits.max_connections} * 2;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) return;
+  say(fmt::format(
+      "warning: max_connections of all listeners need {} descriptors, the limit is {} (ulimit -n): lower "
+      "one or raise the other",
+      wanted, files.rlim_cur));
+}
+
+}  // namespace
+
+ExitCode Server::start() {
+  LoadedConfiguration loaded = load_configuration(configuration_path_, plugins_);
+  print(loaded);
+  if (!loaded.snapshot) {
+    say("not started: the configuration was refused");
+    return loaded.exit_code();
+  }
+  const config::Config& config = *loaded.config;
+  workers_.resize(worker_count(config));
+  rollout_.emplace();
+  if (std::string problem = bind(loaded); !problem.empty()) {
+    say(problem);
+    return ExitCode::cannot_bind;
+  }
+  warn_of_descriptor_limit(config);
+  resolver_ = std::make_unique<net::Resolver>(loop_, dns_servers(config));
+  directory_ =
+      std::make_unique<discovery::Directory>(discovery::Sources{loop_, *resolver_, endpoint_states_});
+  directory_->subscribe([this](const std::string& upstream, discovery::Directory::Set set) {
+    for (auto& worker : workers_) worker->set_endpoints(upstream, set);
+  });
+  make_workers(config);
+  rollout_->loaded = std::move(loaded);
+  roll_out();
+  return ExitCode::good;
+}
+
+void Server::make_workers(const config::Config&) {
+  auto count = static_cast<uint32_t>(workers_.size());
+  retry_budget_ = std::make_unique<proxy::RetryBudget>(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    Worker::Process process{loop_, plugins_.names, *retry_budget_, count};
+    workers_[i] = std::make_unique<Worker>(process, i, seed());
+    workers_[i]->start();
+  }
+}
+
+void Server::reload() {
+  if (state_ != State::serving) return;
+  if (rollout_) {
+    reload_again_ = true;
+    return;
+  }
+  LoadedConfiguration loaded = load_configuration(configuration_path_, plugins_);
+  print(loaded);
+  if (!loaded.snapshot) return refuse(config::summary(loaded.diagnostics));
+  if (std::string fixed = fixed_at_start(*loaded.config); !fixed.empty()) return refuse(fixed);
+  rollout_.emplace();
+  if (std::string problem = bind(loaded); !problem.empty()) return refuse(problem);
+  rollout_->loaded = std::move(loaded);
+  roll_out();
+}
+
+// What a reload cannot change yet.
+std::string Server::fixed_at_start(const config::Config& next) const {
+  if (worker_count(next) != workers_.size())
+    return fmt::format("workers: {} cannot become {} by a reload; restart for that", workers_.size(),
+                       worker_count(next));
+  if (dns_servers(next) != dns_servers(*snapshot_->config))
+    return "discovery.dns cannot change by a reload; restart for that";
+  return {};
+}
+
+// Empty, or what could not be bound.
+std::string Server::bind(const LoadedConfiguration& loaded) {
+  const config::Config& config = *loaded.config;
+  auto sockets = bind_listeners(config.listeners, sockets_, static_cast<uint32_t>(workers_.size()));
+  if (!sockets) return sockets.error();
+  rollout_->sockets = std::move(*sockets);
+  if (config.status && !(status_ && status_->configured() == config.status->address)) {
+    auto status = StatusListener::bind(loop_, *this, *config.status);
+    if (!status) return status.error();
+    rollout_->status = std::move(*status);
+  }
+  set_addresses(*loaded.snapshot,
+                [&](size_t i) { return rollout_->sockets.at(socket_key(config.listeners[i])).address(); });
+  return {};
+}
+
+void Server::roll_out() {
+  proxy::Snapshot& snapshot = *rollout_->loaded.snapshot;
+  snapshot.generation = generation_ + 1;
+  rollout_->waiting = workers_.size();
+  for (auto& worker : workers_)
+    worker->prepare(rollout_->loaded.snapshot, [this](Worker::Prepared result) { prepared(result); });
+}
+
+void Server::prepared(Worker::Prepared result) {
+  if (result == Worker::Prepared::refused) rollout_->refused = true;
+  if (--rollout_->waiting > 0) return;
+  bool starting = state_ == State::starting;
+  if (!rollout_->refused && (starting || state_ == State::serving)) return commit();
+  for (auto& worker : workers_) worker->abandon();
+  if (state_ == State::serving) return refuse("a plugin could not start on a worker");
+  rollout_.reset();
+  if (!starting) return;
+  say("not started: a plugin could not start on a worker");
+  exit_code_ = ExitCode::plugin_refused;
+  end();
+}
+
+void Server::commit() {
+  const config::Config& config = *rollout_->loaded.config;
+  snapshot_ = rollout_->loaded.snapshot;
+  generation_ = snapshot_->generation;
+  sockets_ = std::move(rollout_->sockets);
+  for (const config::Listener& listener : config.listeners) {
+    auto& load = loads_[listener.name];
+    if (!load) load = std::make_shared<ListenerLoad>();
+  }
+  directory_->apply(config.upstreams);
+  for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
+  if (rollout_->status || !config.status) status_ = std::move(rollout_->status);
+  if (status_) status_->start();
+  bool first = state_ == State::starting;
+  state_ = State::serving;
+  last_reload_good_ = true;
+  rollout_.reset();
+  if (first) return announce();
+  say(fmt::format("reloaded: {} routes, generation {}", snapshot_->routes.size(), generation_));
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+void Server::refuse(const std::string& why) {
+  rollout_.reset();
+  last_reload_good_ = false;
+  say(fmt::format("reload refused: {}. The running configuration (generation {}) was not changed.", why,
+                  generation_));
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+WorkerPlan Server::plan_for(uint32_t worker) const {
+  const auto& listeners = snapshot_->config->listeners;
+  WorkerPlan plan;
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    std::string key = socket_key(listeners[i]);
+    const proxy::ListenerInfo& info = *snapshot_->listeners[i];
+    plan.doors.push_back(
+        {key + " " + info.scheme, sockets_.at(key).sockets[worker], loads_.at(listeners[i].name), &info});
+  }
+  for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
+    plan.endpoints.push_back(directory_->current(cluster.name));
+  return plan;
+}
+
+// Scripts wait for the line that begins with "penstock: ready".
+void Server::announce() const {
+  for (const auto& listener : snapshot_->listeners)
+    say(fmt::format("listener {} on {}://{}", listener->name, listener->scheme,
+                    listener->address.to_string()));
+  if (status_) say("status on http://" + status_->address().to_string());
+  say(fmt::format("ready: {} routes, {} workers, generation {}", snapshot_->routes.size(), workers_.size(),
+                  generation_));
+}
+
+}  // namespace penstock::server

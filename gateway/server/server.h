@@ -1,0 +1,99 @@
+// The process: the main loop with everything that exists once. Owns sockets, names, plugins, providers, the
+// current snapshot and the workers; takes signals; carries out start, reload (rollout.h) and drain. One
+// instance, main thread; known by no one below.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "discovery/directory.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "net/signals.h"
+#include "net/timer.h"
+#include "plugin/host.h"
+#include "proxy/snapshot.h"
+#include "server/exit_code.h"
+#include "server/listen_sockets.h"
+#include "server/loaded_configuration.h"
+#include "server/status.h"
+#include "server/worker.h"
+
+namespace penstock::server {
+
+class Server final : private StatusSource {
+ public:
+  explicit Server(std::string configuration_path);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  ExitCode run();
+
+ private:
+  enum class State : uint8_t { starting, serving, draining, closing, ending };
+  enum class Urgency : uint8_t { patient, impatient };
+
+  // start and reload (rollout.cpp)
+  ExitCode start();
+  void make_workers(const config::Config& config);
+  void reload();
+  std::string fixed_at_start(const config::Config& next) const;
+  std::string bind(const LoadedConfiguration& loaded);
+  void roll_out();
+  void prepared(Worker::Prepared result);
+  void commit();
+  void refuse(const std::string& why);
+  WorkerPlan plan_for(uint32_t worker) const;
+  void announce() const;
+
+  // signals and the end
+  void on_signal(int number);
+  void drain(Urgency urgency);
+  void on_drain_timer();
+  void stop_accepting();
+  void end();
+  void worker_ended();
+
+  // StatusSource (metrics.cpp)
+  bool ready() override;
+  void collect(std::function<void(std::string)> done) override;
+  std::string render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const;
+
+  // A snapshot on its way to the workers: they start its plugins first, then all of them take it.
+  struct Rollout {
+    LoadedConfiguration loaded;
+    SocketGroups sockets;
+    std::unique_ptr<StatusListener> status;  // when its address changed
+    size_t waiting = 0;                      // workers that have not answered yet
+    bool refused = false;
+  };
+
+  std::string configuration_path_;
+  net::Loop loop_;
+  PluginEnvironment plugins_;
+  std::unique_ptr<net::Resolver> resolver_;
+  upstream::EndpointStates endpoint_states_;
+  std::unique_ptr<discovery::Directory> directory_;
+  std::unique_ptr<proxy::RetryBudget> retry_budget_;
+  SocketGroups sockets_;
+  std::map<std::string, std::shared_ptr<ListenerLoad>> loads_;  // by listener
+  std::shared_ptr<const proxy::Snapshot> snapshot_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<StatusListener> status_;
+  std::optional<net::Signals> signals_;
+  std::optional<Rollout> rollout_;
+  bool reload_again_ = false;  // asked for while a rollout was under way
+  State state_ = State::starting;
+  bool readiness_was_asked_ = false;
+  bool last_reload_good_ = true;
+  uint64_t generation_ = 0;
+  size_t waiting_ = 0;  // workers that have not answered yet: empty, or ended
+  net::Timer drain_timer_;
+  ExitCode exit_code_ = ExitCode::good;
+};
+
+}  // namespace penstock::server
