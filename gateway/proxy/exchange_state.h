@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "net/timer.h"
+#include "proxy/client_facts.h"
 #include "proxy/decision.h"
 #include "proxy/exchange.h"
 
@@ -162,8 +163,6 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
 };
 
 // forward_head.cpp: what the backend gets to see (LANGUAGE.md "Forwarding", "rewrite").
-void fill_client_facts(RequestContext& context, const ListenerInfo& listener, const http::Stream& stream,
-                       Random& random);
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener);
 void prepare_response_head(RequestContext& context, http::Message& head);
 
