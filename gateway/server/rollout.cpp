@@ -158,21 +158,24 @@ void Server::commit() {
   const config::Config& config = *rollout_->loaded.config;
   snapshot_ = rollout_->loaded.snapshot;
   generation_ = snapshot_->generation;
-  sockets_ = std::move(rollout_->sockets);
+  SocketGroups before = std::exchange(sockets_, std::move(rollout_->sockets));
   for (const config::Listener& listener : config.listeners) {
     auto& load = loads_[listener.name];
     if (!load) load = std::make_shared<ListenerLoad>();
   }
   directory_->apply(config.upstreams);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
-  if (rollout_->status || !config.status) status_ = std::move(rollout_->status);
-  if (status_) status_->start();
+  if (rollout_->status || !config.status) {
+    status_ = std::move(rollout_->status);
+    if (status_) status_->start();
+  }
   bool first = state_ == State::starting;
   state_ = State::serving;
   last_reload_good_ = true;
   rollout_.reset();
-  if (first) return announce();
-  say(fmt::format("reloaded: {} routes, generation {}", snapshot_->routes.size(), generation_));
+  announce(before);
+  say(fmt::format("{}: {} routes, {} workers, generation {}", first ? "ready" : "reloaded",
+                  snapshot_->routes.size(), workers_.size(), generation_));
   if (std::exchange(reload_again_, false)) reload();
 }
 
@@ -198,14 +201,16 @@ WorkerPlan Server::plan_for(uint32_t worker) const {
   return plan;
 }
 
-// Scripts wait for the line that begins with "penstock: ready".
-void Server::announce() const {
-  for (const auto& listener : snapshot_->listeners)
-    say(fmt::format("listener {} on {}://{}", listener->name, listener->scheme,
-                    listener->address.to_string()));
-  if (status_) say("status on http://" + status_->address().to_string());
-  say(fmt::format("ready: {} routes, {} workers, generation {}", snapshot_->routes.size(), workers_.size(),
-                  generation_));
+// Where one can connect from now on. Scripts wait for the line after these: "penstock: ready" or "penstock:
+// reloaded".
+void Server::announce(const SocketGroups& before) const {
+  const auto& listeners = snapshot_->config->listeners;
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    if (before.contains(socket_key(listeners[i]))) continue;
+    const proxy::ListenerInfo& info = *snapshot_->listeners[i];
+    say(fmt::format("listener {} on {}://{}", info.name, info.scheme, info.address.to_string()));
+  }
+  if (status_ && before.empty()) say("status on http://" + status_->address().to_string());
 }
 
 }  // namespace penstock::server

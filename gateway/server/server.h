@@ -48,7 +48,7 @@ class Server final : private StatusSource {
   void commit();
   void refuse(const std::string& why);
   WorkerPlan plan_for(uint32_t worker) const;
-  void announce() const;
+  void announce(const SocketGroups& before) const;
 
   // signals and the end
   void on_signal(int number);

@@ -1,0 +1,67 @@
+#include <doctest/doctest.h>
+
+#include "e2e/harness/client.h"
+#include "e2e/harness/gateway.h"
+
+using namespace e2e;
+
+TEST_CASE("the status listener answers probes and metrics and nothing else") {
+  Backend backend;
+  Gateway gateway(
+      basics("plugins: { keys: { type: api_key, header: x-api-key } }\n"
+             "routes:\n  - { name: open, match: { path: /open }, public: true, upstream: u }\n"
+             "  - { name: closed, match: { path: /closed }, auth: keys, upstream: u }\n"
+             "upstreams: { u: { endpoints: \"" +
+             backend.endpoint() + "\" } }\n"));
+  uint16_t status = gateway.status_port();
+  CHECK(get(status, "/livez").status == 200);
+  CHECK(get(status, "/readyz").body == "ready\n");
+  CHECK(get(status, "/config").status == 404);
+  for (int i = 0; i < 3; ++i) get(gateway.port(), "/open");
+  get(gateway.port(), "/closed");
+  get(gateway.port(), "/nowhere\xc3\xa9");
+  Response metrics = get(status, "/metrics");
+  CHECK(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+  auto has = [&](const std::string& line) {
+    CAPTURE(line);
+    CHECK(metrics.body.find(line + "\n") != std::string::npos);
+  };
+  has("http_server_request_duration_seconds_count{http_route=\"open\",http_request_method=\"GET\","
+      "http_response_status_code=\"200\",error_type=\"\"} 3");
+  has("http_server_request_duration_seconds_count{http_route=\"closed\",http_request_method=\"GET\","
+      "http_response_status_code=\"401\",error_type=\"auth.missing\"} 1");
+  has("penstock_config_generation 1");
+  has("penstock_config_last_reload_successful 1");
+  has("# TYPE http_server_request_duration_seconds histogram");
+  CHECK(metrics.body.find("penstock_build_info{version=\"") != std::string::npos);
+  CHECK(metrics.body.find("penstock_log_dropped_total{") != std::string::npos);
+  CHECK(metrics.body.find("nowhere") == std::string::npos);
+
+  Client client(status);
+  client.send("POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+  Response refused = client.read_response();
+  CHECK(refused.status == 405);
+  CHECK(refused.header("allow") == "GET, HEAD");
+  client.send("HEAD /livez HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(client.read_response("HEAD").header("content-length") == "6");
+}
+
+TEST_CASE("garbage at the status listener gets a 400") {
+  Gateway gateway(
+      basics("routes: [{ name: r, match: { path: / }, public: true, respond: { status: 200 } }]\n"));
+  Client client(gateway.status_port());
+  client.send("garbage\r\n\r\n");
+  CHECK(client.read_response().status == 400);
+  CHECK(client.at_end());
+}
+
+TEST_CASE("a scrape that leaves before its answer harms nobody") {
+  Gateway gateway(
+      basics("routes: [{ name: r, match: { path: / }, public: true, respond: { status: 200 } }]\n"));
+  for (int i = 0; i < 50; ++i) {
+    Client client(gateway.status_port());
+    client.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.reset();
+  }
+  CHECK(get(gateway.status_port(), "/metrics").status == 200);
+}

@@ -1,0 +1,124 @@
+#include <doctest/doctest.h>
+
+#include "e2e/harness/client.h"
+#include "e2e/harness/gateway.h"
+
+using namespace e2e;
+
+namespace {
+
+// Self-signed certificates, made by the openssl command.
+struct Certificates {
+  TempFolder folder;
+  Certificates() {
+    make("api", "api.test");
+    make("docs", "docs.test");
+  }
+  void make(const std::string& name, const std::string& host) {
+    Ran ran = run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                   "-nodes", "-days", "2", "-subj", "/CN=" + host, "-addext", "subjectAltName=DNS:" + host,
+                   "-keyout", folder.file(name + ".key"), "-out", folder.file(name + ".crt")});
+    REQUIRE(ran.exit_code == 0);
+  }
+  std::string pair(const std::string& cert, const std::string& key) const {
+    return "{ cert: " + folder.file(cert + ".crt") + ", key: " + folder.file(key + ".key") + " }";
+  }
+};
+
+std::string configuration(const std::string& certificates, const std::string& more_tls = {}) {
+  return "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+         "drain: { accept_for: 0s, timeout: 5s }\n"
+         "listeners:\n"
+         "  - { name: https, address: \"127.0.0.1:0\", tls: { certificates: [" +
+         certificates + "]" + more_tls +
+         " } }\n"
+         "  - { name: plain, address: \"127.0.0.1:0\", redirect: https }\n"
+         "routes: [{ name: r, match: { path_prefix: / }, public: true, respond: { status: 200, body: "
+         "\"hello\\n\" } }]\n";
+}
+
+Ran curl(const Gateway& gateway, const std::string& host, std::vector<std::string> more) {
+  std::string port = std::to_string(gateway.port("https"));
+  std::vector<std::string> words{"curl",
+                                 "-sS",
+                                 "--max-time",
+                                 "30",
+                                 "--resolve",
+                                 host + ":" + port + ":127.0.0.1",
+                                 "https://" + host + ":" + port + "/x"};
+  words.insert(words.end(), more.begin(), more.end());
+  return run(words);
+}
+
+}  // namespace
+
+TEST_CASE("the certificate is picked by the name the client asks for, over TLS 1.2 and 1.3") {
+  Certificates certificates;
+  std::string both = certificates.pair("api", "api") + ", " + certificates.pair("docs", "docs");
+  Gateway gateway(configuration(both));
+  for (const char* version : {"1.2", "1.3"}) {
+    for (const char* name : {"api", "docs"}) {
+      Ran ran = curl(gateway, std::string(name) + ".test",
+                     {"--cacert", certificates.folder.file(std::string(name) + ".crt"), "--tls-max", version,
+                      std::string("--tlsv") + version});
+      CHECK(ran.out == "hello\n");
+    }
+  }
+  // Somebody unknown is served with the first one.
+  CHECK(curl(gateway, "other.test", {"-k"}).out == "hello\n");
+}
+
+TEST_CASE("a client below min_version is refused and others go on") {
+  Certificates certificates;
+  Gateway gateway(configuration(certificates.pair("api", "api"), ", min_version: TLSv1.3"));
+  CHECK(curl(gateway, "api.test", {"-k", "--tls-max", "1.2"}).exit_code == 35);
+  CHECK(curl(gateway, "api.test", {"-k"}).out == "hello\n");
+}
+
+TEST_CASE("a client that speaks no TLS or goes away within the handshake harms nobody") {
+  Certificates certificates;
+  Gateway gateway(configuration(certificates.pair("api", "api")));
+  {
+    Client plain(gateway.port("https"));
+    plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    plain.read_to_end();
+    Client gone(gateway.port("https"));
+    gone.send(std::string_view("\x16\x03\x01", 3));
+    gone.reset();
+    Client silent(gateway.port("https"));
+    CHECK(curl(gateway, "api.test", {"-k"}).out == "hello\n");
+  }
+  Response metrics;
+  do metrics = get(gateway.status_port(), "/metrics");
+  while (metrics.body.find("http_server_open_connections 0\n") == std::string::npos);
+}
+
+TEST_CASE("a redirect listener sends every request to https on the other port") {
+  Certificates certificates;
+  Gateway gateway(configuration(certificates.pair("api", "api")));
+  Client client(gateway.port("plain"));
+  client.send("POST /a/b?c=d HTTP/1.1\r\nhost: api.test:80\r\ncontent-length: 0\r\n\r\n");
+  Response response = client.read_response();
+  CHECK(response.status == 308);
+  CHECK(response.header("location") ==
+        "https://api.test:" + std::to_string(gateway.port("https")) + "/a/b?c=d");
+}
+
+TEST_CASE("a key that belongs to another certificate is refused with its place") {
+  Certificates certificates;
+  TempFolder folder;
+  Ran ran = run({binary("penstock"), "check", "-c",
+                 folder.write("c.yaml", configuration(certificates.pair("api", "docs")))});
+  CHECK(ran.exit_code == 1);
+  CHECK(ran.out.find("c.yaml:7:") != std::string::npos);
+  CHECK(ran.out.find("error[bad-certificate]") != std::string::npos);
+}
+
+TEST_CASE("a reload takes new certificates for new connections") {
+  Certificates certificates;
+  Gateway gateway(configuration(certificates.pair("api", "api")));
+  CHECK(curl(gateway, "docs.test", {"--cacert", certificates.folder.file("docs.crt")}).exit_code == 60);
+  CHECK(gateway.reload(configuration(certificates.pair("docs", "docs"))).find("reloaded") !=
+        std::string::npos);
+  CHECK(curl(gateway, "docs.test", {"--cacert", certificates.folder.file("docs.crt")}).out == "hello\n");
+}
