@@ -170,6 +170,7 @@ void Server::commit() {
     if (status_) status_->start();
   }
   bool first = state_ == State::starting;
+  if (first) serving_since_ms_ = loop_.now_ms();
   state_ = State::serving;
   last_reload_good_ = true;
   rollout_.reset();

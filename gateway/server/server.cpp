@@ -14,6 +14,9 @@ namespace {
 // still answered, and the client learns with it that the connection ends.
 constexpr uint32_t idle_grace_ms = 1'000;
 
+// How long /readyz waits for discovery's first answers: two tries of a resolver.
+constexpr uint64_t first_answers_ms = 10'000;
+
 uint32_t ms(config::Duration duration) { return static_cast<uint32_t>(duration.count()); }
 
 }  // namespace
@@ -109,7 +112,12 @@ void Server::worker_ended() {
 
 bool Server::ready() {
   readiness_was_asked_ = true;
-  return state_ == State::serving;
+  if (state_ != State::serving) return false;
+  // Not before discovery has found every backend once; a name that nobody can resolve must not keep a gateway
+  // out of service for ever.
+  if (!backends_known_)
+    backends_known_ = directory_->unresolved() == 0 || loop_.now_ms() - serving_since_ms_ > first_answers_ms;
+  return backends_known_;
 }
 
 }  // namespace penstock::server

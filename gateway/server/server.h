@@ -89,6 +89,8 @@ class Server final : private StatusSource {
   bool reload_again_ = false;  // asked for while a rollout was under way
   State state_ = State::starting;
   bool readiness_was_asked_ = false;
+  bool backends_known_ = false;  // discovery has answered once
+  uint64_t serving_since_ms_ = 0;
   bool last_reload_good_ = true;
   uint64_t generation_ = 0;
   size_t waiting_ = 0;  // workers that have not answered yet: empty, or ended

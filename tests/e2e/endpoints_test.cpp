@@ -115,9 +115,11 @@ TEST_CASE("when a name's record changes, traffic moves within the TTL and a seco
                          "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
                          "upstreams: { u: { discover: { dns: backend.test, port: " +
                          std::to_string(before.port()) + " } } }\n"));
-  // The first answer of the name server may come after the first request.
-  while (get(gateway.port(), "/").status != 200) {}
+  // Not ready before the name server has answered once.
+  while (get(gateway.status_port(), "/readyz").status != 200) {}
   Client client(gateway.port());
+  client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(client.read_response().header("x-backend") == "before");
   names.move_to("127.0.0.3");
   auto moved = Clock::now();
   std::string answered;

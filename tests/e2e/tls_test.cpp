@@ -122,3 +122,21 @@ TEST_CASE("a reload takes new certificates for new connections") {
         std::string::npos);
   CHECK(curl(gateway, "docs.test", {"--cacert", certificates.folder.file("docs.crt")}).out == "hello\n");
 }
+
+TEST_CASE("a listener that becomes TLS by reload keeps its port; plain connections end after their answer") {
+  Certificates certificates;
+  std::string tls = configuration(certificates.pair("api", "api"));
+  std::string plain = tls;
+  size_t at = plain.find(", tls:");
+  plain.erase(at, plain.find(" }\n", at) - at);
+  plain.erase(plain.find("  - { name: plain"), plain.find("routes:") - plain.find("  - { name: plain"));
+  Gateway gateway(plain);
+  uint16_t port = gateway.port("https");
+  Client old(port);
+  old.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(old.read_response().body == "hello\n");
+  CHECK(gateway.reload(tls).find("reloaded") != std::string::npos);
+  CHECK(curl(gateway, "api.test", {"-k"}).out == "hello\n");
+  CHECK(gateway.port("https") == port);
+  CHECK(old.at_end());
+}

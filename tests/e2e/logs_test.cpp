@@ -1,0 +1,41 @@
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "e2e/harness/client.h"
+#include "e2e/harness/gateway.h"
+
+using namespace e2e;
+
+TEST_CASE("USR1 lets a rotated log begin anew, and no line is lost") {
+  Gateway gateway(
+      basics("routes: [{ name: r, match: { path_prefix: / }, public: true, respond: { status: 200 } }]\n"));
+  std::string log = gateway.folder().file("access.log");
+  for (int i = 0; i < 20; ++i) CHECK(get(gateway.port(), "/before").status == 200);
+  std::filesystem::rename(log, log + ".1");
+  gateway.process().signal(SIGUSR1);
+  do CHECK(get(gateway.port(), "/after").status == 200);
+  while (!std::filesystem::exists(log));
+  CHECK(get(gateway.port(), "/last").status == 200);
+  CHECK(gateway.stop(SIGTERM) == 0);
+  std::string rotated = gateway.folder().read("access.log.1"), fresh = gateway.folder().read("access.log");
+  size_t before = 0;
+  for (size_t at = 0; (at = rotated.find("/before", at)) != std::string::npos; ++at) ++before;
+  CHECK(before == 20);
+  CHECK(fresh.find("/last") != std::string::npos);
+}
+
+TEST_CASE("a refusal before routing is logged like any other request") {
+  Gateway gateway(
+      basics("routes: [{ name: r, match: { path: / }, public: true, respond: { status: 200 } }]\n"));
+  Client client(gateway.port());
+  client.send("nonsense\r\n\r\n");
+  CHECK(client.read_response().status == 400);
+  CHECK(gateway.stop(SIGTERM) == 0);
+  auto line = nlohmann::json::parse(gateway.folder().read("access.log"), nullptr, false);
+  REQUIRE(line.is_object());
+  CHECK(line["penstock.reason"] == "request.malformed");
+  CHECK(line["http.response.status_code"] == 400);
+}
