@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "server/building.h"
 #include "server/listen_sockets.h"
 
@@ -10,6 +12,11 @@ std::shared_ptr<const net::TlsServerContext> load_certificates(Building& buildin
   std::vector<net::CertificateFiles> files;
   for (const config::CertificatePair& pair : tls.certificates)
     files.push_back({pair.certificate.path, pair.key.path});
+  // A file that is not there was reported at its own place already.
+  for (const net::CertificateFiles& pair : files) {
+    bool readable = ::access(pair.cert.c_str(), R_OK) == 0 && ::access(pair.key.c_str(), R_OK) == 0;
+    if (!readable && !building.diagnostics.ok()) return nullptr;
+  }
   auto version =
       tls.min_version == config::TlsVersion::tls_1_3 ? net::TlsVersion::v1_3 : net::TlsVersion::v1_2;
   auto context = net::TlsServerContext::load(files, version, {"http/1.1"});
