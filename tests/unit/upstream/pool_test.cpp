@@ -179,6 +179,24 @@ TEST_CASE("a failed connect fails the oldest waiter and counts once") {
   CHECK(active(info) == 0);
 }
 
+TEST_CASE("a failed connect fails nobody while there are connects for all who wait") {
+  Bench bench;
+  EndpointInfo info = endpoint("127.0.0.1:80");
+  bench.cluster->set_endpoints(set_of({info}));
+  Taker stays;
+  {
+    Taker leaves;
+    bench.acquire(leaves);
+    bench.acquire(stays);
+  }
+  bench.refused(0);
+  CHECK(stays.failures.empty());
+  CHECK(info.state->consecutive_failures == 1);
+  bench.connected(1);
+  CHECK(stays.stream != nullptr);
+  bench.done(stays);
+}
+
 TEST_CASE("the other addresses of a name are tried before an attempt fails") {
   Bench bench;
   EndpointInfo info = endpoint("users.internal:80", {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"});
