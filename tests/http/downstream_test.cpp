@@ -1,3 +1,4 @@
+// The client's connection: its life over several requests, and what it does when somebody goes early.
 #include <doctest/doctest.h>
 
 #include "support.h"
@@ -6,24 +7,544 @@ using namespace penstock;
 using namespace penstock::test;
 
 namespace {
+
 constexpr std::string_view get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr std::string_view ok = "HTTP/1.1 200 OK\r\ndate: D\r\ncontent-length: 2\r\n\r\nok";
+
+void serve(Recorder& stream) {
+  answer(stream);
+  stream.release();
 }
+
+Message& response(Arena& arena, std::optional<Message>& out, uint16_t status) {
+  out.emplace(arena);
+  out->status = status;
+  out->headers.add(HeaderId::date, "D");
+  return *out;
+}
+
+}  // namespace
 
 TEST_CASE("a keep-alive connection serves one request after the other") {
   net::Loop loop;
   Client client(loop);
-  for (int i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < 3; ++i) {
     feed(client.wire, get);
-    Recorder& stream = client.stream(static_cast<size_t>(i));
+    Recorder& stream = client.stream(i);
     CHECK(stream.log() == "GET x /a END");
     CHECK(stream.turn_ends == 1);
-    answer(stream);
-    stream.release();
-    CHECK(client.wire.take() == "HTTP/1.1 200 OK\r\ndate: D\r\ncontent-length: 2\r\n\r\nok");
+    serve(stream);
+    CHECK(client.wire.take() == ok);
     CHECK(client.wire.end == Wire::End::open);
   }
   CHECK(client.wire.writes.size() == 3);
+  CHECK(client.wire.empty_flushes == 3);  // release() after flush()
   feed_end(client.wire);
   CHECK(client.closed == 1);
   CHECK(client.wire.end == Wire::End::graceful);
+}
+
+TEST_CASE("head and body of an answer leave in one write of at most three pieces") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  answer(client.stream());
+  CHECK(client.wire.segments == std::vector<size_t>{2});
+  client.stream().release();
+}
+
+TEST_CASE("chunks of one turn share their line ends") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  Recorder& stream = client.stream();
+  std::optional<Message> head;
+  response(stream.stream->arena(), head, 200).body = BodyKind::unknown;
+  stream.stream->send_head(*head, EndStream::no);
+  stream.stream->send_data("hello");
+  stream.stream->send_data("!");
+  stream.stream->flush();
+  CHECK(client.wire.take().ends_with("\r\n\r\n5\r\nhello\r\n1\r\n!\r\n"));
+  CHECK(client.wire.segments.back() == 5);
+  stream.stream->send_data("x");
+  stream.stream->send_end();
+  stream.stream->flush();
+  CHECK(client.wire.take() == "1\r\nx\r\n0\r\n\r\n");
+  stream.release();
+  CHECK(client.wire.end == Wire::End::open);
+}
+
+TEST_CASE("HTTP/1.0 and Connection decide whether the connection stays") {
+  struct Case {
+    std::string_view request, connection;
+    bool stays;
+  };
+  const Case cases[] = {
+      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", true},
+      {"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "connection: close\r\n", false},
+      {"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Close\r\n\r\n", "connection: close\r\n", false},
+      {"GET / HTTP/1.0\r\nHost: x\r\n\r\n", "connection: close\r\n", false},
+      {"GET / HTTP/1.0\r\nHost: x\r\nConnection: Keep-Alive\r\n\r\n", "connection: keep-alive\r\n", true},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.request);
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, each.request);
+    serve(client.stream());
+    CHECK(client.wire.sent ==
+          fmt::format("HTTP/1.1 200 OK\r\ndate: D\r\ncontent-length: 2\r\n{}\r\nok", each.connection));
+    CHECK(client.wire.end == (each.stays ? Wire::End::open : Wire::End::graceful));
+    CHECK(client.closed == (each.stays ? 0 : 1));
+  }
+}
+
+TEST_CASE("pipelined requests are answered in order, each when the one before is over") {
+  net::Loop loop;
+  Client client(loop);
+  std::string three;
+  for (char c : {'1', '2', '3'}) three += fmt::format("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", c);
+  feed(client.wire, three);
+  CHECK(client.log() == "GET x /1 END");
+  feed(client.wire, "GET /4 HTTP/1.1\r\nHo");
+  for (size_t i = 0; i < 3; ++i) {
+    serve(client.stream(i));
+    CHECK(client.streams.size() == i + 1);  // never inside release()
+    turn(loop);
+  }
+  CHECK(client.streams.size() == 3);
+  feed(client.wire, "st: x\r\n\r\n");
+  CHECK(client.log() == "GET x /1 END || GET x /2 END || GET x /3 END || GET x /4 END");
+  serve(client.stream(3));
+  CHECK(client.wire.sent == fmt::format("{0}{0}{0}{0}", ok));
+  CHECK(!client.wire.paused);
+}
+
+TEST_CASE("pipelined requests that are answered at once need no further turn") {
+  net::Loop loop;
+  Client client(loop);
+  client.prepare = [](Recorder& made) { made.at_head = serve; };
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += get;
+  feed(client.wire, many);
+  CHECK(client.streams.size() == 100);
+  CHECK(client.streams.back()->turn_ends == 0);
+}
+
+TEST_CASE("what a client pipelines is bounded: reading pauses until it was served") {
+  net::Loop loop;
+  DownstreamSettings settings;
+  settings.pipelined_size = 100;
+  Client client(loop, settings);
+  feed(client.wire, get);
+  std::string more;
+  for (int i = 0; i < 5; ++i) more += get;
+  feed(client.wire, std::string_view(more).substr(0, 90));
+  CHECK(!client.wire.paused);
+  feed(client.wire, std::string_view(more).substr(90));
+  CHECK(client.wire.paused);
+  size_t served = 0;
+  while (served < client.streams.size()) {
+    serve(client.stream(served++));
+    turn(loop);
+  }
+  CHECK(served == 6);
+  CHECK(!client.wire.paused);
+}
+
+TEST_CASE("bytes behind a request that is the last one are dropped") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /evil HTTP/1.1\r\n");
+  feed(client.wire, "Host: x\r\n\r\n");
+  serve(client.stream());
+  turn(loop);
+  CHECK(client.streams.size() == 1);
+  CHECK(client.wire.end == Wire::End::graceful);
+}
+
+TEST_CASE("a refused head is answered, and the connection closes gracefully") {
+  net::Loop loop;
+  Client client(loop);
+  client.prepare = [](Recorder& made) {
+    made.at_bad_head = [](Recorder& r) {
+      CHECK(r.head->method_text == "GET");
+      CHECK(r.head->path == "/a");
+      CHECK(r.head->headers.get(HeaderId::user_agent) == "me");
+      r.stream->close_after();
+      answer(r, status_of(r.error.reason), "no");
+      r.release();
+    };
+  };
+  feed(client.wire,
+       "GET /a HTTP/1.1\r\nUser-Agent: me\r\nHost: x\r\nBad Name: 1\r\n\r\nGET /b HTTP/1.1\r\nHost: "
+       "x\r\n\r\n");
+  CHECK(client.log() == "bad request.malformed");
+  CHECK(client.wire.sent.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+  CHECK(client.wire.sent.find("connection: close\r\n") != std::string::npos);
+  CHECK(client.wire.end == Wire::End::graceful);
+  CHECK(client.wire.linger_ms == client.settings.linger_ms);
+}
+
+TEST_CASE("a refused method is known by name") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "FROB /x?y HTTP/1.1\r\nHost: x\r\n\r\n");
+  Recorder& stream = client.stream();
+  CHECK(stream.log() == "bad request.unsupported_method");
+  CHECK(stream.head->method_text == "FROB");
+  CHECK(stream.head->path == "/x");
+  CHECK(stream.head->query == "y");
+  serve(stream);
+}
+
+TEST_CASE("a body streams in and its end is told once") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello");
+  feed(client.wire, "world");
+  CHECK(client.log() == "POST x / length=10 | data helloworld | end");
+  CHECK(client.stream().stream->bytes_received() == 10);
+  CHECK(client.stream().turn_ends == 2);
+  serve(client.stream());
+  CHECK(client.wire.end == Wire::End::open);
+}
+
+TEST_CASE("pausing stops the transport until the last reason is gone, and a pause ends with its stream") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n");
+  Stream& stream = *client.stream().stream;
+  stream.pause(PauseReason::sink_full);
+  stream.pause(PauseReason::waiting);
+  stream.resume(PauseReason::sink_full);
+  CHECK(client.wire.paused);
+  stream.resume(PauseReason::waiting);
+  CHECK(!client.wire.paused);
+  feed(client.wire, "ab");
+  stream.pause(PauseReason::plugin);
+  serve(client.stream());
+  CHECK(!client.wire.paused);
+  CHECK(client.wire.end == Wire::End::open);
+}
+
+TEST_CASE("on_drained and unsent come from the transport") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  client.wire.transport->block();
+  answer(client.stream());
+  CHECK(client.stream().stream->unsent() == ok.size());
+  client.wire.transport->room();
+  CHECK(client.stream().drained == 1);
+  CHECK(client.stream().stream->unsent() == 0);
+  client.stream().release();
+}
+
+TEST_CASE("an answer before the body is over closes the connection after it") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel");
+  answer(client.stream(), 413, "no");
+  client.stream().release();
+  CHECK(client.wire.sent.find("connection: close\r\n") != std::string::npos);
+  CHECK(client.wire.end == Wire::End::graceful);
+  CHECK(client.wire.linger_ms > 0);
+}
+
+TEST_CASE("a final answer instead of 100 Continue is the last one") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+  answer(client.stream());
+  CHECK(client.wire.sent.find("connection: close\r\n") != std::string::npos);
+  client.stream().release();
+  CHECK(client.wire.end == Wire::End::graceful);
+}
+
+TEST_CASE("HEAD is answered with the length and without the body") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+  serve(client.stream());
+  CHECK(client.wire.sent == "HTTP/1.1 200 OK\r\ndate: D\r\ncontent-length: 2\r\n\r\n");
+  CHECK(client.wire.end == Wire::End::open);
+}
+
+TEST_CASE("a body that does not fit its declared length never looks whole") {
+  for (std::string_view body : {"too long", "a"}) {
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, get);
+    Recorder& stream = client.stream();
+    std::optional<Message> head;
+    fill_response(response(stream.stream->arena(), head, 200), 200, 4);
+    stream.stream->send_head(*head, EndStream::no);
+    stream.stream->send_data(body);
+    stream.stream->send_end();
+    stream.stream->flush();
+    CHECK(stream.open);  // told later, not inside the call
+    turn(loop);
+    CHECK(stream.error.reason == reason::internal_error);
+    CHECK(client.wire.end == Wire::End::aborted);
+    CHECK(client.wire.sent.find(body) == std::string::npos);
+    CHECK(client.closed == 1);
+  }
+}
+
+TEST_CASE("a value that would split the answer is never sent") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  Recorder& stream = client.stream();
+  std::optional<Message> head;
+  fill_response(response(stream.stream->arena(), head, 200), 200, 0);
+  head->headers.add("location", "/\r\nset-cookie: a=b");
+  stream.stream->send_head(*head, EndStream::yes);
+  stream.stream->flush();
+  turn(loop);
+  CHECK(stream.error.reason == reason::internal_error);
+  CHECK(client.wire.sent.empty());
+  CHECK(client.wire.end == Wire::End::aborted);
+}
+
+TEST_CASE("a stream that is left early is seen as cut") {
+  struct Case {
+    BodyKind body;
+    std::string_view version;
+    bool reset;
+    Wire::End end;
+  };
+  const Case cases[] = {
+      {BodyKind::length, "1.1", false, Wire::End::graceful},
+      {BodyKind::length, "1.1", true, Wire::End::graceful},
+      {BodyKind::unknown, "1.1", false, Wire::End::graceful},
+      {BodyKind::unknown, "1.1", true, Wire::End::graceful},
+      {BodyKind::unknown, "1.0", false, Wire::End::aborted},
+      {BodyKind::unknown, "1.0", true, Wire::End::aborted},
+  };
+  for (const Case& each : cases) {
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, fmt::format("GET / HTTP/{}\r\nHost: x\r\n\r\n", each.version));
+    Recorder& stream = client.stream();
+    std::optional<Message> head;
+    fill_response(response(stream.stream->arena(), head, 200), 200, 10);
+    head->body = each.body;
+    stream.stream->send_head(*head, EndStream::no);
+    stream.stream->send_data("hello");
+    each.reset ? stream.reset_stream() : stream.release();
+    CHECK(client.wire.end == each.end);
+    CHECK(client.wire.sent.find("hello") != std::string::npos);
+    CHECK(!client.wire.sent.ends_with("0\r\n\r\n"));
+  }
+}
+
+TEST_CASE("reset breaks a transfer that looks whole, and one without an answer") {
+  for (bool answered : {true, false}) {
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, get);
+    if (answered) answer(client.stream());
+    client.stream().reset_stream();
+    CHECK(client.wire.end == Wire::End::aborted);
+    CHECK(client.closed == 1);
+  }
+}
+
+TEST_CASE("a lost client is told once, whenever it happens") {
+  for (std::string_view request :
+       {get, std::string_view("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel")}) {
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, request);
+    feed_error(client.wire, {ErrorKind::reset, ErrorSource::downstream, Retry::no, {}, "reset"});
+    CHECK(client.stream().error.reason == reason::client_closed);
+    CHECK(!client.stream().open);
+    CHECK(client.closed == 1);
+    CHECK(client.wire.sent.empty());
+  }
+}
+
+TEST_CASE("a client that only ended its side gets its answer, one that closed within a body does not") {
+  {
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, get);
+    feed_end(client.wire);
+    CHECK(client.stream().open);
+    serve(client.stream());
+    CHECK(client.wire.sent.ends_with("connection: close\r\n\r\nok"));
+    CHECK(client.wire.end == Wire::End::graceful);
+  }
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel");
+  feed_end(client.wire);
+  CHECK(client.stream().error.reason == reason::client_closed);
+  CHECK(client.closed == 1);
+}
+
+TEST_CASE("requests that were pipelined before the client ended its side are all answered") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, fmt::format("{0}{0}", get));
+  feed_end(client.wire);
+  serve(client.stream(0));
+  turn(loop);
+  serve(client.stream(1));
+  turn(loop);
+  CHECK(client.wire.sent.starts_with(ok));
+  CHECK(client.wire.end == Wire::End::graceful);
+  CHECK(client.closed == 1);
+}
+
+TEST_CASE("a client that ends within a head is answered 400, one before it silently") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "GET / HTTP/1.1\r\nHo");
+  feed_end(client.wire);
+  CHECK(client.log() == "bad request.malformed");
+  serve(client.stream());
+  Client silent(loop);
+  feed_end(silent.wire);
+  CHECK(silent.streams.empty());
+  CHECK(silent.closed == 1);
+}
+
+TEST_CASE("an upgrade turns the connection into a tunnel, early bytes included") {
+  for (bool at_once : {true, false}) {
+    net::Loop loop;
+    Client client(loop);
+    auto switch_over = [](Recorder& r) {
+      Message head(r.stream->arena());
+      head.status = 101;
+      head.upgrade = "websocket";
+      head.headers.add(HeaderId::sec_websocket_accept, "abc");
+      r.stream->send_head(head, EndStream::no);
+      r.stream->flush();
+    };
+    if (at_once) client.prepare = [&](Recorder& made) { made.at_head = switch_over; };
+    feed(client.wire,
+         "GET /c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\nearly\r\n\r\n");
+    Recorder& stream = client.stream();
+    if (!at_once) {
+      CHECK(stream.log() == "GET x /c upgrade=websocket END");
+      switch_over(stream);
+      feed(client.wire, " later");
+      turn(loop);
+    } else {
+      feed(client.wire, " later");
+    }
+    CHECK(stream.body == "early\r\n\r\n later");
+    CHECK(
+        client.wire.take() ==
+        "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: abc\r\nupgrade: websocket\r\nconnection: "
+        "upgrade\r\n\r\n");
+    feed(client.wire, "GET / HTTP/1.1\r\n\r\n");
+    CHECK(stream.body.ends_with("GET / HTTP/1.1\r\n\r\n"));
+    stream.stream->send_data("raw");
+    stream.stream->flush();
+    CHECK(client.wire.take() == "raw");
+    feed_end(client.wire);
+    CHECK(stream.events.back() == "end");
+    stream.stream->send_data("bye");
+    stream.stream->send_end();
+    CHECK(client.wire.take() == "bye");
+    CHECK(client.wire.shut_down);
+    stream.release();
+    CHECK(client.wire.end == Wire::End::graceful);
+  }
+}
+
+TEST_CASE("a refused upgrade leaves an HTTP connection") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire,
+       fmt::format("GET /c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n{}", get));
+  serve(client.stream(0));
+  turn(loop);
+  CHECK(client.stream(1).log() == "GET x /a END");
+  serve(client.stream(1));
+}
+
+TEST_CASE("101 without an upgrade to answer is never sent") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  std::optional<Message> head;
+  client.stream().stream->send_head(response(client.stream().stream->arena(), head, 101), EndStream::no);
+  client.stream().stream->flush();
+  turn(loop);
+  CHECK(client.stream().error.reason == reason::internal_error);
+  CHECK(client.wire.sent.empty());
+}
+
+TEST_CASE("a tunnel that is left with a side open is cut by a reset") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "GET /c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  std::optional<Message> head;
+  client.stream().stream->send_head(response(client.stream().stream->arena(), head, 101), EndStream::no);
+  client.stream().release();
+  CHECK(client.wire.end == Wire::End::aborted);
+}
+
+TEST_CASE("release and reset are allowed in every event") {
+  constexpr std::string_view request =
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\nX: 1\r\n\r\n";
+  using Member = Recorder::Hook Recorder::*;
+  const Member members[] = {&Recorder::at_head, &Recorder::at_data, &Recorder::at_trailers, &Recorder::at_end,
+                            &Recorder::at_turn_end};
+  for (Member member : members) {
+    for (int how = 0; how < 4; ++how) {
+      for (bool bytewise : {false, true}) {
+        net::Loop loop;
+        Client client(loop);
+        client.prepare = [&](Recorder& made) {
+          made.*member = [&client, how](Recorder& r) {
+            if (how == 0) r.release();
+            if (how == 1) r.reset_stream();
+            if (how == 2) serve(r);
+            if (how == 3) client.connection->close();
+          };
+        };
+        std::string twice = fmt::format("{0}{0}", request);
+        bytewise ? feed_each_byte(client.wire, twice) : feed(client.wire, twice);
+        turn(loop);
+        CHECK(!client.streams.empty());
+        for (auto& stream : client.streams) CHECK(!stream->open);
+        // Only a whole request that was answered lets another one follow.
+        bool whole = member == &Recorder::at_trailers || member == &Recorder::at_end ||
+                     (member == &Recorder::at_turn_end && !bytewise);
+        if (how == 2 && whole)
+          CHECK(client.closed == 0);
+        else
+          CHECK(client.closed == 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("draining answers what is under way with Connection: close, and idle clients get their grace") {
+  net::Loop loop;
+  {
+    Client client(loop);
+    feed(client.wire, get);
+    client.connection->drain(1000);
+    serve(client.stream());
+    CHECK(client.wire.sent.find("connection: close\r\n") != std::string::npos);
+    CHECK(client.wire.end == Wire::End::graceful);
+  }
+  {
+    Client client(loop);
+    client.connection->drain(0);
+    CHECK(client.closed == 1);
+  }
+  Client client(loop);
+  client.connection->drain(60'000);
+  CHECK(client.closed == 0);
+  feed(client.wire, get);
+  serve(client.stream());
+  CHECK(client.closed == 1);
 }

@@ -191,6 +191,17 @@ class Backend final : public UpstreamOwner {
   }
 };
 
+// What waits for the end of the turn, and nothing else: no timer, no socket.
+inline void turn(net::Loop& loop) {
+  struct Stop final : net::Task {
+    net::Loop& loop;
+    explicit Stop(net::Loop& of) : loop(of) {}
+    void run_task() override { loop.stop(); }
+  } stop(loop);
+  loop.schedule(stop);
+  loop.run();
+}
+
 // A request as the proxy would build it.
 inline void fill_request(Message& message, Method method = Method::get, std::string_view path = "/") {
   message.method = method;
