@@ -154,9 +154,12 @@ TEST_CASE("what a client pipelines is bounded: reading pauses until it was serve
 
 TEST_CASE("bytes behind a request that is the last one are dropped") {
   net::Loop loop;
-  Client client(loop);
+  DownstreamSettings settings;
+  settings.pipelined_size = 10;
+  Client client(loop, settings);
   feed(client.wire, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /evil HTTP/1.1\r\n");
   feed(client.wire, "Host: x\r\n\r\n");
+  CHECK(!client.wire.paused);  // they are not held either
   serve(client.stream());
   turn(loop);
   CHECK(client.streams.size() == 1);
@@ -281,7 +284,7 @@ TEST_CASE("a body that does not fit its declared length never looks whole") {
     fill_response(response(stream.stream->arena(), head, 200), 200, 4);
     stream.stream->send_head(*head, EndStream::no);
     stream.stream->send_data(body);
-    stream.stream->send_end();
+    if (body.size() < 4) stream.stream->send_end();
     stream.stream->flush();
     CHECK(stream.open);  // told later, not inside the call
     turn(loop);

@@ -160,7 +160,7 @@ TEST_CASE("a request that does not fit its declared length never looks whole") {
     head.content_length = 4;
     stream.stream->send_head(head, EndStream::no);
     stream.stream->send_data(body);
-    stream.stream->send_end();
+    if (body.size() < 4) stream.stream->send_end();
     stream.stream->flush();
     turn(loop);
     CHECK(stream.error.reason == reason::internal_error);
