@@ -98,13 +98,15 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
   }
   const bool guards =
       type->plugin->authenticate != nullptr || spec.type == "rate_limit" || spec.type == "ip_restriction";
-  if (guards && spec.on_error == proxy::OnError::skip) {
+  const bool lets_through = guards && spec.on_error == proxy::OnError::skip;
+  if (lets_through) {
     diagnostics
         .error("bad-on-error", spec.on_error_at.known() ? spec.on_error_at : spec.at, spec.path,
                fmt::format("on_error: skip would let requests pass when '{}' fails", spec.name))
         .hint = "leave it out: a failing plugin answers 500, a failing authenticator refuses";
   }
-  return Instance::make(*this, *type, spec, targets, diagnostics);
+  auto made = Instance::make(*this, *type, spec, targets, diagnostics);
+  return lets_through ? nullptr : std::move(made);
 }
 
 void Host::notify(Event event) {

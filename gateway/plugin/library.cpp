@@ -1,6 +1,7 @@
 #include "plugin/library.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -35,6 +36,28 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
+// dlopen maps what the program headers promise; bytes that a cut file does not have would be a SIGBUS.
+std::string elf_problem(std::string_view bytes) {
+  Elf64_Ehdr header;
+  if (!bytes.starts_with(std::string_view(ELFMAG, SELFMAG))) return "is no shared object";
+  if (bytes.size() < sizeof header) return "is cut off";
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_type != ET_DYN)
+    return "is no shared object for this machine";
+  if (header.e_phentsize != sizeof(Elf64_Phdr)) return "has a broken ELF header";
+  for (size_t i = 0; i < header.e_phnum; ++i) {
+    const uint64_t at = header.e_phoff + i * sizeof(Elf64_Phdr);
+    if (at > bytes.size() || bytes.size() - at < sizeof(Elf64_Phdr)) return "is cut off";
+    Elf64_Phdr segment;
+    std::memcpy(&segment, bytes.data() + at, sizeof segment);
+    if (segment.p_type == PT_LOAD &&
+        (segment.p_offset > bytes.size() || segment.p_filesz > bytes.size() - segment.p_offset)) {
+      return "is cut off";
+    }
+  }
+  return {};
+}
+
 std::string hex(const auto& bytes) {
   std::string out;
   for (const uint8_t byte : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", byte);
@@ -55,9 +78,8 @@ std::expected<std::string, std::string> Library::read(const std::string& path, s
     return std::unexpected(path + ": is larger than 256 MiB");
   bytes.resize(static_cast<size_t>(info.st_size));
   bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
-  if (!bytes.starts_with("\x7f"
-                         "ELF")) {
-    return std::unexpected(fmt::format("{}: is no shared object", path));
+  if (const std::string problem = elf_problem(bytes); !problem.empty()) {
+    return std::unexpected(fmt::format("{}: {}", path, problem));
   }
   return hex(net::sha256(bytes));
 }

@@ -55,6 +55,7 @@ RateLimit::RateLimit(config c, gw::setup& setup)
       retry_after_("retry-after") {
   if (c.store == Store::redis) setup.error("store", "redis is not supported yet; use local");
   add_key(c.key, setup);
+  for (const std::string& name : c.key) key_text_ += (key_text_.empty() ? "" : " + ") + name;
   for (auto& [group, windows] : c.tiers) {
     const std::vector<Window> none;
     if (windows.value && windows.value->empty())
@@ -104,7 +105,7 @@ void RateLimit::add_tier(std::string group, const std::vector<Window>& windows, 
     const auto window_s = static_cast<uint64_t>((window_ns + second_ns - 1) / second_ns);
     if (!tier.policy.empty()) tier.policy += ", ";
     tier.policy += name + ";q=" + std::to_string(burst) + ";w=" + std::to_string(window_s);
-    if (!tier.explanation.empty()) tier.explanation += "; ";
+    tier.explanation += tier.explanation.empty() ? key_text_ + ", " : "; ";
     tier.explanation += rate_text(limit);
     tier.names.push_back(std::move(name));
     tier.windows.push_back(limit);

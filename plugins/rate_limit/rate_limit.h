@@ -83,6 +83,7 @@ class RateLimit {
 
   gw::instance self_;
   std::vector<gw::attribute> key_;
+  std::string key_text_;
   gw::attribute client_address_;
   uint32_t ipv6_prefix_;
   std::vector<Tier> tiers_;  // the last one is `limits`, for everybody else

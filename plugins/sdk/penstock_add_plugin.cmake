@@ -24,10 +24,12 @@ function(penstock_add_plugin name)
     -Wl,-z,relro,-z,now)
   # In the tree of Penstock: its warnings and sanitizers, not its include paths.
   if(TARGET penstock_options)
-    foreach(property COMPILE_OPTIONS COMPILE_DEFINITIONS LINK_OPTIONS)
+    foreach(property COMPILE_DEFINITIONS LINK_OPTIONS)
       set_property(TARGET ${name} APPEND PROPERTY ${property}
         $<TARGET_PROPERTY:penstock_options,INTERFACE_${property}>)
     endforeach()
+    target_compile_options(${name} PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:$<TARGET_PROPERTY:penstock_options,INTERFACE_COMPILE_OPTIONS>>")
   endif()
   # A sanitizer's runtime lives in the daemon, so only an ordinary build can insist on complete symbols.
   if(NOT PENSTOCK_SANITIZE)

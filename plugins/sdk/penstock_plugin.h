@@ -100,8 +100,7 @@ enum { GW_BODY_END = 1 };
  * request-header hooks, the response's inside on_response_headers, trailers inside their hooks. */
 enum { GW_REQUEST = 0, GW_RESPONSE = 1, GW_REQUEST_TRAILERS = 2, GW_RESPONSE_TRAILERS = 3 };
 
-/* ---- What a plugin is -----------------------------------------------------------------------------------
- */
+/* ---- What a plugin is ---- */
 
 /* Host services. [ANY THREAD], valid from init to deinit. */
 typedef struct gw_host {
@@ -289,8 +288,7 @@ typedef struct gw_http_v0 {
 } gw_http_v0;
 #define GW_HTTP_V0 "gw.http/0"
 
-/* ---- gw.consumer/0: who is asking ------------------------------------------------------------------------
- */
+/* ---- gw.consumer/0: who is asking ---- */
 
 enum { GW_CREDENTIAL_API_KEY = 1, GW_CREDENTIAL_JWT = 2 };
 enum { GW_CARRIER_HEADER = 1, GW_CARRIER_QUERY = 2, GW_CARRIER_COOKIE = 3 };

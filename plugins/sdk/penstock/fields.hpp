@@ -6,6 +6,7 @@
 // (`short_form` names the field that a lone scalar stands for).
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
