@@ -82,10 +82,23 @@ bool framing(const Header& header) {
   }
 }
 
+// A byte of the eight that is CR, LF or NUL.
+bool breaks_line(uint64_t bytes) {
+  constexpr uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+  const auto zero_byte = [](uint64_t v) { return (v - ones) & ~v; };
+  return ((zero_byte(bytes) | zero_byte(bytes ^ ones * '\r') | zero_byte(bytes ^ ones * '\n')) & highs) != 0;
+}
+
 bool field_value(gw_str value) {
   if (value.len > max_value_bytes || (value.ptr == nullptr && value.len > 0)) return false;
-  for (const char c : view(value)) {
-    if (c == '\r' || c == '\n' || c == '\0') return false;
+  size_t i = 0;
+  for (; i + 8 <= value.len; i += 8) {
+    uint64_t bytes;
+    std::memcpy(&bytes, value.ptr + i, 8);
+    if (breaks_line(bytes)) return false;
+  }
+  for (; i < value.len; ++i) {
+    if (value.ptr[i] == '\r' || value.ptr[i] == '\n' || value.ptr[i] == '\0') return false;
   }
   return true;
 }

@@ -1,5 +1,9 @@
 #include "line.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +19,48 @@ bool plain8(uint64_t bytes) {
   const auto zero_byte = [](uint64_t v) { return (v - ones) & ~v; };
   const uint64_t control = (bytes - ones * 0x20) & ~bytes;
   return ((bytes | control | zero_byte(bytes ^ ones * '"') | zero_byte(bytes ^ ones * '\\')) & highs) == 0;
+}
+
+uint64_t load8(const char* at) {
+  uint64_t bytes;
+  std::memcpy(&bytes, at, 8);
+  return bytes;
+}
+
+// Nearly every value is plain from end to end: then it is copied in one go. The last look overlaps the one
+// before.
+bool all_plain(std::string_view text) {
+  const char* at = text.data();
+  const size_t n = text.size();
+#if defined(__SSE2__)
+  if (n >= 16) {
+    const auto special = [](const char* p) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+      const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: 0x80 and above are low, too
+      const __m128i marks =
+          _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+      return _mm_or_si128(low, marks);
+    };
+    __m128i found = special(at + n - 16);
+    for (size_t i = 0; i + 16 <= n; i += 16) found = _mm_or_si128(found, special(at + i));
+    return _mm_movemask_epi8(found) == 0;
+  }
+#endif
+  if (n >= 8) {
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+      if (!plain8(load8(at + i))) return false;
+    }
+    return plain8(load8(at + n - 8));
+  }
+  if (n >= 4) {
+    uint32_t first, last;
+    std::memcpy(&first, at, 4);
+    std::memcpy(&last, at + n - 4, 4);
+    return plain8(uint64_t{first} << 32 | last);
+  }
+  uint64_t bytes = 0x2020202020202020u;
+  for (size_t i = 0; i < n; ++i) bytes = bytes << 8 | static_cast<uint8_t>(at[i]);
+  return plain8(bytes);
 }
 
 // Length of the UTF-8 sequence at `at`, 0 when it is none (RFC 3629: no overlong forms, no surrogates).
@@ -72,7 +118,7 @@ size_t Line::json_special(std::string_view text, size_t at) {
   if (c == '"' || c == '\\') {
     const char pair[2] = {'\\', text[at]};
     raw({pair, 2});
-  } else if (c < 0x20 || c == 0x7f) {
+  } else if (c < 0x20) {
     const char code[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
     raw({code, 6});
   } else {
@@ -83,19 +129,15 @@ size_t Line::json_special(std::string_view text, size_t at) {
 
 void Line::json(std::string_view text) {
   text = shortened(text);
+  if (all_plain(text)) return raw(text);
   size_t i = 0;
   while (i < text.size()) {
-    if (text.size() - i >= 8 && room() >= 8) {
-      uint64_t bytes;
-      std::memcpy(&bytes, text.data() + i, 8);
-      if (plain8(bytes)) {
-        std::memcpy(buffer_ + size_, &bytes, 8);
-        size_ += 8;
-        i += 8;
-        continue;
-      }
+    if (text.size() - i >= 8 && room() >= 8 && plain8(load8(text.data() + i))) {
+      raw(text.substr(i, 8));
+      i += 8;
+    } else {
+      i += json_special(text, i);
     }
-    i += json_special(text, i);
   }
 }
 

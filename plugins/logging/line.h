@@ -20,8 +20,15 @@ class Line {
 
   // As it is: for text of our own.
   void raw(std::string_view text) {
-    const size_t n = text.size() < capacity - size_ ? text.size() : capacity - size_;
-    std::memcpy(buffer_ + size_, text.data(), n);
+    size_t n = text.size();
+    if (n > capacity - size_) [[unlikely]]
+      n = capacity - size_;
+    if (n == 0) return;
+    if (n == text.size()) {
+      std::memcpy(buffer_ + size_, text.data(), text.size());  // a literal's size is known here
+    } else {
+      std::memcpy(buffer_ + size_, text.data(), n);
+    }
     size_ += n;
   }
   void raw(char c) {

@@ -5,11 +5,10 @@ namespace {
 
 std::string_view view(gw_str s) { return {s.ptr, s.len}; }
 
-// `name` is `,"member":` as it stands in the line.
-void text_member(Line& out, std::string_view name, std::string_view value) {
+// `name` is `,"member":"` as it stands in the line. Inlined, so that a name is copied as a constant.
+[[gnu::always_inline]] inline void text_member(Line& out, std::string_view name, std::string_view value) {
   if (value.empty()) return;
   out.raw(name);
-  out.raw('"');
   out.json(value);
   out.raw('"');
 }
@@ -69,29 +68,29 @@ void write_json(Line& out, const Facts& f, const Redaction& redaction, SecondTex
   out.raw(R"({"timestamp":")");
   time.iso(out, s.start_wall_ns);
   out.raw('"');
-  text_member(out, R"(,"trace_id":)", view(s.trace_id));
-  text_member(out, R"(,"span_id":)", view(s.span_id));
-  text_member(out, R"(,"http.request.method":)", f.method);
-  text_member(out, R"(,"url.path":)", f.path);
+  text_member(out, R"(,"trace_id":")", view(s.trace_id));
+  text_member(out, R"(,"span_id":")", view(s.span_id));
+  text_member(out, R"(,"http.request.method":")", f.method);
+  text_member(out, R"(,"url.path":")", f.path);
   if (!f.query.empty()) {
     out.raw(R"(,"url.query":")");
     redaction.query(f.query.substr(0, Line::max_value), [&](std::string_view piece) { out.json(piece); });
     out.raw('"');
   }
-  text_member(out, R"(,"server.address":)", f.host);
+  text_member(out, R"(,"server.address":")", f.host);
   if (s.status != 0) number_member(out, R"(,"http.response.status_code":)", s.status);
-  text_member(out, R"(,"client.address":)", f.client);
-  text_member(out, R"(,"user_agent.original":)", f.user_agent);
-  text_member(out, R"(,"penstock.route":)", view(s.route));
-  text_member(out, R"(,"penstock.api_version":)", f.api_version);
-  text_member(out, R"(,"penstock.consumer":)", f.consumer);
-  text_member(out, R"(,"penstock.upstream":)", view(s.upstream));
-  text_member(out, R"(,"penstock.endpoint":)", view(s.endpoint));
-  text_member(out, R"(,"penstock.reason":)", view(s.reason));
-  text_member(out, R"(,"penstock.plugin":)", view(s.plugin));
-  text_member(out, R"(,"penstock.request_id":)", view(s.request_id));
+  text_member(out, R"(,"client.address":")", f.client);
+  text_member(out, R"(,"user_agent.original":")", f.user_agent);
+  text_member(out, R"(,"penstock.route":")", view(s.route));
+  text_member(out, R"(,"penstock.api_version":")", f.api_version);
+  text_member(out, R"(,"penstock.consumer":")", f.consumer);
+  text_member(out, R"(,"penstock.upstream":")", view(s.upstream));
+  text_member(out, R"(,"penstock.endpoint":")", view(s.endpoint));
+  text_member(out, R"(,"penstock.reason":")", view(s.reason));
+  text_member(out, R"(,"penstock.plugin":")", view(s.plugin));
+  text_member(out, R"(,"penstock.request_id":")", view(s.request_id));
   if (s.attempts > 1) number_member(out, R"(,"penstock.attempts":)", s.attempts);
-  text_member(out, R"(,"tls.protocol":)", view(s.tls_version));
+  text_member(out, R"(,"tls.protocol":")", view(s.tls_version));
   if (s.request_body_bytes > 0) number_member(out, R"(,"http.request.body.size":)", s.request_body_bytes);
   number_member(out, R"(,"http.response.body.size":)", s.response_body_bytes);
   duration_member(out, R"(,"duration.total":)", s.total_ns);
