@@ -1,22 +1,22 @@
 /* Shared objects that must be refused, each with one thing wrong. */
 #include <penstock_plugin.h>
 
-static gw_action next(const gw_call *call) {
+static gw_action next(const gw_call* call) {
   (void)call;
   return GW_CONTINUE;
 }
-static gw_rc init(const gw_host *host) {
+static gw_rc init(const gw_host* host) {
   (void)host;
   return GW_ERROR;
 }
 
 #if defined(NEEDS_MORE)
-static const char *const needs[] = {"gw.http/0", "gw.fetch/7", NULL};
+static const char* const needs[] = {"gw.http/0", "gw.fetch/7", NULL};
 #else
-static const char *const needs[] = {"gw.http/0", NULL};
+static const char* const needs[] = {"gw.http/0", NULL};
 #endif
 #if defined(BODY_HOOK)
-static gw_action body(const gw_call *call, gw_str chunk, uint32_t flags) {
+static gw_action body(const gw_call* call, gw_str chunk, uint32_t flags) {
   (void)chunk;
   (void)flags;
   return next(call);
@@ -31,7 +31,7 @@ static const gw_plugin plugin = {.struct_size = sizeof(gw_plugin),
                                  .on_request_body = body,
 #endif
                                  .on_request_headers = next};
-static const gw_plugin *const plugins[] = {&plugin, NULL};
+static const gw_plugin* const plugins[] = {&plugin, NULL};
 
 #if defined(WRONG_MAGIC)
 #define MAGIC 1
@@ -49,4 +49,4 @@ static const gw_plugin *const plugins[] = {&plugin, NULL};
 #define INIT NULL
 #endif
 const gw_entry gw_plugin_entry = {MAGIC, sizeof(gw_entry), MAJOR, GW_ABI_MINOR, 0, INIT, NULL, plugins};
-gw_rc (*const unused)(const gw_host *) = init;
+gw_rc (*const unused)(const gw_host*) = init;
