@@ -3,7 +3,7 @@
 // was given it. Everything happens on the connection's loop thread.
 //
 // Events come in this order, each at most once but on_data, on_informational, on_turn_end and on_drained:
-//   downstream: (on_head | on_bad_head) -> on_data* -> on_trailers? -> on_end
+//   downstream: (on_head | on_bad_head) -> on_data* -> (on_trailers? -> on_end | on_bad_body)
 //   upstream:   on_informational* -> on_head -> on_data* -> on_trailers? -> on_end
 // on_reset may come at any point instead of what is left and is then the last event: the stream is gone.
 // Otherwise the handler calls release() exactly once, after which the stream is gone for it and no event
@@ -38,6 +38,9 @@ class StreamHandler {
   // Downstream only: the head could not be read. error.reason says why; `head` holds what was understood
   // (maybe nothing). The handler answers and releases; the connection closes after the answer.
   virtual void on_bad_head(const Error& error, Message& head) = 0;
+  // Downstream only, before any byte of an answer: the body breaks the rules or stopped coming. The handler
+  // answers and releases, as after on_bad_head; one that does neither has lost the stream as by on_reset.
+  virtual void on_bad_body(const Error& error) { on_reset(error); }
   virtual void on_informational(Message& head) = 0;  // 1xx other than 101; views valid until it returns
   // Body bytes, never empty. Valid until on_turn_end() of the same turn, so that they can be lent to
   // send_data().

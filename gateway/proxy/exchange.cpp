@@ -72,6 +72,15 @@ void Exchange::bad_head(const Error& error, http::Message& head) {
   answer();
 }
 
+// The backend has part of a body that will never be whole: that attempt is cut, and the client gets the
+// reason.
+void Exchange::bad_body(const Error& error) {
+  request_ended_ = true;
+  down_->close_after();
+  refuse(*context_, status_of(error.reason), error.reason, error.text);
+  answer();
+}
+
 void Exchange::advance(Decision::Step step) {
   switch (step) {
     case Decision::Step::forward: open_upstream(*decision_->grant()); return;

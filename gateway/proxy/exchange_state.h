@@ -46,6 +46,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     explicit DownEvents(Exchange& e) : exchange(e) {}
     void on_head(http::Message& head, http::EndStream end) override { exchange.request_head(head, end); }
     void on_bad_head(const Error& error, http::Message& head) override { exchange.bad_head(error, head); }
+    void on_bad_body(const Error& error) override { exchange.bad_body(error); }
     void on_informational(http::Message&) override {}
     void on_data(std::string_view bytes) override { exchange.request_data(bytes); }
     void on_trailers(http::Headers& trailers) override { exchange.request_trailers_ = &trailers; }
@@ -86,6 +87,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void begin(http::Message& head);
   void request_head(http::Message& head, http::EndStream end);
   void bad_head(const Error& error, http::Message& head);
+  void bad_body(const Error& error);
   void request_data(std::string_view bytes);
   void request_end();
   void request_turn_end();

@@ -114,6 +114,9 @@ TEST_CASE("each refusal has its status, its reason and its line in the access lo
       {"GET /nobody" + end, 503, "upstream.no_healthy_endpoint"},
       {"GET /hang" + end, 504, "upstream.timeout.first_byte"},
       {"GET /ok HTT", 408, "request.timeout"},
+      {"POST /ok HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc", 408, "request.timeout"},
+      {"POST /ok HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", 400,
+       "request.malformed"},
   };
   std::vector<std::pair<std::string, std::string>> seen;  // id and reason
   for (const Case& one : cases) {

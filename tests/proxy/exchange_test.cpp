@@ -298,6 +298,19 @@ TEST_CASE("a body over the limit is refused before and while it comes") {
   }
 }
 
+TEST_CASE("a body that breaks the rules is answered with the reason, and the backend's attempt is cut") {
+  Bench b;
+  b.request("POST", "/", http::BodyKind::unknown);
+  b.turn();
+  b.backend->connections[0]->finished = false;
+  b.client.handler->on_data("abc");
+  b.client.handler->on_bad_body(
+      {ErrorKind::protocol, ErrorSource::downstream, Retry::no, "request.malformed", "bad"});
+  CHECK(b.client.text().starts_with("close_after\n400\n"));
+  CHECK(b.stream().log.back() == "release");
+  CHECK(b.log->last_reason == "request.malformed");
+}
+
 TEST_CASE("a refused request never opens an upstream") {
   Bench b;
   Consumer nobody{"nobody", {}};

@@ -66,6 +66,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool continue_awaited() const;
   void next_request();
   void lose(const Error& error);
+  void refuse_body(const Error& error);
   void answer_alone(std::string_view reason);
   void close_cut();
   void close_gracefully(uint64_t linger_ms);
@@ -371,15 +372,27 @@ void Downstream::lose(const Error& error) {
   bool unanswered =
       !writer_.begun() && !broken_ && copy.source == ErrorSource::downstream &&
       (copy.kind == ErrorKind::protocol || copy.kind == ErrorKind::timeout || copy.kind == ErrorKind::limit);
+  if (unanswered && handler_) return refuse_body(copy);
   StreamHandler* handler = take_handler();
   if (handler) handler->on_reset(copy);
   if (!transport_) return;
-  if (unanswered && handler) return answer_alone(copy.reason);
   if (!handler) return close_gracefully(0);
   close_cut();
 }
 
-// A body that breaks the rules or does not come: nobody is left to answer, but the client should know.
+// A body that breaks the rules or does not come: its handler may still answer; nothing more is read.
+void Downstream::refuse_body(const Error& error) {
+  refused_ = true;
+  persistent_ = false;
+  uint32_t epoch = epoch_;
+  handler_->on_bad_body(error);
+  if (!transport_ || epoch != epoch_) return;
+  if (writer_.begun()) return handler_->on_turn_end();
+  take_handler();
+  answer_alone(error.reason);
+}
+
+// Nobody is left to answer, but the client should know.
 void Downstream::answer_alone(std::string_view reason) {
   Message head(arena_);
   head.status = status_of(reason);
