@@ -12,8 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/keyed_hash.h"
 #include "penstock_plugin.h"
-#include "plugin/keyed_hash.h"
 
 namespace penstock::plugin {
 

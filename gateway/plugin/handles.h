@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "config/diagnostic.h"
 #include "config/node.h"
 #include "penstock_plugin.h"
-#include "plugin/keyed_hash.h"
 #include "plugin/library.h"
 #include "proxy/request_context.h"
 

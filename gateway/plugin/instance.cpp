@@ -24,7 +24,6 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   if (plugin_.authenticate != nullptr) hooks_ |= authenticate_hook;
   if (plugin_.on_request_headers != nullptr) hooks_ |= request_headers_hook;
   if (plugin_.on_response_headers != nullptr) hooks_ |= response_headers_hook;
-  if (plugin_.on_upgrade != nullptr) hooks_ |= upgrade_hook;
   // Who may pause must hear of the end: that is where its tickets go stale.
   if (plugin_.on_complete != nullptr || plugin_.on_resume != nullptr) hooks_ |= complete_hook;
   if (GW_HAS(&plugin_, explain) && plugin_.explain != nullptr) hooks_ |= explain_hook;

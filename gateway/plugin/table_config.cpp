@@ -201,9 +201,7 @@ void warning(const gw_node* node, gw_str message) {
                                            label(n) + std::string(view(message)));
 }
 
-bool key_of_every_instance(std::string_view name) {
-  return name == "type" || name == "on_error" || name == "forward_credentials";
-}
+bool key_of_every_instance(std::string_view name) { return name == "type" || name == "on_error"; }
 
 void check_keys(const gw_node* map, const gw_str* known, size_t count) {
   const Configuration& c = *map->configuration;

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/keyed_hash.h"
+
 namespace penstock::proxy {
 
 struct Consumer {
@@ -23,7 +25,8 @@ class Consumers {
                    std::string_view plain_or_sha256);  // "sha256:<64 hex>" or the key itself
   void add_jwt(const Consumer& consumer, std::string_view plugin, std::string_view value);
 
-  // any thread; null: nobody. API keys are compared as SHA-256 digests, so timing tells nothing about a key.
+  // any thread; null: nobody. A key is found by a keyed hash that nobody outside knows and then compared in
+  // constant time; keys configured as sha256: are found by their digest. So timing tells nothing about a key.
   const Consumer* by_api_key(std::string_view key) const;
   const Consumer* by_jwt(std::string_view plugin, std::string_view value) const;
   const Consumer* by_name(std::string_view name) const;
@@ -35,8 +38,21 @@ class Consumers {
   };
   std::deque<Consumer> consumers_;
   std::unordered_map<std::string_view, const Consumer*> names_;
-  std::unordered_map<Digest, const Consumer*, DigestHash> api_keys_;
-  std::unordered_map<std::string, const Consumer*> jwt_;  // plugin + '\n' + value
+  struct PlainKey {
+    std::string key;
+    const Consumer* consumer;
+  };
+  struct HashHash {
+    size_t operator()(const Hash128& hash) const { return static_cast<size_t>(hash.low); }
+  };
+  struct JwtKey {
+    std::string plugin, value;
+    const Consumer* consumer;
+  };
+  Hash128 hash_key_ = random_hash_key();
+  std::unordered_map<Hash128, PlainKey, HashHash> plain_keys_;
+  std::unordered_map<Digest, const Consumer*, DigestHash> digests_;
+  std::unordered_multimap<Hash128, JwtKey, HashHash> jwt_;  // by the value's hash
 };
 
 }  // namespace penstock::proxy

@@ -1,10 +1,10 @@
-#include "plugin/keyed_hash.h"
+#include "base/keyed_hash.h"
 
 #include <bit>
 #include <cstring>
 #include <random>
 
-namespace penstock::plugin {
+namespace penstock {
 namespace {
 
 struct Sip {
@@ -60,4 +60,4 @@ Hash128 keyed_hash(Hash128 key, std::string_view bytes) {
   return {low, sip.squeeze()};
 }
 
-}  // namespace penstock::plugin
+}  // namespace penstock
