@@ -21,9 +21,12 @@ TEST_CASE("USR1 lets a rotated log begin anew, and no line is lost") {
   CHECK(get(gateway.port(), "/last").status == 200);
   CHECK(gateway.stop(SIGTERM) == 0);
   std::string rotated = gateway.folder().read("access.log.1"), fresh = gateway.folder().read("access.log");
+  // The last record may still have been on its way to the writer when the signal came: then it begins the new file.
+  std::string all = rotated + fresh;
   size_t before = 0;
-  for (size_t at = 0; (at = rotated.find("/before", at)) != std::string::npos; ++at) ++before;
+  for (size_t at = 0; (at = all.find("/before", at)) != std::string::npos; ++at) ++before;
   CHECK(before == 20);
+  CHECK(rotated.find("/before") != std::string::npos);
   CHECK(fresh.find("/last") != std::string::npos);
 }
 
