@@ -96,15 +96,19 @@ bool named_by_connection(std::string_view name, std::span<const std::string_view
 }
 
 void remove_connection_fields(Headers& headers, const Fields& seen, uint64_t gone) {
+  if (!seen.nominates) {
+    headers.remove_if([&](const Field& field) { return (gone & bit(field.id)) != 0; });
+    return;
+  }
   std::array<std::string_view, max_connection_options> values;
   size_t count = 0;
-  if (seen.nominates)
-    for (const Field& field : headers.fields())
-      if (field.id == connection && !trim(field.value).empty() && count < values.size())
-        values[count++] = field.value;
+  for (const Field& field : headers.fields()) {
+    std::string_view option;  // a value without any would only use up the room
+    if (field.id == connection && ListReader(field.value).next(option)) values[count++] = field.value;
+  }
   std::span<const std::string_view> nominating(values.data(), count);
   headers.remove_if([&](const Field& field) {
-    return (gone & bit(field.id)) || (count && named_by_connection(field.name, nominating));
+    return (gone & bit(field.id)) || named_by_connection(field.name, nominating);
   });
 }
 

@@ -24,15 +24,8 @@ class HeadWriter {
   }
 
   HeadWriter& put(std::string_view text) {
-    while (text.size() > room_.size() - used_) {
-      size_t part = room_.size() - used_;
-      copy(text.substr(0, part));
-      text.remove_prefix(part);
-      commit();
-      room_ = to_.reserve(std::min(std::max<size_t>(text.size() + 256, 512), BlockPool::Block::capacity));
-      used_ = 0;
-      if (room_.empty()) return *this;  // the transport was given up: nothing leaves any more
-    }
+    if (text.size() > left()) [[unlikely]]
+      return put_parts(text), *this;
     copy(text);
     return *this;
   }
@@ -46,8 +39,15 @@ class HeadWriter {
     ++lines_;
   }
   void field(std::string_view name, std::string_view value) {
-    put(name).put(": ").put(value);
-    end_line();
+    if (name.size() + value.size() + 4 > left()) [[unlikely]] {
+      put(name).put(": ").put(value);
+      return end_line();
+    }
+    copy(name);
+    copy(": ");
+    copy(value);
+    copy("\r\n");
+    ++lines_;
   }
   void fields(const Headers& headers, uint64_t without) {
     for (const Field& each : headers.fields())
@@ -65,9 +65,22 @@ class HeadWriter {
   }
 
  private:
+  size_t left() const { return room_.size() - used_; }
   void copy(std::string_view text) {
     if (!text.empty()) std::memcpy(room_.data() + used_, text.data(), text.size());
     used_ += text.size();
+  }
+  void put_parts(std::string_view text) {
+    while (text.size() > left()) {
+      size_t part = left();
+      copy(text.substr(0, part));
+      text.remove_prefix(part);
+      commit();
+      room_ = to_.reserve(std::min(std::max<size_t>(text.size() + 256, 512), BlockPool::Block::capacity));
+      used_ = 0;
+      if (room_.empty()) return;  // the transport was given up: nothing leaves any more
+    }
+    copy(text);
   }
   void commit() {
     controls_ += count_controls({room_.data(), used_});

@@ -119,3 +119,15 @@ TEST_CASE("a Connection field with endless options is refused, so that removing 
   many += ",a";
   CHECK(!request({{"connection", many}}));
 }
+
+TEST_CASE("empty Connection fields do not hide what a later one names") {
+  BlockPool pool;
+  Arena arena(pool);
+  Message message(arena);
+  message.status = 200;
+  for (int i = 0; i < 60; ++i) message.headers.add("connection", ",");
+  message.headers.add("connection", "x-hop");
+  message.headers.add("x-hop", "1");
+  CHECK(frame_response(message, {}));
+  CHECK(message.headers.empty());
+}
