@@ -51,7 +51,7 @@ struct gw_req {
 struct gw_instance {
   penstock::plugin::Host* host = nullptr;
   std::string name, type;
-  penstock::plugin::Hash128 kv_space;
+  penstock::Hash128 kv_space;
   std::string challenge;
   std::vector<std::string> credential_headers;
 };

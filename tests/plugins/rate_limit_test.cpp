@@ -9,6 +9,7 @@
 #include "plugins/harness.h"
 #include "rate_limit/limit_key.h"
 
+using penstock::Hash128;
 using namespace penstock::plugin;
 using namespace penstock::plugin::testing;
 using penstock::proxy::Action;
