@@ -61,7 +61,7 @@ std::span<char> Socket::reserve(size_t size) {
 }
 
 void Socket::flush() {
-  if (state_ == State::failed || queue_.empty()) {
+  if (state_ == State::broken || state_ == State::failed || queue_.empty()) {
     queue_.clear();
     return;
   }
@@ -86,7 +86,7 @@ void Socket::send_once() {
     bytes_written_ += static_cast<uint64_t>(sent);
     queue_.consume(static_cast<size_t>(sent));
   } else if (sent < 0 && errno != EAGAIN) {
-    fail(errno);
+    lose(errno);
   }
 }
 
@@ -191,6 +191,7 @@ void Socket::update_events() {
     if (!read_ended_ && reading_) want |= UV_READABLE;
     if (!read_ended_ && !reading_ && started_ && !disconnect_seen_) want |= UV_DISCONNECT;
   }
+  if (state_ == State::broken && reading_) want = UV_READABLE;
   if (want == events_) return;
   events_ = static_cast<uint8_t>(want);
   if (want == 0)
@@ -218,7 +219,7 @@ void Socket::handle_events(int status, int events) {
     return;
   }
   if ((events & UV_WRITABLE) && queue_.keeping()) write_more();
-  if (state_ != State::open) return;
+  if (state_ != State::open && state_ != State::broken) return;
   if (events & UV_READABLE)
     read_once();
   else if (events & UV_DISCONNECT)
@@ -249,17 +250,25 @@ bool Socket::read_once() {
     bytes_read_ += static_cast<uint64_t>(size);
     if (owner_) owner_->on_socket_read({buffer.data(), static_cast<size_t>(size)});
   } else if (size == 0) {
-    read_ended_ = true;
-    if (owner_)
-      owner_->on_socket_read_end();
-    else if (finish_ == Finish::done)
-      close();
+    end_input();
   } else if (errno == EAGAIN) {
     return false;
   } else {
     fail(errno);
   }
   return true;
+}
+
+void Socket::end_input() {
+  bool broken = state_ == State::broken;
+  // Once the reset was reported, recv() ends with 0 as well: only EPIPE says that a FIN came before it.
+  if (broken && error_ != EPIPE) return fail(error_);
+  read_ended_ = true;
+  if (owner_)
+    owner_->on_socket_read_end();
+  else if (finish_ == Finish::done)
+    close();
+  if (broken) fail(error_);
 }
 
 // What came before the reset is still read; recv() then tells the errno.
@@ -269,6 +278,28 @@ void Socket::poll_error() {
   socklen_t length = sizeof(error);
   if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   fail(error != 0 ? error : ECONNRESET);
+}
+
+// Nothing can be sent any more. A client that is gone takes no answer, so what it sent is worth nothing; but
+// a backend may answer before it has read all (413, 401), and close: its reset must not swallow that answer.
+void Socket::lose(int system_errno) {
+  if (!answer_waits(system_errno)) return fail(system_errno);
+  error_ = system_errno;
+  state_ = State::broken;
+  queue_.clear();
+  update_events();
+  // A writer that waits may go on into the void: it waited for room alone.
+  if (drain_due_) loop_.schedule(*this);
+}
+
+// The errno was taken from the kernel by the call that failed, so recv() gives what lies in the queue.
+bool Socket::answer_waits(int system_errno) const {
+  if (state_ != State::open || source_ != ErrorSource::upstream || leaving_ || !started_ || read_ended_)
+    return false;
+  if (system_errno != ECONNRESET && system_errno != EPIPE) return false;
+  char byte;
+  ssize_t size = ::recv(fd_, &byte, 1, MSG_PEEK);
+  return size > 0 || (size == 0 && system_errno == EPIPE);
 }
 
 void Socket::fail(int system_errno) {
@@ -291,6 +322,11 @@ void Socket::run_task() {
     return;
   }
   if (!owner_) return;
+  if (state_ == State::broken) {
+    drain_due_ = false;
+    owner_->on_socket_drained();
+    return;
+  }
   owner_->on_socket_error(connect_failed_ ? connect_error(error_) : socket_error(error_, source_));
 }
 

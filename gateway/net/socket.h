@@ -69,7 +69,8 @@ class Socket final : private LoopHandle, private Task {
   uint64_t bytes_written() const { return bytes_written_; }
 
  private:
-  enum class State : uint8_t { connecting, open, failed, closed };
+  // broken: the backend is gone, nothing can be sent, but what it answered before is still read.
+  enum class State : uint8_t { connecting, open, broken, failed, closed };
   enum class Finish : uint8_t { no, wanted, done };  // our FIN
 
   Socket(Loop& loop, int fd, ErrorSource source, SocketOwner& owner);
@@ -79,14 +80,17 @@ class Socket final : private LoopHandle, private Task {
   void handle_events(int status, int events);
   void finish_connect();
   bool read_once();  // false: there was nothing to read
+  void end_input();
   void poll_error();
   void write_more();
   void send_once();
+  void lose(int system_errno);
+  bool answer_waits(int system_errno) const;
   void fail(int system_errno);
   void finish_sending();
   void rest_is_out();
   void update_events();
-  void run_task() override;  // reports the error; or deletes a socket that libuv never knew
+  void run_task() override;  // reports the error or the drain; or deletes a socket that libuv never knew
   void loop_ends() override { close(); }
 
   Loop& loop_;
@@ -105,7 +109,7 @@ class Socket final : private LoopHandle, private Task {
   bool drain_due_ = false;        // on_socket_drained is owed
   bool polled_ = false;           // libuv knows the handle
   uint8_t events_ = 0;            // what the handle is armed for
-  int error_ = 0;                 // errno, in State::failed
+  int error_ = 0;                 // errno, in State::broken and failed
   SendQueue queue_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;

@@ -373,6 +373,111 @@ TEST_CASE("connecting gives a transport that talks to the listener") {
   CHECK(handler.error.retry == Retry::if_reused);
 }
 
+namespace {
+// A connection to a backend: the transport as the gateway has it, the other end for the test.
+struct BackendConnection {
+  LoopRunner runner;
+  Fd backend;
+  Recorder handler;
+  std::unique_ptr<Transport> transport;
+  BackendConnection() {
+    auto listener = ListenSocket::bind(loopback());
+    REQUIRE(listener.has_value());
+    Attempt attempt;
+    attempt.start(runner.loop, listener->address(), 5'000);
+    runner.until([&] { return attempt.result.has_value(); });
+    REQUIRE(attempt.result->has_value());
+    transport = std::move(**attempt.result);
+    transport->set_handler(&handler);
+    transport->start_reading();
+    backend = Fd(::accept4(listener->fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    REQUIRE(backend.get() >= 0);
+  }
+  void send(std::string_view bytes) {
+    transport->append(bytes);
+    transport->flush();
+  }
+  void wait_for_request() {
+    pollfd ready{backend.get(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 10'000) == 1);
+  }
+  // Answers without reading: closing with unread bytes sends the answer, then a reset.
+  void answer_and_reset(std::string_view answer) {
+    wait_for_request();
+    send_all(backend.get(), answer);
+    backend.reset();
+  }
+};
+}  // namespace
+
+TEST_CASE("a backend's early answer is read although sending to it failed first") {
+  BackendConnection c;
+  c.send("request");
+  c.answer_and_reset("413 too large");
+  bool error_last = false;
+  c.handler.when_error = [&] { error_last = c.handler.read == "413 too large"; };
+  for (int i = 0; i < 3; ++i) c.send("the body goes on");  // the first meets the reset
+  CHECK(c.transport->unsent() == 0);
+  CHECK(c.transport->bytes_written() == 7);
+  CHECK(c.handler.reads == 0);
+  CHECK(c.handler.errors == 0);
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(error_last);
+  CHECK(c.handler.ends == 0);  // a reset is no end
+  CHECK(c.handler.error.kind == ErrorKind::reset);
+  CHECK(c.handler.error.source == ErrorSource::upstream);
+  CHECK(c.transport->bytes_read() == 13);
+  c.runner.turns(3);
+  CHECK(c.handler.errors == 1);
+}
+
+TEST_CASE("a backend's early answer with its FIN is read and ended although sending to it failed first") {
+  BackendConnection c;
+  c.send("request");
+  CHECK(read_all(c.backend.get(), 7) == "request");
+  send_all(c.backend.get(), "until the end");
+  c.backend.reset();           // all was read: a FIN
+  c.send("the body goes on");  // is answered with a reset
+  c.send("and meets the reset");
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.read == "until the end");
+  CHECK(c.handler.ends == 1);
+}
+
+TEST_CASE("without an answer a failed send to a backend is the error alone") {
+  BackendConnection c;
+  c.send("request");
+  c.answer_and_reset("");
+  c.send("the body goes on");
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.reads == 0);
+  CHECK(c.handler.ends == 0);
+  CHECK(c.handler.error.retry == Retry::if_reused);
+}
+
+TEST_CASE("a transport may be destroyed by the early answer of a backend that reset") {
+  BackendConnection c;
+  c.send("request");
+  c.answer_and_reset("413");
+  c.send("the body goes on");
+  SUBCASE("in on_read") {
+    c.handler.when_read = [&](auto) { c.transport.reset(); };
+    c.runner.until([&] { return !c.transport; });
+    CHECK(c.handler.errors == 0);
+  }
+  SUBCASE("before it was read") {
+    c.transport.reset();
+    c.runner.turns(3);
+    CHECK(c.handler.reads == 0);
+  }
+  SUBCASE("after leaving it gracefully") {
+    c.transport->close_gracefully(1000);
+    c.transport.reset();
+    c.runner.turns(3);
+    CHECK(c.handler.reads == 0);
+  }
+}
+
 TEST_CASE("a refused connection is an error that may be retried") {
   LoopRunner runner;
   Address nobody;
