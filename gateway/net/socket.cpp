@@ -271,13 +271,14 @@ void Socket::end_input() {
   if (broken) fail(error_);
 }
 
-// What came before the reset is still read; recv() then tells the errno.
+// What came before the reset is still read; recv() then tells the errno. While paused it stays in the kernel
+// until the reader comes back, if it is a backend's.
 void Socket::poll_error() {
   if (reading_ && !read_ended_ && read_once()) return;
   int error = 0;
   socklen_t length = sizeof(error);
   if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
-  fail(error != 0 ? error : ECONNRESET);
+  lose(error != 0 ? error : ECONNRESET);
 }
 
 // Nothing can be sent any more. A client that is gone takes no answer, so what it sent is worth nothing; but
@@ -292,7 +293,7 @@ void Socket::lose(int system_errno) {
   if (drain_due_) loop_.schedule(*this);
 }
 
-// The errno was taken from the kernel by the call that failed, so recv() gives what lies in the queue.
+// The errno was taken from the kernel by the call that told it, so recv() gives what lies in the queue.
 bool Socket::answer_waits(int system_errno) const {
   if (state_ != State::open || source_ != ErrorSource::upstream || leaving_ || !started_ || read_ended_)
     return false;

@@ -40,9 +40,9 @@ class TransportHandler {
   virtual void on_read_end() = 0;
   // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
   virtual void on_drained() = 0;
-  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback; a reset is told even
-  // while paused. Always from the loop, never inside a call of the owner's. When sending to a backend failed,
-  // what it answered before comes first through on_read: until then output is dropped, unsent() is 0.
+  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback; always from the
+  // loop, never inside a call of the owner's. A client's reset is told even while paused. A backend's waits
+  // until all it answered before was read, paused or not: until then output is dropped and unsent() is 0.
   virtual void on_error(const Error& error) = 0;
 
  protected:

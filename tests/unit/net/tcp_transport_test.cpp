@@ -1,6 +1,7 @@
 #include "net/tcp_transport.h"
 
 #include <doctest/doctest.h>
+#include <uv.h>
 
 #include <algorithm>
 #include <future>
@@ -23,6 +24,23 @@ std::string pattern(size_t size) {
     c = static_cast<char>(state >> 24);
   }
   return out;
+}
+
+// How often the loop turns while the runner asks 50 times, a millisecond apart: about as often, and
+// thousands of times when a descriptor that nobody serves keeps waking it.
+int turns_of_a_waiting_loop(LoopRunner& runner) {
+  runner.turns(3);  // what is ready now
+  uv_check_t check;
+  int turns = 0;
+  uv_check_init(runner.loop.raw(), &check);
+  check.data = nullptr;
+  static int* counter;
+  counter = &turns;
+  uv_check_start(&check, [](uv_check_t*) { ++*counter; });
+  runner.turns(50);
+  uv_close(reinterpret_cast<uv_handle_t*>(&check), [](uv_handle_t*) { counter = nullptr; });
+  runner.until([] { return counter == nullptr; });
+  return turns;
 }
 
 struct Connection {
@@ -195,10 +213,11 @@ TEST_CASE("a reset is one error and the last callback") {
   CHECK(c.handler.ends == 0);
 }
 
-TEST_CASE("a reset is noticed while reading is paused") {
+TEST_CASE("a client's reset is noticed while reading is paused, although bytes wait") {
   Connection c;
   c.transport->start_reading();
   c.transport->pause(PauseReason::waiting);
+  send_all(c.pair.far.get(), "nobody needs this any more");
   set_reset_on_close(c.pair.far.get());
   c.pair.far.reset();
   c.runner.until([&] { return c.handler.errors == 1; });
@@ -476,6 +495,53 @@ TEST_CASE("a transport may be destroyed by the early answer of a backend that re
     c.runner.turns(3);
     CHECK(c.handler.reads == 0);
   }
+}
+
+TEST_CASE("what a backend sent before its reset waits for a paused reader, the error behind it") {
+  BackendConnection c;
+  c.transport->pause(PauseReason::sink_full);
+  SUBCASE("nothing left to send") {
+    c.send("request");
+    c.answer_and_reset("a whole answer");
+    c.runner.turns(5);
+    CHECK(c.handler.drains == 0);
+  }
+  SUBCASE("a writer that waits for room is let go") {
+    c.send(std::string(8 << 20, 'x'));
+    REQUIRE(c.transport->unsent() > 0);
+    c.answer_and_reset("a whole answer");
+    c.runner.until([&] { return c.handler.drains == 1; });
+    CHECK(c.transport->unsent() == 0);
+    c.send("more");
+    CHECK(c.transport->unsent() == 0);
+    c.runner.turns(5);
+    CHECK(c.handler.drains == 1);
+  }
+  CHECK(c.handler.reads == 0);
+  CHECK(c.handler.errors == 0);
+  c.transport->resume(PauseReason::sink_full);
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.read == "a whole answer");
+  CHECK(c.handler.ends == 0);
+  CHECK(c.handler.error.kind == ErrorKind::reset);
+}
+
+TEST_CASE("a reset of a backend that sent nothing is noticed while reading is paused") {
+  BackendConnection c;
+  c.transport->pause(PauseReason::waiting);
+  c.send("request");
+  c.answer_and_reset("");
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.error.kind == ErrorKind::reset);
+}
+
+TEST_CASE("a connection that waits for a paused reader after a reset keeps the loop asleep") {
+  BackendConnection c;
+  c.transport->pause(PauseReason::sink_full);
+  c.send("request");
+  c.answer_and_reset("answer");
+  CHECK(turns_of_a_waiting_loop(c.runner) < 200);
+  CHECK(c.handler.errors == 0);
 }
 
 TEST_CASE("a refused connection is an error that may be retried") {
