@@ -187,9 +187,12 @@ void Socket::update_events() {
   if (state_ == State::connecting) want = UV_WRITABLE;
   if (state_ == State::open) {
     if (queue_.keeping()) want |= UV_WRITABLE;
-    // A paused connection still hears of a reset, so that work for a client that is gone can stop.
+    // A connection that is not read still hears of a reset, so that work for a client that is gone can stop;
+    // after the peer's FIN too. The kernel always tells errors, so the event asked for then is one that does
+    // not come: urgent data.
     if (!read_ended_ && reading_) want |= UV_READABLE;
     if (!read_ended_ && !reading_ && started_ && !disconnect_seen_) want |= UV_DISCONNECT;
+    if (want == 0 && started_ && !hangup_seen_) want = UV_PRIORITIZED;
   }
   if (state_ == State::broken && reading_) want = UV_READABLE;
   if (want == events_) return;
@@ -224,12 +227,18 @@ void Socket::handle_events(int status, int events) {
     read_once();
   else if (events & UV_DISCONNECT)
     disconnect_seen_ = true;
+  else if (events & UV_PRIORITIZED)
+    hear_hangup();
+}
+
+int Socket::take_error() {
+  int error = 0;
+  socklen_t length = sizeof(error);
+  return ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
 void Socket::finish_connect() {
-  int error = 0;
-  socklen_t length = sizeof(error);
-  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  int error = take_error();
   if (error != 0) {
     fail(error);
     return;
@@ -271,13 +280,20 @@ void Socket::end_input() {
   if (broken) fail(error_);
 }
 
+// libuv gives the event that was asked for when an error or a hangup comes alone. What is no error (both
+// sides ended, urgent data) would come again and again.
+void Socket::hear_hangup() {
+  if (int error = take_error(); error != 0)
+    lose(error);
+  else
+    hangup_seen_ = true;
+}
+
 // What came before the reset is still read; recv() then tells the errno. While paused it stays in the kernel
 // until the reader comes back, if it is a backend's.
 void Socket::poll_error() {
   if (reading_ && !read_ended_ && read_once()) return;
-  int error = 0;
-  socklen_t length = sizeof(error);
-  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  int error = take_error();
   lose(error != 0 ? error : ECONNRESET);
 }
 

@@ -81,6 +81,8 @@ class Socket final : private LoopHandle, private Task {
   void finish_connect();
   bool read_once();  // false: there was nothing to read
   void end_input();
+  int take_error();  // the kernel tells each error once
+  void hear_hangup();
   void poll_error();
   void write_more();
   void send_once();
@@ -103,6 +105,7 @@ class Socket final : private LoopHandle, private Task {
   bool reading_ = false;
   bool read_ended_ = false;       // FIN seen
   bool disconnect_seen_ = false;  // while not reading: the peer's end was announced
+  bool hangup_seen_ = false;      // an end without an error was announced: nothing more to hear
   bool started_ = false;          // reading was on at least once
   bool in_callback_ = false;      // events are brought up to date at its end
   bool connect_failed_ = false;   // in State::failed

@@ -224,6 +224,54 @@ TEST_CASE("a client's reset is noticed while reading is paused, although bytes w
   CHECK(c.handler.error.kind == ErrorKind::reset);
 }
 
+TEST_CASE("a reset that follows the client's FIN is noticed without writing") {
+  Connection c;
+  c.transport->start_reading();
+  send_all(c.pair.far.get(), "question");
+  SUBCASE("while reading is paused") {
+    c.transport->pause(PauseReason::waiting);
+    ::shutdown(c.pair.far.get(), SHUT_WR);
+    c.runner.turns(5);
+    CHECK(c.handler.ends == 0);
+  }
+  SUBCASE("after the end was told") {
+    ::shutdown(c.pair.far.get(), SHUT_WR);
+    c.runner.until([&] { return c.handler.ends == 1; });
+  }
+  // Its answer is sent before it is gone; nothing is sent afterwards.
+  c.transport->append("answer");
+  c.transport->flush();
+  c.runner.turns(3);
+  CHECK(c.handler.errors == 0);
+  c.pair.far.reset();  // with unread bytes: a reset
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.error.kind == ErrorKind::reset);
+}
+
+TEST_CASE("a connection whose two sides ended keeps the loop asleep") {
+  Connection c;
+  c.transport->start_reading();
+  bool paused = false;
+  SUBCASE("read to its end") {}
+  SUBCASE("paused") {
+    paused = true;
+    c.transport->pause(PauseReason::waiting);
+  }
+  SUBCASE("with urgent data behind") {
+    paused = true;
+    c.transport->pause(PauseReason::waiting);
+    CHECK(::send(c.pair.far.get(), "!", 1, MSG_OOB) == 1);
+  }
+  ::shutdown(c.pair.far.get(), SHUT_WR);
+  c.runner.turns(5);
+  CHECK(turns_of_a_waiting_loop(c.runner) < 200);
+  c.transport->shutdown();
+  c.runner.turns(5);
+  CHECK(turns_of_a_waiting_loop(c.runner) < 200);
+  CHECK(c.handler.errors == 0);
+  CHECK(c.handler.ends == (paused ? 0 : 1));
+}
+
 TEST_CASE("a failing flush reports outside of flush") {
   Connection c;
   set_reset_on_close(c.pair.far.get());
