@@ -79,6 +79,7 @@ class TlsTransport final : public Transport, private SocketOwner, private Task {
     return local_;
   }
   const TlsInfo* tls() const override { return &info_; }
+  bool truncated() const override { return truncated_; }
   uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
 
@@ -119,7 +120,8 @@ class TlsTransport final : public Transport, private SocketOwner, private Task {
   State state_ = State::handshake;
   PauseReasons pauses_;
   bool started_ = false;
-  bool ended_ = false;       // close_notify was passed on
+  bool ended_ = false;       // the end was passed on
+  bool truncated_ = false;   // with ended_: no close_notify
   bool close_sent_ = false;  // ours
   bool processing_ = false;  // inside process(): it goes on by itself
   bool more_ = false;        // bytes or an end wait for the handler to read again
@@ -242,11 +244,13 @@ TlsTransport::Pull TlsTransport::pull_plaintext() {
   return Pull::stopped;
 }
 
+// Told while all that came before was read: reading stops while anything is held.
 void TlsTransport::on_socket_read_end() {
   if (ended_ || state_ == State::failed) return;
-  // A FIN alone can be forged: a body that ends with the connection must not be taken for whole.
-  fail_later(state_ == State::handshake ? "the peer left during the TLS handshake"
-                                        : "the connection ended without TLS close_notify");
+  if (state_ == State::handshake) return fail_later("the peer left during the TLS handshake");
+  ended_ = truncated_ = true;
+  sync_reading();
+  handler_->on_read_end();
 }
 
 void TlsTransport::wake() {

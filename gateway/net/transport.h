@@ -37,10 +37,11 @@ class TransportHandler {
   // bytes: never empty, valid until this returns.
   virtual void on_read(std::span<const char> bytes) = 0;
   // The peer ended its sending side (FIN, close_notify). Once; writing may go on. Told only while not paused.
+  // Under TLS also for a FIN without close_notify, see truncated().
   virtual void on_read_end() = 0;
   // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
   virtual void on_drained() = 0;
-  // Connection lost (reset, TLS failure, truncated TLS stream). Once, the last callback; always from the
+  // Connection lost (reset, TLS failure). Once, the last callback; always from the
   // loop, never inside a call of the owner's. A client's reset is told even while paused. A backend's waits
   // until all it answered before was read, paused or not: until then output is dropped and unsent() is 0.
   virtual void on_error(const Error& error) = 0;
@@ -88,6 +89,11 @@ class Transport {
   virtual const Address& peer() const = 0;
   virtual const Address& local() const = 0;
   virtual const TlsInfo* tls() const { return nullptr; }
+  // From on_read_end on: the end is a FIN alone on a TLS connection, which anybody on the way can forge. Many
+  // clients end so and still wait for their answer, and only the handler knows what it expects: where the
+  // message tells its own length (every HTTP request) a cut shows by itself; what ends with the connection
+  // (tunnels, a backend's answer without a length) must be taken for broken off.
+  virtual bool truncated() const { return false; }
   virtual uint64_t bytes_read() const = 0;
   virtual uint64_t bytes_written() const = 0;
 

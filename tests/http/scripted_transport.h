@@ -98,10 +98,12 @@ class ScriptedTransport final : public net::Transport {
   const net::Address& local() const override { return address_; }
   uint64_t bytes_read() const override { return read_; }
   uint64_t bytes_written() const override { return written_; }
+  bool truncated() const override { return truncated_; }
 
  private:
   friend void feed(Wire& wire, std::string_view bytes);
   friend void feed_end(Wire& wire);
+  friend void feed_truncated_end(Wire& wire);
   friend void feed_error(Wire& wire, const Error& error);
   struct Piece {
     std::string bytes;
@@ -118,6 +120,7 @@ class ScriptedTransport final : public net::Transport {
   size_t stuck_ = 0;
   uint64_t read_ = 0;
   uint64_t written_ = 0;
+  bool truncated_ = false;
   net::Address address_;
 };
 
@@ -133,6 +136,11 @@ inline void feed_each_byte(Wire& wire, std::string_view bytes) {
 }
 inline void feed_end(Wire& wire) {
   if (wire.transport) wire.transport->handler_->on_read_end();
+}
+// A FIN under TLS without close_notify.
+inline void feed_truncated_end(Wire& wire) {
+  if (wire.transport) wire.transport->truncated_ = true;
+  feed_end(wire);
 }
 inline void feed_error(Wire& wire, const Error& error) {
   if (wire.transport) wire.transport->handler_->on_error(error);

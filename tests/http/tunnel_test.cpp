@@ -109,3 +109,39 @@ TEST_CASE("a client that ends its side before the 101 is told to the tunnel afte
   client.stream().release();
   CHECK(client.wire.end == Wire::End::graceful);
 }
+
+TEST_CASE("a tunnel whose TLS end may be forged is broken off and not ended") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "GET /c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  switch_protocol(client.stream());
+  feed(client.wire, "half");
+  feed_truncated_end(client.wire);
+  turn(loop);
+  CHECK(client.stream().log().find("| end") == std::string::npos);
+  CHECK(client.stream().log().find("data half | ") != std::string::npos);
+  CHECK(!client.stream().open);
+}
+
+TEST_CASE("a whole request whose TLS end may be forged is answered, a part of one is broken off") {
+  net::Loop loop;
+  Client client(loop);
+  SUBCASE("whole") {
+    feed(client.wire, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    feed_truncated_end(client.wire);
+    turn(loop);
+    CHECK(client.stream().open);
+    Message head(client.stream().stream->arena());
+    head.status = 204;
+    client.stream().stream->send_head(head, EndStream::yes);
+    client.stream().release();
+    CHECK(client.wire.sent.starts_with("HTTP/1.1 204"));
+    CHECK(client.wire.end == Wire::End::graceful);
+  }
+  SUBCASE("a part") {
+    feed(client.wire, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody");
+    feed_truncated_end(client.wire);
+    turn(loop);
+    CHECK(!client.stream().open);
+  }
+}

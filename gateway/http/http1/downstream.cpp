@@ -214,6 +214,8 @@ void Downstream::end_reading() {
   }
   switch (parser_.finish()) {
     case Event::end:  // of a tunnel
+      if (transport_->truncated())
+        return lose(lost(ErrorKind::tls, reason::client_closed, "the tunnel ended without TLS close_notify"));
       handler_->on_end();
       if (transport_) after_read();
       break;

@@ -225,22 +225,82 @@ TEST_CASE("close_notify is the end of reading, and ours reaches the peer") {
   CHECK(c.handler.read == "question");
   CHECK(c.handler.ends == 1);
   CHECK(c.handler.errors == 0);
+  CHECK(!c.transport->truncated());
 }
 
-TEST_CASE("a FIN without close_notify is an error and not an end") {
+TEST_CASE("a FIN without close_notify is an end that says that it may be forged") {
   Certificates files;
   TlsConnection c(load({files.one}));
+  bool known_before = true, known_inside = false;
+  c.handler.when_read = [&](auto) { known_before = c.transport->truncated(); };
+  c.handler.when_ended = [&] { known_inside = c.transport->truncated(); };
   c.with_client([](int fd) {
     TlsClient client(fd);
     CHECK(client.handshake());
     client.write("part of a bo");
     ::shutdown(fd, SHUT_WR);
   });
-  c.runner.until([&] { return c.handler.errors == 1; });
+  c.runner.until([&] { return c.handler.ends == 1; });
   CHECK(c.handler.read == "part of a bo");
+  CHECK(!known_before);
+  CHECK(known_inside);
+  c.runner.turns(3);
+  CHECK(c.handler.ends == 1);
+  CHECK(c.handler.errors == 0);
+}
+
+TEST_CASE("a client that ends with a FIN alone still gets its whole answer") {
+  Certificates files;
+  TlsConnection c(load({files.one}), 10'000, 16 * 1024, 16 * 1024);
+  const std::string answer(1 << 20, 'a');
+  bool begun_before_end = false;
+  SUBCASE("under way already") {
+    begun_before_end = true;
+    c.handler.when_read = [&](auto) {
+      c.transport->append(answer);
+      c.transport->flush();
+    };
+    c.handler.when_ended = [&] { c.transport->shutdown(); };
+  }
+  SUBCASE("given later") {
+    c.handler.when_ended = [&] {
+      c.transport->append(answer);
+      c.transport->close_gracefully(1000);
+    };
+  }
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake());
+    client.write("question");
+    std::string got = begun_before_end ? client.read(1) : "";
+    ::shutdown(fd, SHUT_WR);
+    bool whole = got + client.read() == answer;
+    CHECK(whole);
+    CHECK(client.last_error() == SSL_ERROR_ZERO_RETURN);
+  });
+  CHECK(c.handler.ends == 1);
+  CHECK(c.handler.errors == 0);
+}
+
+TEST_CASE("a FIN without close_notify while paused is told after resuming, behind the bytes") {
+  Certificates files;
+  TlsConnection c(load({files.one}));
+  c.handler.when_read = [&](auto) { c.transport->pause(PauseReason::plugin); };
+  c.with_client([](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake());
+    for (int i = 0; i < 20; ++i) client.write(std::string(10'000, 'x'));
+    ::shutdown(fd, SHUT_WR);
+  });
+  c.runner.turns(5);
+  CHECK(c.handler.reads == 1);
   CHECK(c.handler.ends == 0);
-  CHECK(c.handler.error.kind == ErrorKind::tls);
-  CHECK(c.handler.error.source == ErrorSource::downstream);
+  c.runner.until([&] {
+    c.transport->resume(PauseReason::plugin);
+    return c.handler.ends == 1;
+  });
+  CHECK(c.handler.read.size() == 200'000);
+  CHECK(c.transport->truncated());
 }
 
 TEST_CASE("a reset under TLS is one error") {
@@ -400,7 +460,7 @@ TEST_CASE("what comes with the handshake waits for start_reading") {
 TEST_CASE("a TLS transport may be destroyed inside each of its callbacks") {
   Certificates files;
   TlsConnection c(load({files.one}));
-  bool wants_end = false;
+  bool wants_end = false, garbage = false;
   SUBCASE("on_handshake") {
     c.when_handshake = [&] { c.transport.reset(); };
   }
@@ -418,7 +478,11 @@ TEST_CASE("a TLS transport may be destroyed inside each of its callbacks") {
     wants_end = true;
     c.handler.when_ended = [&] { c.transport.reset(); };
   }
+  SUBCASE("on_read_end of a FIN alone") {
+    c.handler.when_ended = [&] { c.transport.reset(); };
+  }
   SUBCASE("on_error") {
+    garbage = true;
     c.handler.when_error = [&] { c.transport.reset(); };
   }
   c.with_client([&](int fd) {
@@ -426,6 +490,7 @@ TEST_CASE("a TLS transport may be destroyed inside each of its callbacks") {
     client.handshake();
     client.write("x");
     if (wants_end) client.close_notify();
+    if (garbage) send_all(fd, "this is no TLS record at all");
     ::shutdown(fd, SHUT_WR);
     client.read();
   });
