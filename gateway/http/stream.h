@@ -96,9 +96,10 @@ class Stream {
   virtual const net::Address& peer() const = 0;
   virtual const net::Address& local() const = 0;
   virtual const net::TlsInfo* tls() const = 0;
-  virtual bool reused() const = 0;              // upstream: not the connection's first stream
-  virtual bool any_byte_received() const = 0;   // upstream: of the response
-  virtual bool any_byte_sent() const = 0;       // bytes handed to the kernel for this stream
+  virtual bool reused() const = 0;             // upstream: not the connection's first stream
+  virtual bool any_byte_received() const = 0;  // upstream: of the response
+  virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
+  virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too
   virtual uint64_t bytes_received() const = 0;  // body bytes
   virtual uint64_t bytes_sent() const = 0;      // body bytes accepted by send_data
   virtual uint64_t started_ms() const = 0;      // downstream: first byte of the head (Loop::now_ms)

@@ -143,25 +143,37 @@ Decision::Step Decision::resume(void* data) {
   FilterCall call = call_of(link, request_);
   if (stage_ == Stage::auth) {
     request_.phase = Phase::authenticate;
-    if (auto step = take_auth(link, link.filter->authenticate_resume(call, data))) {
-      if (*step != Step::forward) return *step;
-      stage_ = Stage::after_auth;
-      position_ = 0;
-    } else {
-      ++position_;
-    }
+    return go_on_with_auth(link, link.filter->authenticate_resume(call, data));
+  }
+  request_.phase = Phase::request_headers;
+  if (auto step = take(link, link.filter->on_resume(call, data))) return *step;
+  ++position_;
+  return walk();
+}
+
+Decision::Step Decision::go_on_with_auth(const ChainLink& link, AuthVerdict verdict) {
+  if (auto step = take_auth(link, verdict)) {
+    if (*step != Step::forward) return *step;
+    stage_ = Stage::after_auth;
+    position_ = 0;
   } else {
-    request_.phase = Phase::request_headers;
-    if (auto step = take(link, link.filter->on_resume(call, data))) return *step;
     ++position_;
   }
   return walk();
 }
 
 Decision::Step Decision::fail_paused() {
-  const Filter& filter = *paused_->filter;
+  const ChainLink& link = *paused_;
   paused_ = nullptr;
-  return plugin_failed(filter);
+  if (stage_ != Stage::auth) return plugin_failed(*link.filter);
+  request_.auth = {};
+  return go_on_with_auth(link,
+                         AuthVerdict::error);  // a refusal of this authenticator; another may still accept
+}
+
+uint64_t body_limit(const RequestContext& request, const ListenerInfo& listener) {
+  return request.route && request.route->body_size_limit ? request.route->body_size_limit
+                                                         : listener.body_size_limit;
 }
 
 Decision::Step Decision::choose_target() {
@@ -179,11 +191,16 @@ Decision::Step Decision::choose_target() {
       request_.local = respond_answer(request_, target->respond);
       return Step::respond;
     case Target::Kind::split:
-      grant_ = Grant(*target, target->sides[split_side(*target, request_, request_.random)].cluster);
-      return Step::forward;
-    case Target::Kind::upstream: grant_ = Grant(*target, target->cluster); return Step::forward;
+    case Target::Kind::upstream: break;
   }
-  return Step::respond;
+  if (request_.request.content_length > body_limit(request_, listener_)) {
+    refuse(request_, 413, reason::request_body_too_large, "the body is larger than this route takes");
+    return Step::respond;
+  }
+  bool split = target->kind == Target::Kind::split;
+  grant_ = Grant(*target, split ? target->sides[split_side(*target, request_, request_.random)].cluster
+                                : target->cluster);
+  return Step::forward;
 }
 
 }  // namespace penstock::proxy

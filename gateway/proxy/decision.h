@@ -67,6 +67,7 @@ class Decision {
   std::optional<Step> take(const ChainLink& link, Action action);
   Step authenticate();
   std::optional<Step> take_auth(const ChainLink& link, AuthVerdict verdict);
+  Step go_on_with_auth(const ChainLink& link, AuthVerdict verdict);
   Step finish_auth();
   Step refuse_auth(uint16_t status, std::string_view reason, std::string_view plugin);
   Step plugin_failed(const Filter& filter);
@@ -89,6 +90,9 @@ class Decision {
   std::string_view refused_reason_, refused_plugin_, refused_challenge_, absent_plugin_;
   std::optional<Grant> grant_;
 };
+
+// What a request's body may have: the route's limit, else the listener's.
+uint64_t body_limit(const RequestContext& request, const ListenerInfo& listener);
 
 // Fills request.local as problem+json.
 void refuse(RequestContext& request, uint16_t status, std::string_view reason, std::string_view detail = {});

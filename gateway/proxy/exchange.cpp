@@ -58,6 +58,7 @@ void Exchange::begin(http::Message& head) {
 void Exchange::request_head(http::Message& head, http::EndStream end) {
   begin(head);
   request_ended_ = end == http::EndStream::yes;
+  in_request_turn_ = true;
   context_->random = worker_.random.unit();
   worker_.retry_budget.count_request(worker_.worker, last_activity_ms_);
   advance(decision_->start());
@@ -100,18 +101,6 @@ void Exchange::resume(void* data) {
   advance(decision_->resume(data));
 }
 
-uint64_t Exchange::body_limit() const {
-  const Route* route = context_->route;
-  return route && route->body_size_limit ? route->body_size_limit : listener_.body_size_limit;
-}
-
-bool Exchange::body_too_large() {
-  uint64_t limit = body_limit();
-  const http::Message& head = context_->request;
-  return context_->request_body_bytes > limit ||
-         (head.body == http::BodyKind::length && head.content_length > limit);
-}
-
 void Exchange::request_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
   if (state_ == ExchangeState::answering || state_ == ExchangeState::done) return;
@@ -120,7 +109,7 @@ void Exchange::request_data(std::string_view bytes) {
     up_->send_data(bytes);
     return;
   }
-  if (body_too_large()) {
+  if (context_->request_body_bytes > body_limit(*context_, listener_)) {
     if (!head_sent_) {
       drop_attempt(upstream::Outcome::neutral);
       refuse_and_answer(reason::request_body_too_large, "the body is larger than this route takes");
@@ -129,7 +118,12 @@ void Exchange::request_data(std::string_view bytes) {
     cut(reason::request_body_too_large);
     return;
   }
-  if (keep_holding_ || !up_) hold(bytes);
+  // Held as long as another attempt may need it: for repeatable methods within the bound, for all others
+  // until the first byte of this attempt has left.
+  if (!up_ || (body_held_ && (keep_holding_ || !up_->any_byte_sent())))
+    hold(bytes);
+  else
+    body_held_ = false;
   if (up_) up_->send_data(bytes);
 }
 
@@ -164,12 +158,14 @@ void Exchange::request_end() {
 }
 
 void Exchange::request_turn_end() {
+  in_request_turn_ = false;
   if (!up_) return;
   up_->flush();
   if (up_->unsent() > http::Stream::high_mark) down_->pause(PauseReason::sink_full);
 }
 
 void Exchange::client_drained() {
+  last_activity_ms_ = worker_.loop.now_ms();
   if (up_) up_->resume(PauseReason::sink_full);
 }
 

@@ -13,10 +13,6 @@ void Exchange::open_upstream(const Grant& grant) {
   const Route& route = *context_->route;
   cluster_ = generation_.clusters[grant.cluster()];
   context_->upstream_name = cluster_->name();
-  if (body_too_large()) {
-    refuse_and_answer(reason::request_body_too_large, "the body is larger than this route takes");
-    return;
-  }
   prepare_request_head(*context_, listener_);
   if (route.total_timeout_ms) total_deadline_ms_ = worker_.loop.now_ms() + route.total_timeout_ms;
   next_attempt();
@@ -56,9 +52,9 @@ void Exchange::upstream_ready(http::Stream& stream) {
   if (!whole && request_ended_) send_request_rest();
   // While a body is still coming in the same read, its first bytes leave together with the head
   // (request_turn_end).
-  up_->flush();
-  if (!keep_holding_ && held_first_) body_held_ = false;
+  if (request_ended_ || !in_request_turn_) up_->flush();
   down_->resume(PauseReason::waiting);
+  if (up_->unsent() > http::Stream::high_mark) down_->pause(PauseReason::sink_full);
   arm_timer();
 }
 
@@ -76,13 +72,13 @@ void Exchange::upstream_drained() {
 
 void Exchange::upstream_lost(const Error& error) {
   if (state_ == ExchangeState::tunnel || head_sent_) {
-    up_ = nullptr;
+    detach_upstream();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
     cut(error.reason.empty() ? reason::upstream_reset : error.reason);
     return;
   }
   AttemptEnd end = attempt_end(error);
-  up_ = nullptr;
+  detach_upstream();
   attempt_failed(end);
 }
 
@@ -131,7 +127,7 @@ bool Exchange::retry(const AttemptEnd& end) {
     if (!stale_retry_used_) tried_ = {};
     stale_retry_used_ = true;
   }
-  if (verdict == RetryVerdict::no || !down_) return false;
+  if (verdict == RetryVerdict::no || !down_ || tried_.count() >= upstream::Tried::max) return false;
   if (verdict == RetryVerdict::elsewhere) {
     if (attempts_ > rule.attempts || !cluster_->pick(tried_)) return false;
     if (!worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget)) return false;
@@ -141,10 +137,16 @@ bool Exchange::retry(const AttemptEnd& end) {
   return true;
 }
 
+// The stream is gone: what waited for it to drain goes on, for the next attempt or the end of the request.
+void Exchange::detach_upstream() {
+  if (up_ && down_) down_->resume(PauseReason::sink_full);
+  up_ = nullptr;
+}
+
 // Gives the attempt back; a stream that is still open is cut.
 void Exchange::drop_attempt(upstream::Outcome outcome) {
   if (up_) up_->release();
-  up_ = nullptr;
+  detach_upstream();
   if (cluster_ && attempt_.endpoint()) cluster_->finish(attempt_, outcome);
 }
 
@@ -153,10 +155,21 @@ void Exchange::arm_timer() {
   uint64_t now = worker_.loop.now_ms();
   bool waiting = state_ == ExchangeState::forwarding && request_ended_;
   first_byte_deadline_ms_ = waiting ? now + route.first_byte_timeout_ms : 0;
-  uint64_t next = now + route.idle_timeout_ms;
+  written_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
+  uint64_t next = last_activity_ms_ + route.idle_timeout_ms;
   if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
   if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
   timer_.start(next > now ? next - now : 1);
+}
+
+// Bytes that leave count like bytes that come, but nobody tells: looked at only when the timeout would
+// strike.
+bool Exchange::wrote_since() {
+  uint64_t written = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
+  if (written == written_seen_) return false;
+  written_seen_ = written;
+  last_activity_ms_ = worker_.loop.now_ms();
+  return true;
 }
 
 void Exchange::on_timer() {
@@ -171,7 +184,7 @@ void Exchange::on_timer() {
     why = reason::upstream_timeout_total;
   else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_)
     why = reason::upstream_timeout_first_byte;
-  else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms)
+  else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms && !wrote_since())
     why = reason::upstream_timeout_idle;
   if (why.empty()) {
     uint64_t next = last_activity_ms_ + context_->route->idle_timeout_ms;
@@ -180,13 +193,18 @@ void Exchange::on_timer() {
     timer_.start(next > now ? next - now : 1);
     return;
   }
+  // Silence of a client that does not read its answer, or does not send its body, is not the endpoint's
+  // fault.
+  bool clients_fault =
+      why == reason::upstream_timeout_idle && ((down_ && down_->unsent() > 0) || !request_ended_);
+  if (clients_fault && !upgraded_) why = reason::request_timeout;
   Error error{ErrorKind::timeout, ErrorSource::upstream, Retry::no, why, "a timeout of the route struck"};
   if (why == reason::upstream_timeout_first_byte && !head_sent_) {
     attempt_failed(attempt_end(error));
     return;
   }
-  drop_attempt(upgraded_ || why == reason::upstream_timeout_total ? upstream::Outcome::neutral
-                                                                  : upstream::Outcome::failure);
+  bool endpoints_fault = !upgraded_ && !clients_fault && why != reason::upstream_timeout_total;
+  drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
   if (!head_sent_) {
     refuse_and_answer(why, "the upstream took too long");
     return;

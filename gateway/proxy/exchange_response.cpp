@@ -72,12 +72,15 @@ void Exchange::begin_tunnel(http::Message& head) {
   keep_holding_ = false;
   context_->response = &head;
   prepare_response_head(*context_, head);
-  run_response_hooks(head);
+  if (!run_response_hooks(head)) {
+    drop_attempt(upstream::Outcome::success);
+    upgraded_ = false;
+    refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
+    return;
+  }
   state_ = ExchangeState::tunnel;
-  head_sent_ = true;
-  context_->response_status = 101;
   request_ended_ = false;  // now: the client's FIN
-  down_->send_head(head, http::EndStream::no);
+  send_response_head(head, http::EndStream::no);
   down_->flush();
 }
 

@@ -96,8 +96,6 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void advance(Decision::Step step);
   void resume(void* data) override;
   void hold(std::string_view bytes);
-  bool body_too_large();
-  uint64_t body_limit() const;
 
   // exchange_attempt.cpp: attempts upstream
   void open_upstream(const Grant& grant);
@@ -110,7 +108,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void attempt_failed(const AttemptEnd& end);
   bool retry(const AttemptEnd& end);
   void drop_attempt(upstream::Outcome outcome);
+  void detach_upstream();
   void arm_timer();
+  bool wrote_since();
   void on_timer();
 
   // exchange_response.cpp: the answer
@@ -150,6 +150,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool body_held_ = true;     // all request bytes so far can be sent (again)
   bool keep_holding_ = true;  // a retry may need them
   bool truncated_ = false;
+  bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
   uint16_t attempts_ = 0;
   HeldPiece* held_first_ = nullptr;
@@ -161,6 +162,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   Error last_error_;
 
   uint64_t start_ns_ = 0, attempt_ns_ = 0, first_byte_ns_ = 0, auth_ns_ = 0;
+  uint64_t written_seen_ = 0;  // by both sides, when the idle timeout was last looked at
   uint64_t last_activity_ms_ = 0, first_byte_deadline_ms_ = 0, total_deadline_ms_ = 0, pause_deadline_ms_ = 0;
 };
 

@@ -161,9 +161,34 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
     headers.add(HeaderId::x_correlation_id, sent);
   headers.set(HeaderId::x_request_id, context.request_id);
   if (believed) return;
-  for (HeaderId id : {HeaderId::x_forwarded_for, HeaderId::x_forwarded_host, HeaderId::x_forwarded_port,
-                      HeaderId::x_forwarded_proto, HeaderId::forwarded})
-    headers.remove(id);
+  headers.remove_if([](const http::Field& field) {
+    return field.id == HeaderId::forwarded || field.name.starts_with("x-forwarded-");
+  });
+}
+
+// CGI and its heirs read x_consumer and x-consumer as one name, so a field that would then stand for one that
+// the gateway sets, or takes away, is a forgery.
+static bool same_but_underscores(std::string_view sent, std::string_view ours) {
+  return sent.size() == ours.size() &&
+         std::ranges::equal(sent, ours, [](char a, char b) { return a == b || (a == '_' && b == '-'); });
+}
+
+static void drop_look_alikes(http::Headers& headers, const Route& route) {
+  if (std::ranges::none_of(headers.fields(),
+                           [](const http::Field& f) { return f.name.find('_') != f.name.npos; }))
+    return;
+  constexpr std::string_view prefix = "x-forwarded-";
+  headers.remove_if([&](const http::Field& field) {
+    if (field.name.find('_') == field.name.npos) return false;
+    auto forges = [&](std::string_view ours) { return same_but_underscores(field.name, ours); };
+    return forges("x-request-id") || same_but_underscores(field.name.substr(0, prefix.size()), prefix) ||
+           std::ranges::any_of(route.identity_headers,
+                               [&](const auto& identity) { return forges(identity.name); }) ||
+           std::ranges::any_of(route.dropped_headers, forges) ||
+           std::ranges::any_of(route.request_edits.set,
+                               [&](const auto& edit) { return forges(edit.first); }) ||
+           std::ranges::any_of(route.request_edits.remove, forges);
+  });
 }
 
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener) {
@@ -171,6 +196,7 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
   http::Message& head = context.request;
   http::Headers& headers = head.headers;
   for (const std::string& name : route.dropped_headers) headers.remove(name);
+  drop_look_alikes(headers, route);
   head.path = rewritten_path(context);
   if (route.config->rewrite && route.config->rewrite->host) head.authority = *route.config->rewrite->host;
   if (!head.upgrade.empty() &&
@@ -207,7 +233,7 @@ void prepare_response_head(RequestContext& context, http::Message& head) {
     std::string_view location = head.headers.get(HeaderId::location);
     std::string_view prefix = *rewrite->path_prefix;
     while (prefix.ends_with('/')) prefix.remove_suffix(1);
-    if (location.starts_with('/') && location.starts_with(prefix) &&
+    if (location.starts_with('/') && !location.starts_with("//") && location.starts_with(prefix) &&
         (location.size() == prefix.size() || location[prefix.size()] == '/' ||
          location[prefix.size()] == '?'))
       head.headers.set(HeaderId::location, context.arena.join(context.path.substr(0, context.matched_prefix),

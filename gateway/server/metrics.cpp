@@ -78,8 +78,9 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   write_workers(out, shares);
   out.family("penstock_listener_refused_connections_total", MetricKind::counter,
              "Connections closed at accept because max_connections was reached.");
-  for (const auto& [listener, load] : loads_)
-    out.sample({{"listener", listener}}, static_cast<double>(load->refused()));
+  for (size_t i = 0; snapshot_ && i < snapshot_->listeners.size(); ++i)
+    if (auto load = loads_.find(door_key(i)); load != loads_.end())
+      out.sample({{"listener", snapshot_->listeners[i]->name}}, static_cast<double>(load->second->refused()));
   write_plugin_metrics(out, plugins_.host->metrics());
   out.family("penstock_config_generation", MetricKind::gauge, "Number of the configuration that is served.");
   out.sample({}, static_cast<double>(generation_));

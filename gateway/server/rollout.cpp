@@ -159,8 +159,10 @@ void Server::commit() {
   snapshot_ = rollout_->loaded.snapshot;
   generation_ = snapshot_->generation;
   SocketGroups before = std::exchange(sockets_, std::move(rollout_->sockets));
-  for (const config::Listener& listener : config.listeners) {
-    auto& load = loads_[listener.name];
+  // Connections count where they came in, whatever that listener is called today.
+  std::erase_if(loads_, [](const auto& one) { return one.second.use_count() == 1; });
+  for (size_t i = 0; i < config.listeners.size(); ++i) {
+    auto& load = loads_[door_key(i)];
     if (!load) load = std::make_shared<ListenerLoad>();
   }
   directory_->apply(config.upstreams);
@@ -188,14 +190,18 @@ void Server::refuse(const std::string& why) {
   if (std::exchange(reload_again_, false)) reload();
 }
 
+std::string Server::door_key(size_t listener) const {
+  return socket_key(snapshot_->config->listeners[listener]) + " " + snapshot_->listeners[listener]->scheme;
+}
+
 WorkerPlan Server::plan_for(uint32_t worker) const {
   const auto& listeners = snapshot_->config->listeners;
   WorkerPlan plan;
   for (size_t i = 0; i < listeners.size(); ++i) {
     std::string key = socket_key(listeners[i]);
     const proxy::ListenerInfo& info = *snapshot_->listeners[i];
-    plan.doors.push_back(
-        {key + " " + info.scheme, sockets_.at(key).sockets[worker], loads_.at(listeners[i].name), &info});
+    std::string door = door_key(i);
+    plan.doors.push_back({door, sockets_.at(key).sockets[worker], loads_.at(door), &info});
   }
   for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
     plan.endpoints.push_back(directory_->current(cluster.name));

@@ -82,10 +82,10 @@ void Server::on_drain_timer() {
 void Server::stop_accepting() {
   state_ = State::closing;
   sockets_.clear();  // each worker empties its queue and closes its own
-  waiting_ = workers_.size();
+  busy_ = workers_.size();
   for (auto& worker : workers_)
     worker->stop_accepting(idle_grace_ms, [this] {
-      if (--waiting_ == 0 && state_ == State::closing) end();
+      if (--busy_ == 0 && state_ == State::closing) end();
     });
   drain_timer_.start(ms(snapshot_->config->drain.timeout));
 }
@@ -93,12 +93,12 @@ void Server::stop_accepting() {
 void Server::end() {
   state_ = State::ending;
   drain_timer_.stop();
-  waiting_ = workers_.size();
+  running_ = workers_.size();
   for (auto& worker : workers_) worker->stop([this] { worker_ended(); });
 }
 
 void Server::worker_ended() {
-  if (--waiting_ > 0) return;
+  if (--running_ > 0) return;
   for (auto& worker : workers_) worker->join();
   rollout_.reset();
   status_.reset();

@@ -61,6 +61,8 @@ class Server final : private StatusSource {
   // StatusSource (metrics.cpp)
   bool ready() override;
   void collect(std::function<void(std::string)> done) override;
+  // Address and scheme: what a door and its load are kept by over reloads.
+  std::string door_key(size_t listener) const;
   std::string render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const;
 
   // A snapshot on its way to the workers: they start its plugins first, then all of them take it.
@@ -80,7 +82,7 @@ class Server final : private StatusSource {
   std::unique_ptr<discovery::Directory> directory_;
   std::unique_ptr<proxy::RetryBudget> retry_budget_;
   SocketGroups sockets_;
-  std::map<std::string, std::shared_ptr<ListenerLoad>> loads_;  // by listener
+  std::map<std::string, std::shared_ptr<ListenerLoad>> loads_;  // by address and scheme, like doors
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<StatusListener> status_;
@@ -93,7 +95,8 @@ class Server final : private StatusSource {
   uint64_t serving_since_ms_ = 0;
   bool last_reload_good_ = true;
   uint64_t generation_ = 0;
-  size_t waiting_ = 0;  // workers that have not answered yet: empty, or ended
+  size_t busy_ = 0;     // workers that still have connections, in State::closing
+  size_t running_ = 0;  // workers that have not ended, in State::ending
   net::Timer drain_timer_;
   ExitCode exit_code_ = ExitCode::good;
 };

@@ -388,6 +388,43 @@ TEST_CASE("a client that only ended its side gets its answer, one that closed wi
   CHECK(client.closed == 1);
 }
 
+TEST_CASE("a client that sends requests and reads no answers is served no further") {
+  net::Loop loop;
+  Client client(loop);
+  client.prepare = [](Recorder& made) { made.at_head = serve; };
+  client.wire.transport->block();
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += get;
+  for (int i = 0; i < 1000 && !client.wire.paused; ++i) {
+    feed(client.wire, many);
+    turn(loop);
+  }
+  CHECK(client.wire.paused);
+  CHECK(client.wire.transport->unsent() <= net::Transport::high_mark + 2 * ok.size());
+  size_t served = client.streams.size();
+  turn(loop);
+  CHECK(client.streams.size() == served);
+  client.wire.transport->room();  // it reads at last: the rest is served
+  for (int i = 0; i < 1000 && client.wire.paused; ++i) turn(loop);
+  CHECK(client.streams.size() > served);
+  CHECK(!client.wire.paused);
+}
+
+TEST_CASE("a backlog that never runs empty does not grow by what was served") {
+  net::Loop loop;
+  DownstreamSettings settings;
+  settings.pipelined_size = 100'000;
+  Client client(loop, settings);
+  std::string request = "GET / HTTP/1.1\r\nHost: x\r\nx: " + std::string(10'000, 'y') + "\r\n\r\n";
+  feed(client.wire, request + request);
+  for (size_t i = 0; i < 500; ++i) {
+    feed(client.wire, request);
+    CHECK(!client.wire.paused);  // never over the bound, which counts what is kept
+    serve(client.stream(i));
+    turn(loop);
+  }
+}
+
 TEST_CASE("requests that were pipelined before the client ended its side are all answered") {
   net::Loop loop;
   Client client(loop);

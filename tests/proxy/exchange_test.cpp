@@ -164,6 +164,7 @@ TEST_CASE("while no upstream is there the client is read no further than the bou
   CHECK_FALSE(b.client.paused);
   b.client.handler->on_data(chunk);
   CHECK(b.client.paused);
+  b.client.handler->on_turn_end();
   b.turn();
   CHECK_FALSE(b.client.paused);
   CHECK(b.stream().sent == 80'000);
@@ -191,6 +192,107 @@ TEST_CASE("when every endpoint refuses the client gets a 502 with the reason") {
   CHECK(b.client.log[0] == "502");
   CHECK(b.client.body.find("\"reason\":\"upstream.connect.refused\"") != std::string::npos);
   CHECK(b.log->last_reason == "upstream.connect.refused");
+}
+
+TEST_CASE("the whole body of a POST goes to the next endpoint when no byte reached the first") {
+  Bench b;
+  b.request("POST", "/up", http::BodyKind::length, 10);
+  b.turn();
+  ScriptedStream& first = b.stream();
+  first.sent_any = false;  // its socket took nothing
+  b.client.handler->on_data("HELLO");
+  b.client.handler->on_data("WORLD");
+  b.client.handler->on_end();
+  first.handler->on_reset(Bench::lost());
+  b.turn();
+  CHECK(b.stream(1).text() == "POST /up host=api.example.com\ndata:HELLOWORLD\nend\n");
+}
+
+TEST_CASE("a POST of which some bytes left is not sent again, least of all without its body") {
+  Bench b;
+  b.request("POST", "/up", http::BodyKind::length, 10);
+  b.turn();
+  b.client.handler->on_data("HELLOWORLD");
+  b.client.handler->on_end();
+  b.stream().handler->on_reset(Bench::lost());
+  b.turn();
+  CHECK(b.backend->connections.size() == 1);
+  CHECK(b.client.log[0] == "502");
+}
+
+TEST_CASE("the number of endpoints that one request tries is bounded") {
+  std::vector<uint16_t> ports;
+  for (uint16_t port = 1; port <= 40; ++port) ports.push_back(port);
+  Bench b(ports);
+  b.backend->refusing = ports;
+  b.request("GET", "/");
+  for (int i = 0; i < 100; ++i) b.turn();
+  CHECK(b.backend->attempts.size() == upstream::Tried::max);
+  CHECK(b.client.log[0] == "502");
+}
+
+TEST_CASE("a client that waited for a dead attempt to drain goes on with the next one") {
+  Bench b;
+  b.route_config.retries.body_limit = 1 << 20;
+  b.request("PUT", "/", http::BodyKind::unknown);
+  b.turn();
+  ScriptedStream& first = b.stream();
+  first.stuck = true;
+  b.client.handler->on_data(std::string(80'000, 'x'));
+  b.client.handler->on_turn_end();
+  CHECK(b.client.paused);
+  first.handler->on_reset(Bench::lost());
+  b.turn();
+  CHECK_FALSE(b.client.paused);
+  CHECK(b.stream(1).sent == 80'000);
+}
+
+TEST_CASE("a slow reader keeps its exchange alive; one that stopped is not the endpoint's fault") {
+  for (bool reads : {true, false}) {
+    Bench b({1});
+    b.route->idle_timeout_ms = 30;
+    b.request("GET", "/");
+    b.turn();
+    ScriptedStream& up = b.stream();
+    b.backend->connections[0]->finished = false;
+    b.respond(up, 200, http::BodyKind::unknown);
+    b.client.stuck = true;
+    up.handler->on_data("x");
+    up.handler->on_turn_end();
+    net::Timer reading(b.loop, [](void* self) { static_cast<Bench*>(self)->client.written += 1; }, &b);
+    if (reads) reading.start(10);
+    net::Timer late(b.loop, [](void* self) { static_cast<Bench*>(self)->loop.stop(); }, &b);
+    late.start(50);
+    b.client.on_release = [&] { b.loop.stop(); };
+    b.loop.run();
+    CHECK(b.client.gone == !reads);
+    if (!reads) {
+      CHECK(b.log->last_reason == "request.timeout");
+      CHECK(b.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 0);
+    }
+    b.client.on_release = nullptr;
+  }
+}
+
+TEST_CASE("fields that only look like the gateway's own are dropped") {
+  Bench b;
+  b.route->identity_headers.push_back({"x-consumer", *Attribute::parse("consumer.id")});
+  http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);
+  b.client.handler = &handler;
+  http::Message head(b.client.arena());
+  head.method_text = "GET";
+  head.authority = "h";
+  head.path = "/";
+  for (auto name :
+       {"x-forwarded-user", "x_forwarded_for", "x-consumer", "x_consumer", "x_request_id", "x_harmless"})
+    head.headers.add(name, "forged");
+  handler.on_head(head, http::EndStream::yes);
+  b.turn();
+  const std::string& sent = b.stream().last_headers;
+  CAPTURE(sent);
+  CHECK(sent.find("x_harmless: forged") != std::string::npos);
+  CHECK(sent.find("forged") == sent.rfind("forged"));
+  b.respond(b.stream(), 200);
 }
 
 TEST_CASE("a reset before the first byte is retried for GET and answered 502 for POST") {
@@ -361,6 +463,7 @@ TEST_CASE("an upgrade that the backend accepts becomes a tunnel in both directio
   CHECK(up.body == "ping");
   CHECK(b.client.body == "pong");
   up.handler->on_end();
+  CHECK(b.client.last_headers.find("x-request-id: ") != std::string::npos);
   CHECK(b.client.log.back() == "end");
   b.backend->connections[0]->finished = false;
   handler.on_end();

@@ -31,7 +31,7 @@ struct ScriptedStream final : http::Stream {
     for (const http::Field& field : head.headers.fields())
       last_headers += std::string(field.name) + ": " + std::string(field.value) + "\n";
     add(text + (end == http::EndStream::yes ? " end" : ""));
-    sent_any = true;
+    sent_any = !deaf;
   }
   void send_data(std::string_view bytes) override {
     sent += bytes.size();
@@ -76,6 +76,7 @@ struct ScriptedStream final : http::Stream {
   bool reused() const override { return is_reused; }
   bool any_byte_received() const override { return received_any; }
   bool any_byte_sent() const override { return sent_any; }
+  uint64_t bytes_written() const override { return written; }
   uint64_t bytes_received() const override { return 0; }
   uint64_t bytes_sent() const override { return sent; }
   uint64_t started_ms() const override { return 0; }
@@ -94,7 +95,8 @@ struct ScriptedStream final : http::Stream {
   std::vector<std::string> log;
   std::string last_headers, body;
   std::function<void()> on_release;
-  size_t sent = 0, pending = 0;
+  size_t sent = 0, pending = 0, written = 0;
+  bool deaf = false;  // the kernel takes no byte
   bool stuck = false, paused = false, gone = false, is_reused = false, received_any = false, sent_any = false;
 };
 

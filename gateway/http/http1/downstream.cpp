@@ -49,6 +49,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
  private:
   void on_read(std::span<const char> bytes) override;
   void on_read_end() override;
+  void on_drained() override;
   void on_error(const Error& error) override;
   void run_task() override;
   void on_deadline();
@@ -59,6 +60,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void refuse(const Error& error);
   void keep_rest(std::string_view rest);
   void read_held();
+  bool answers_wait() const;
   void end_reading();
   void set_deadline();
   void probe();
@@ -110,7 +112,7 @@ void Downstream::on_read(std::span<const char> bytes) {
 void Downstream::read(std::string_view& input) {
   reading_ = true;
   while (transport_ && !refused_) {
-    if (handler_ ? parser_.complete() : input.empty()) break;
+    if (handler_ ? parser_.complete() : input.empty() || answers_wait()) break;
     if (!handler_ && !parser_.head_begun()) started_ms_ = loop_.now_ms();
     Event event = parser_.next(input);
     if (event == Event::more) break;
@@ -165,10 +167,21 @@ void Downstream::refuse(const Error& error) {
 // Bytes behind the request that is open: the next requests, or the first bytes of a tunnel.
 void Downstream::keep_rest(std::string_view rest) {
   if (refused_ || (!persistent_ && upgrade_.empty())) return;
+  held_.erase(0, held_begin_);  // a client that never lets it run empty must not make it grow
+  held_begin_ = 0;
   held_.append(rest);
-  if (held_full_ || held_.size() - held_begin_ <= settings_.pipelined_size) return;
+  if (held_full_ || held_.size() <= settings_.pipelined_size) return;
   held_full_ = true;
   transport_->pause(PauseReason::pipelined);
+}
+
+// A client that sends requests and reads no answers gets no further ones: what it has not taken yet is
+// bounded.
+bool Downstream::answers_wait() const { return transport_->unsent() > net::Transport::high_mark; }
+
+void Downstream::on_drained() {
+  if (handler_) return handler_->on_drained();
+  if (!held_.empty()) loop_.schedule(*this);
 }
 
 void Downstream::read_held() {
@@ -191,7 +204,7 @@ void Downstream::run_task() {
   if (broken_)
     return lose({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
                  "an answer that does not fit its own head"});
-  if (!held_.empty() && !(handler_ && parser_.complete())) read_held();
+  if (!held_.empty() && !(handler_ ? parser_.complete() : answers_wait())) read_held();
   if (transport_ && read_ended_ && !end_seen_ && held_.empty()) end_reading();
 }
 

@@ -353,6 +353,9 @@ Result<Framing> frame_response(Message& head, const Asked& asked) {
   } else if (asked.method == Method::head || head.status == 304) {
     head.has_content_length = declared.has_length;
     head.content_length = declared.length;
+    // A backend that wrongly sends the body of an answer to HEAD would have it read as the next answer, maybe
+    // another client's: where a body is announced, the connection serves nobody else.
+    if (asked.method == Method::head && (declared.chunked || declared.length > 0)) framing.persistent = false;
   } else if (!declared.chunked && !declared.has_length) {
     head.body = BodyKind::until_close;
     framing.body = BodyEnd::close;

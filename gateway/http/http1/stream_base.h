@@ -31,6 +31,7 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   const net::Address& local() const final { return transport_->local(); }
   const net::TlsInfo* tls() const final { return transport_ ? transport_->tls() : nullptr; }
   bool any_byte_sent() const final { return transport_ && transport_->bytes_written() > written_before_; }
+  uint64_t bytes_written() const final { return transport_ ? transport_->bytes_written() : 0; }
   uint64_t bytes_received() const final { return received_; }
   uint64_t bytes_sent() const final { return writer_.sent(); }
   uint64_t started_ms() const final { return started_ms_; }
@@ -39,7 +40,7 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   StreamBase(net::Loop& loop, std::unique_ptr<net::Transport> transport, Side side, HeadLimits limits);
   ~StreamBase() = default;
 
-  void on_drained() final;
+  void on_drained() override;
 
   bool can_send() const { return transport_ && handler_ && !broken_; }
   // The handler sent what cannot be part of this message. It is told later, never inside its own call;
