@@ -82,6 +82,9 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
     if (auto load = loads_.find(door_key(i)); load != loads_.end())
       out.sample({{"listener", snapshot_->listeners[i]->name}}, static_cast<double>(load->second->refused()));
   write_plugin_metrics(out, plugins_.host->metrics());
+  out.family("penstock_ratelimit_evictions_total", MetricKind::counter,
+             "Keys in use that rate limits forgot because the table was full.");
+  out.sample({}, static_cast<double>(plugins_.host->limits().evictions()));
   out.family("penstock_config_generation", MetricKind::gauge, "Number of the configuration that is served.");
   out.sample({}, static_cast<double>(generation_));
   out.family("penstock_config_last_reload_successful", MetricKind::gauge,

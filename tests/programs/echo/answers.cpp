@@ -129,6 +129,7 @@ void pieces(const Request& request, const Origin& origin, bool events, std::dequ
   int apart = static_cast<int>(request.number("ms", events ? 50 : 10));
   steps.push_back({.text = head(200, events ? "text/event-stream" : "text/plain", origin) +
                            "cache-control: no-store\r\ntransfer-encoding: chunked\r\n\r\n"});
+  if (request.method == "HEAD") return;
   constexpr std::array<char, 16> hex{'0', '1', '2', '3', '4', '5', '6', '7',
                                      '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
   for (uint64_t i = 1; i <= count; ++i) {
@@ -145,7 +146,7 @@ void reset(const Request& request, const Origin& origin, std::deque<Step>& steps
   Step step{.after = After::reset};
   if (!request.flag("head")) {
     step.text = with_length(head(200, "text/plain", origin), 1000);
-    step.fill = std::min<uint64_t>(request.number("at", 10), 999);
+    if (request.method != "HEAD") step.fill = std::min<uint64_t>(request.number("at", 10), 999);
   }
   steps.push_back(std::move(step));
 }
@@ -198,12 +199,13 @@ void answer(const Request& request, const BodySeen& body, const Origin& origin, 
   } else if (path == "/hang") {
     steps.push_back({.delay_ms = 24 * 3600 * 1000, .after = After::close});
   } else if (path == "/close") {
-    steps.push_back({.text = head(200, "text/plain", origin) + "connection: close\r\n\r\nuntil the end\n",
+    steps.push_back({.text = head(200, "text/plain", origin) + "connection: close\r\n\r\n" +
+                             (request.method == "HEAD" ? "" : "until the end\n"),
                      .after = After::close});
   } else if (path == "/trailers") {
     steps.push_back({.text = head(200, "text/plain", origin) +
-                             "trailer: x-checksum\r\ntransfer-encoding: chunked\r\n\r\n"
-                             "5\r\nhello\r\n0\r\nx-checksum: 5d41402a\r\n\r\n"});
+                             "trailer: x-checksum\r\ntransfer-encoding: chunked\r\n\r\n"});
+    if (request.method != "HEAD") steps.back().text += "5\r\nhello\r\n0\r\nx-checksum: 5d41402a\r\n\r\n";
   } else {
     if (path == "/early")
       steps.push_back({.text = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"});
