@@ -5,8 +5,10 @@
 namespace penstock::proxy {
 
 bool AccessRule::covers(const RequestContext& request) const {
-  for (const std::string& consumer : consumers)
-    if (request.consumer && request.consumer->name == consumer) return true;
+  // consumer_id is a consumer's name or PLUGIN:CLAIM: an identity that no consumer stands for can be named
+  // too.
+  if (request.consumer_id.data() && std::ranges::find(consumers, request.consumer_id) != consumers.end())
+    return true;
   return std::ranges::any_of(groups, [&](const std::string& group) { return request.in_group(group); });
 }
 

@@ -187,6 +187,36 @@ TEST_CASE("an accept that names nobody is a refusal, as is a refusal that says n
   CHECK(outcome(silent) == "401 auth.refused");
 }
 
+TEST_CASE("allow and deny name token identities as well as configured consumers") {
+  struct Row {
+    std::string identity, outcome;
+    AccessRule allow, deny;
+  };
+  for (const Row& row : {
+           Row{"idp:mallory", "403 auth.forbidden", {}, {{"idp:mallory"}, {}}},
+           Row{"idp:alice", "granted idp:alice", {}, {{"idp:mallory"}, {}}},
+           Row{"idp:alice", "granted idp:alice", {{"idp:alice"}, {}}, {}},
+           Row{"idp:mallory", "403 auth.forbidden", {{"idp:alice"}, {}}, {}},
+           Row{"idp:mallory", "403 auth.forbidden", {{"idp:mallory"}, {}}, {{"idp:mallory"}, {}}},
+           // The consumer alice is somebody else.
+           Row{"idp:alice", "granted idp:alice", {}, {{"alice"}, {}}},
+           Row{"", "403 auth.forbidden", {}, {{"alice"}, {}}},
+       }) {
+    CAPTURE(row.identity);
+    World world;
+    auto filter = ScriptedFilter::authenticator("idp", AuthVerdict::accept, &world.alice);
+    if (!row.identity.empty()) {
+      filter->on_authenticate = [&](const FilterCall& call) {
+        call.request.auth.identity = row.identity;
+        return AuthVerdict::accept;
+      };
+    }
+    world.authenticators.push_back(&world.keep(std::move(filter)));
+    world.auth(Combine::any_of, false, row.allow, row.deny);
+    CHECK(outcome(world) == row.outcome);
+  }
+}
+
 TEST_CASE("a route whose list of authenticators came out empty refuses") {
   World world;
   world.auth(Combine::any_of);
