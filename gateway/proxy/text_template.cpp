@@ -4,15 +4,17 @@
 
 namespace penstock::proxy {
 
-Attribute compile(const config::Attribute& attribute) {
+Attribute compile(const config::Attribute& attribute, Names& names) {
   // Both vocabularies have the same texts; validation has checked this one.
-  return Attribute::parse(config::to_text(attribute)).value();
+  Attribute compiled = Attribute::parse(config::to_text(attribute)).value();
+  if (compiled.kind == AttributeKind::claim) names.attribute_id(compiled.text());
+  return compiled;
 }
 
-TextTemplate::TextTemplate(const config::Template& source) {
+TextTemplate::TextTemplate(const config::Template& source, Names& names) {
   for (const config::TemplatePiece& piece : source.pieces) {
     bool literal = piece.kind == config::TemplatePiece::Kind::literal;
-    pieces_.push_back({piece.text, literal ? Attribute{} : compile(piece.attribute), literal});
+    pieces_.push_back({piece.text, literal ? Attribute{} : compile(piece.attribute, names), literal});
   }
 }
 

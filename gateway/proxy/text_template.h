@@ -9,12 +9,13 @@
 
 namespace penstock::proxy {
 
-Attribute compile(const config::Attribute& attribute);
+// Claims are interned in `names`: an authenticator sets only those that somebody asks for. Main thread.
+Attribute compile(const config::Attribute& attribute, Names& names);
 
 class TextTemplate {
  public:
   TextTemplate() = default;
-  explicit TextTemplate(const config::Template& source);
+  TextTemplate(const config::Template& source, Names& names);
   // A missing attribute gives the empty text. The view lives as long as the request or the snapshot.
   std::string_view render(const RequestContext& request) const;
 

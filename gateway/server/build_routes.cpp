@@ -80,24 +80,24 @@ void fill_chain(Building& building, proxy::Route& route) {
     route.chain.add(*log);
 }
 
-proxy::CompiledEdits compile_edits(const config::HeaderEdits& edits) {
+proxy::CompiledEdits compile_edits(const config::HeaderEdits& edits, proxy::Names& names) {
   proxy::CompiledEdits compiled;
   compiled.remove = edits.remove;
   for (const config::HeaderTemplate& header : edits.set)
-    compiled.set.emplace_back(header.name, proxy::TextTemplate(header.value));
+    compiled.set.emplace_back(header.name, proxy::TextTemplate(header.value, names));
   for (const config::HeaderTemplate& header : edits.add)
-    compiled.add.emplace_back(header.name, proxy::TextTemplate(header.value));
+    compiled.add.emplace_back(header.name, proxy::TextTemplate(header.value, names));
   return compiled;
 }
 
-void fill_settings(proxy::Route& route) {
+void fill_settings(proxy::Route& route, proxy::Names& names) {
   const config::Route& config = *route.config;
   auto ms = [](config::Duration duration) { return static_cast<uint32_t>(duration.count()); };
-  route.request_edits = compile_edits(config.request_headers);
-  route.response_edits = compile_edits(config.response_headers);
+  route.request_edits = compile_edits(config.request_headers, names);
+  route.response_edits = compile_edits(config.response_headers, names);
   for (const config::IdentityHeader& header : config.identity_headers)
-    route.identity_headers.push_back({header.name, proxy::compile(header.value)});
-  if (config.rewrite && config.rewrite->path) route.rewrite_path.emplace(*config.rewrite->path);
+    route.identity_headers.push_back({header.name, proxy::compile(header.value, names)});
+  if (config.rewrite && config.rewrite->path) route.rewrite_path.emplace(*config.rewrite->path, names);
   route.body_size_limit = config.body_size.value_or(0);
   route.connect_timeout_ms = ms(config.timeouts.connect);
   route.first_byte_timeout_ms = ms(config.timeouts.first_byte);
@@ -130,7 +130,7 @@ void build_routes(Building& building) {
     route->metrics_id = route->index + 1;
     route->config = &config;
     route->target = add_target(building, config.target);
-    fill_settings(*route);
+    fill_settings(*route, building.host.names());
     fill_chain(building, *route);
     building.snapshot.routes.push_back(std::move(route));
   }

@@ -35,7 +35,7 @@ struct Filler {
       until += side.weight;
       out.sides.push_back({building.clusters.at(side.upstream), until});
     }
-    if (target.key) out.split_by = proxy::compile(*target.key);
+    if (target.key) out.split_by = proxy::compile(*target.key, building.host.names());
     out.at = building.at(target.at);
   }
   void operator()(const config::RedirectTarget& target) {
@@ -43,8 +43,8 @@ struct Filler {
     out.redirect.status = target.status;
     out.redirect.scheme = target.scheme;
     out.redirect.host = target.host;
-    if (target.path) out.redirect.path.emplace(*target.path);
-    if (target.query) out.redirect.query.emplace(*target.query);
+    if (target.path) out.redirect.path.emplace(*target.path, building.host.names());
+    if (target.query) out.redirect.query.emplace(*target.query, building.host.names());
     out.at = building.at(target.at);
   }
   void operator()(const config::RespondTarget& target) {
@@ -52,7 +52,7 @@ struct Filler {
     out.respond.status = target.status;
     out.respond.body = target.body;
     for (const config::HeaderTemplate& header : target.headers)
-      out.respond.headers.emplace_back(header.name, proxy::TextTemplate(header.value));
+      out.respond.headers.emplace_back(header.name, proxy::TextTemplate(header.value, building.host.names()));
     out.at = building.at(target.at);
   }
 };

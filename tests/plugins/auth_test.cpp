@@ -11,7 +11,9 @@
 #include "auth/claims.h"
 #include "auth/key_set.h"
 #include "auth/token.h"
+#include "config/parse_values.h"
 #include "plugins/harness.h"
+#include "proxy/text_template.h"
 
 using namespace penstock::plugin::testing;
 using nlohmann::json;
@@ -457,4 +459,13 @@ TEST_CASE("a wrong auth configuration is refused with the place") {
   CHECK(w.messages().find("too short") == std::string::npos);  // secrets stay out of messages
   CHECK(w.make("api_key", "keys", "{}", penstock::proxy::OnError::skip) == nullptr);
   CHECK(w.messages().find("bad-on-error") != std::string::npos);
+}
+
+TEST_CASE("a claim in a header template is the token's, which only the configuration asked for") {
+  JwtWorld w;
+  auto& filter = w.jwt({{"secret", shared_secret}});
+  const penstock::proxy::TextTemplate text(*penstock::config::parse_template("<{claim.tenant}>"), w.names);
+  Request r(w);
+  r.header("authorization", "Bearer " + token("HS256", claims({{"tenant", "acme"}}))).auth(filter);
+  CHECK(text.render(r.context) == "<acme>");
 }

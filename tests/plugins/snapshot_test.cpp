@@ -1,0 +1,74 @@
+// What a whole configuration makes of its plugins: YAML, real shared objects, the builder that the daemon
+// uses.
+#include <doctest/doctest.h>
+
+#include "config/load.h"
+#include "plugins/harness.h"
+#include "server/build_snapshot.h"
+
+using namespace penstock;
+using namespace penstock::plugin::testing;
+
+namespace {
+
+struct Built {
+  explicit Built(std::string yaml) {
+    auto types = std::make_shared<plugin::TypeSet>();
+    for (const char* name : {"auth", "logging"}) {
+      auto library = host.load(shipped(name));
+      REQUIRE_MESSAGE(library.has_value(), library.error());
+      REQUIRE(types->add(*library) == "");
+    }
+    config::Loaded loaded = config::load_text(folder.path + "/gateway.yaml", std::move(yaml));
+    diagnostics = std::move(loaded.diagnostics);
+    snapshot = server::build_snapshot(std::make_shared<const config::Config>(std::move(loaded.config)), host,
+                                      types, diagnostics);
+    diagnostics.sort();
+  }
+  // "3:7 code: message\n" each.
+  std::string errors() const {
+    std::string out;
+    for (const auto& d : diagnostics.all()) {
+      if (d.severity != config::Severity::error) continue;
+      out += std::to_string(d.at.line) + ":" + std::to_string(d.at.column) + " " + d.code + ": " + d.message +
+             "\n";
+    }
+    return out;
+  }
+  bool interned(std::string_view name) const { return names.attributes.find(name) != 0; }
+
+  Folder folder;
+  proxy::Names names;
+  plugin::Host host{names, {}};
+  config::Diagnostics diagnostics;
+  std::shared_ptr<proxy::Snapshot> snapshot;
+};
+
+}  // namespace
+
+TEST_CASE("claims named anywhere in a route are asked for, so that the authenticator sets them") {
+  const Built built(R"(schema: 1
+listeners: [{ name: http, address: "127.0.0.1:0" }]
+access_log: none
+plugins:
+  idp: { type: jwt, secret: 0123456789abcdef0123456789abcdef }
+routes:
+  - name: all
+    match: { path_prefix: / }
+    auth: idp
+    split: { one: 90, two: 10 }
+    split_by: claim.tenant
+    identity_headers: { x-user: claim.sub }
+    request_headers: { set: { x-mail: "<{claim.email}>" } }
+    response_headers: { add: { x-plan: "{claim.plan.name}" } }
+upstreams:
+  one: { endpoints: ["127.0.0.1:1"] }
+  two: { endpoints: ["127.0.0.1:2"] }
+)");
+  REQUIRE_MESSAGE(built.snapshot != nullptr, built.errors());
+  for (const char* claim : {"claim.tenant", "claim.sub", "claim.email", "claim.plan.name"}) {
+    CAPTURE(claim);
+    CHECK(built.interned(claim));
+  }
+  CHECK_FALSE(built.interned("claim.other"));
+}
