@@ -1,0 +1,77 @@
+// API keys, and what is a wrong configuration of the authenticators.
+#include <doctest/doctest.h>
+
+#include "plugins/tokens.h"
+
+using namespace penstock::plugin::testing;
+
+TEST_CASE("an API key in a header, a query parameter or a cookie names its consumer") {
+  World w;
+  REQUIRE(w.load(shipped("auth")) == "");
+  const auto& mobile = w.consumer("mobile-app", {"partners"});
+  w.snapshot.consumers.add_api_key(mobile, "secret-key-1");
+  w.snapshot.consumers.add_api_key(
+      mobile, "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b");  // "secret"
+  auto* header = w.make("api_key", "keys", "{}");
+  auto* anywhere = w.make("api_key", "any", R"({"header": "X-Token", "query": "api_key", "cookie": "key"})");
+  REQUIRE(header != nullptr);
+  REQUIRE(anywhere != nullptr);
+  CHECK(header->challenge() == "ApiKey realm=\"keys\"");
+  CHECK(header->credential_headers() == std::vector<std::string>{"x-api-key"});
+  const auto verdict = [](Request& r, const penstock::proxy::Filter& filter) {
+    const AuthVerdict said = r.auth(filter);
+    if (said == AuthVerdict::accept) return "accept " + r.context.auth.consumer->name;
+    return said == AuthVerdict::absent ? std::string("absent")
+                                       : "refuse " + std::string(r.context.auth.refuse_reason);
+  };
+  Request plain(w), hashed(w), wrong(w), repeated(w), none(w), empty(w);
+  CHECK(verdict(plain.header("x-api-key", "secret-key-1"), *header) == "accept mobile-app");
+  CHECK(verdict(hashed.header("x-api-key", "secret"), *header) == "accept mobile-app");
+  CHECK(verdict(wrong.header("x-api-key", "secret-key-2"), *header) == "refuse auth.key.unknown");
+  CHECK(verdict(repeated.header("x-api-key", "secret").header("x-api-key", "secret"), *header) ==
+        "refuse auth.key.repeated");
+  CHECK(verdict(none, *header) == "absent");
+  CHECK(verdict(empty.header("x-api-key", ""), *header) == "absent");
+  Request token_header(w), query(w), two(w), cookie(w), huge(w);
+  CHECK(verdict(token_header.header("x-token", "secret"), *anywhere) == "accept mobile-app");
+  CHECK(verdict(query.query("a=1&api_key=secret"), *anywhere) == "accept mobile-app");
+  CHECK(verdict(two.query("api_key=secret&api_key=other"), *anywhere) == "refuse auth.key.repeated");
+  CHECK(verdict(cookie.header("cookie", "a=b; key=secret"), *anywhere) == "accept mobile-app");
+  CHECK(verdict(huge.header("x-token", std::string(5000, 'x')), *anywhere) == "refuse auth.key.unknown");
+  CHECK(w.counted("penstock_auth_decisions_total", "keys", "accept") == 2);
+  CHECK(w.counted("penstock_auth_decisions_total", "keys", "refuse") == 2);
+  CHECK(w.counted("penstock_auth_decisions_total", "keys", "absent") == 2);
+}
+
+TEST_CASE("a wrong auth configuration is refused with the place") {
+  JwtWorld w;
+  w.write("weak.pem", KeyPair(EVP_RSA_gen(1024)).pem());
+  w.write("p384.pem", KeyPair(EVP_EC_gen("P-384")).pem());
+  w.write("junk.json", "{\"keys\": 7}");
+  w.write("broken.json", R"({"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]})");
+  w.write("none.json", R"({"keys": []})");
+  const auto refused = [&](json config, const char* part) {
+    CAPTURE(config.dump());
+    CHECK(w.make("jwt", "idp", config.dump().c_str()) == nullptr);
+    CHECK_MESSAGE(w.messages().find(part) != std::string::npos, w.messages());
+  };
+  refused(json::object(), "exactly one of");
+  refused({{"secret", shared_secret}, {"jwks_file", "keys.json"}}, "exactly one of");
+  refused({{"secret", "too short"}}, "shorter than the 32 bytes");
+  refused({{"jwks_file", "missing.json"}}, "cannot be read");
+  refused({{"jwks_file", "junk.json"}}, "is no JSON Web Key Set");
+  refused({{"jwks_file", "broken.json"}}, "broken key");
+  refused({{"jwks_file", "none.json"}}, "no key for");
+  refused({{"public_key_file", "weak.pem"}}, "less than 2048 bits");
+  refused({{"public_key_file", "p384.pem"}}, "neither RSA nor EC");
+  refused({{"public_key_file", "keys.json"}}, "no public key");
+  refused({{"jwks_uri", "https://idp/keys"}}, "not supported yet");
+  refused({{"jwks_file", "keys.json"}, {"algorithms", {"none"}}}, "'none' is not one of");
+  refused({{"jwks_file", "keys.json"}, {"algorithms", {"HS256"}}}, "HS256 needs `secret`");
+  refused({{"public_key_file", "key.pem"}, {"algorithms", {"ES256"}}}, "none of them fits");
+  refused({{"secret", shared_secret}, {"leeway", "2h"}}, "must be from");
+  CHECK(w.make("jwt", "idp", json{{"secret", "too short"}}.dump().c_str()) == nullptr);
+  CHECK(w.messages().find("too short") == std::string::npos);  // secrets stay out of messages
+  CHECK(w.make("api_key", "keys", "{}", penstock::proxy::OnError::skip) == nullptr);
+  CHECK(w.messages().find("bad-on-error") != std::string::npos);
+}
