@@ -220,10 +220,12 @@ Jwt::Failure Jwt::read_times(const json& payload, Verified& out) const {
 
 Jwt::Failure Jwt::read_identity(const json& payload, Verified& out) const {
   constexpr size_t max_groups = 64;
+  constexpr size_t max_consumer_bytes = 1024;  // what gw.consumer set_identity takes
   const json* name = find_claim(payload, config_.consumer_claim);
   if (name == nullptr || name->is_structured()) return {401, "auth.jwt.claim"};
   out.consumer = claim_text(*name);
-  if (out.consumer.empty() || !plain_text(out.consumer)) return {401, "auth.jwt.claim"};
+  if (out.consumer.empty() || out.consumer.size() > max_consumer_bytes || !plain_text(out.consumer))
+    return {401, "auth.jwt.claim"};
   if (!config_.groups_claim) return {};
   const json* groups = find_claim(payload, *config_.groups_claim);
   if (groups == nullptr) return {};

@@ -312,7 +312,8 @@ typedef struct gw_consumer_v0 {
    * set_consumer: a configured consumer, with its groups.
    * set_consumer_name: the configured consumer of that name; if there is none, like set_identity. Only for
    * names that come from the configuration, never from the request. set_identity: somebody that only this
-   * instance knows: consumer.id is "INSTANCE:id", groups "INSTANCE:group". */
+   * instance knows: consumer.id is "INSTANCE:id" (1 to 1024 bytes without control bytes, else GW_EINVAL),
+   * groups "INSTANCE:group". */
   gw_rc (*set_consumer)(gw_req*, const gw_consumer*);
   gw_rc (*set_consumer_name)(gw_req*, gw_str name);
   gw_rc (*set_identity)(gw_req*, const gw_instance*, gw_str id, const gw_str* groups, size_t count);

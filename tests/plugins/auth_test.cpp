@@ -140,6 +140,8 @@ TEST_CASE("the consumer claim names a configured consumer or an identity that ca
   CHECK(said({{"sub", ""}}) == "refuse 401 auth.jwt.claim");
   CHECK(said({{"sub", "a\r\nb"}}) == "refuse 401 auth.jwt.claim");
   CHECK(said({{"sub", json::array({"x"})}}) == "refuse 401 auth.jwt.claim");
+  CHECK(said({{"sub", std::string(1024, 's')}}) == "accept idp:" + std::string(1024, 's'));
+  CHECK(said({{"sub", std::string(1025, 's')}}) == "refuse 401 auth.jwt.claim");
   CHECK(said({{"sub", nullptr}}) == "refuse 401 auth.jwt.claim");
 }
 
