@@ -20,9 +20,10 @@ class ApiKey {
   };
   static constexpr auto fields() {
     return std::tuple{
-        gw::opt("header", &config::header, "Header that carries the key; x-api-key without any of these"),
-        gw::opt("query", &config::query, "Query parameter that carries the key"),
-        gw::opt("cookie", &config::cookie, "Cookie that carries the key")};
+        gw::opt("header", &config::header, "Header that carries the key; x-api-key without any of these")
+            .filled(),
+        gw::opt("query", &config::query, "Query parameter that carries the key").filled(),
+        gw::opt("cookie", &config::cookie, "Cookie that carries the key").filled()};
   }
 
   ApiKey(config c, gw::setup& setup);

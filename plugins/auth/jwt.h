@@ -38,19 +38,22 @@ class Jwt {
   };
   static constexpr auto fields() {
     return std::tuple{
-        gw::opt("header", &config::header, "Header of the token; in authorization it stands behind 'Bearer'"),
-        gw::opt("issuer", &config::issuer, "What iss must be; one of a list"),
-        gw::opt("audience", &config::audience, "What aud must be or contain; one of a list"),
-        gw::opt("algorithms", &config::algorithms, "RS256, ES256, HS256; without it those of the keys"),
-        gw::opt("jwks_file", &config::jwks_file, "JSON Web Key Set with the public keys"),
-        gw::opt("jwks_uri", &config::jwks_uri, "Address of a JSON Web Key Set"),
-        gw::opt("public_key_file", &config::public_key_file, "One public key or certificate in PEM"),
-        gw::opt("secret", &config::secret, "Shared secret for HS256, at least 32 bytes"),
+        gw::opt("header", &config::header, "Header of the token; in authorization it stands behind 'Bearer'")
+            .filled(),
+        gw::opt("issuer", &config::issuer, "What iss must be; one of a list").filled(),
+        gw::opt("audience", &config::audience, "What aud must be or contain; one of a list").filled(),
+        gw::opt("algorithms", &config::algorithms, "RS256, ES256, HS256; without it those of the keys")
+            .filled(),
+        gw::opt("jwks_file", &config::jwks_file, "JSON Web Key Set with the public keys").filled(),
+        gw::opt("jwks_uri", &config::jwks_uri, "Address of a JSON Web Key Set").filled(),
+        gw::opt("public_key_file", &config::public_key_file, "One public key or certificate in PEM").filled(),
+        gw::opt("secret", &config::secret, "Shared secret for HS256, at least 32 bytes").filled(),
         gw::opt("leeway", &config::leeway, "Tolerance for exp and nbf").range(0, 3600'000'000'000),
         gw::opt("require_exp", &config::require_exp, "Whether a token without exp is refused"),
-        gw::opt("require", &config::require, "Claim -> text that it must equal or contain; otherwise 403"),
-        gw::opt("consumer_claim", &config::consumer_claim, "The claim that names the consumer"),
-        gw::opt("groups_claim", &config::groups_claim, "The claim that lists groups")};
+        gw::opt("require", &config::require, "Claim -> text that it must equal or contain; otherwise 403")
+            .filled(),
+        gw::opt("consumer_claim", &config::consumer_claim, "The claim that names the consumer").filled(),
+        gw::opt("groups_claim", &config::groups_claim, "The claim that lists groups").filled()};
   }
   struct worker_state {
     explicit worker_state(Jwt&) {}

@@ -43,6 +43,31 @@ TEST_CASE("an API key in a header, a query parameter or a cookie names its consu
   CHECK(w.counted("penstock_auth_decisions_total", "keys", "absent") == 2);
 }
 
+TEST_CASE("settings of which nothing is left are refused, since they would check nothing") {
+  JwtWorld w;
+  const auto refused = [&](const char* key, const json& value, const char* place) {
+    CAPTURE(key);
+    CAPTURE(value.dump());
+    CHECK(w.make("jwt", "idp", json{{"secret", shared_secret}, {key, value}}.dump().c_str()) == nullptr);
+    CHECK_MESSAGE(w.messages().find(std::string(place) + ": ") != w.messages().npos, w.messages());
+    CHECK_MESSAGE(w.messages().find("is empty") != w.messages().npos, w.messages());
+  };
+  for (const char* key : {"issuer", "audience", "algorithms"}) {
+    const std::string place = std::string("plugins.idp.") + key;
+    for (const json& value : {json(""), json::array(), json(nullptr)}) refused(key, value, place.c_str());
+    refused(key, json::array({"RS256", ""}), (place + "[1]").c_str());
+  }
+  for (const char* key : {"consumer_claim", "groups_claim", "header", "jwks_file"})
+    refused(key, "", (std::string("plugins.idp.") + key).c_str());
+  refused("require", json::object(), "plugins.idp.require");
+  refused("require", {{"scope", ""}}, "plugins.idp.require.scope");
+  refused("require", nullptr, "plugins.idp.require");
+  for (const char* carrier : {"header", "query", "cookie"}) {
+    CHECK(w.make("api_key", "keys", json{{carrier, ""}}.dump().c_str()) == nullptr);
+    CHECK(w.messages().find("is empty") != w.messages().npos);
+  }
+}
+
 TEST_CASE("a wrong auth configuration is refused with the place") {
   JwtWorld w;
   w.write("weak.pem", KeyPair(EVP_RSA_gen(1024)).pem());

@@ -24,6 +24,7 @@
 namespace gw {
 
 enum class presence { optional, required };
+enum class content { any, filled };
 
 template <class Config, class Member>
 struct field {
@@ -32,9 +33,15 @@ struct field {
   std::string_view doc;
   presence needed;
   int64_t low = std::numeric_limits<int64_t>::min(), high = std::numeric_limits<int64_t>::max();
+  content allowed = content::any;
 
   // Numbers only: the values that are allowed, both ends included. Durations count in nanoseconds.
-  constexpr field range(int64_t from, int64_t to) const { return {name, member, doc, needed, from, to}; }
+  constexpr field range(int64_t from, int64_t to) const {
+    return {name, member, doc, needed, from, to, allowed};
+  }
+  // An empty text, list or map, also within a list or map, is an error: where emptiness would silently mean
+  // that nothing is checked.
+  constexpr field filled() const { return {name, member, doc, needed, low, high, content::filled}; }
 };
 
 template <class Config, class Member>
@@ -87,6 +94,22 @@ inline void json_text(std::string& out, std::string_view text) {
     if (static_cast<unsigned char>(c) >= 0x20) out += c;
   }
   out += '"';
+}
+
+// The innermost part that is empty, or null.
+inline const gw_node* empty_part(const gw_node* node) {
+  const int32_t kind = host.config->kind(node);
+  gw_str text{};
+  if (kind == GW_NODE_NULL) return node;
+  if (kind == GW_NODE_SCALAR)
+    return host.config->get_string(node, &text) >= 0 && text.len == 0 ? node : nullptr;
+  const size_t size = host.config->size(node);
+  if (size == 0) return node;
+  for (size_t i = 0; i < size; ++i) {
+    if (kind == GW_NODE_MAP && host.config->key(node, i).len == 0) return host.config->item(node, i);
+    if (const gw_node* part = empty_part(host.config->item(node, i)); part != nullptr) return part;
+  }
+  return nullptr;
 }
 
 // ---- scalars: read(node, out) and schema(out) ----
@@ -358,6 +381,10 @@ gw_rc read_field(const gw_node* map, Config& config, const field<Config, Member>
   if (node == nullptr) {
     if (f.needed == presence::optional) return GW_OK;
     return fail_at(map, join({"'", f.name, "' is missing: ", f.doc}));
+  }
+  if (f.allowed == content::filled) {
+    if (const gw_node* part = empty_part(node); part != nullptr)
+      return fail_at(part, "is empty; leave it out");
   }
   return value_of<Member>::read(node, config.*(f.member), {f.low, f.high});
 }
