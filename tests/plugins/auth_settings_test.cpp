@@ -94,7 +94,7 @@ TEST_CASE("a wrong auth configuration is refused with the place") {
   refused({{"jwks_file", "keys.json"}, {"algorithms", {"none"}}}, "'none' is not one of");
   refused({{"jwks_file", "keys.json"}, {"algorithms", {"HS256"}}}, "HS256 needs `secret`");
   refused({{"public_key_file", "key.pem"}, {"algorithms", {"ES256"}}}, "none of them fits");
-  refused({{"secret", shared_secret}, {"leeway", "2h"}}, "must be from");
+  refused({{"secret", shared_secret}, {"leeway", "2h"}}, "must be from 0s to 1h");
   CHECK(w.make("jwt", "idp", json{{"secret", "too short"}}.dump().c_str()) == nullptr);
   CHECK(w.messages().find("too short") == std::string::npos);  // secrets stay out of messages
   CHECK(w.make("api_key", "keys", "{}", penstock::proxy::OnError::skip) == nullptr);

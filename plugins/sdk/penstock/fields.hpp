@@ -96,6 +96,21 @@ inline void json_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
+// 3600000000000 is 1h.
+inline std::string duration_text(int64_t ns) {
+  struct unit {
+    int64_t size;
+    std::string_view name;
+  };
+  constexpr unit units[] = {
+      {3'600'000'000'000, "h"}, {60'000'000'000, "m"}, {1'000'000'000, "s"}, {1'000'000, "ms"}};
+  if (ns == 0) return "0s";
+  for (const unit& u : units) {
+    if (ns % u.size == 0) return join({std::to_string(ns / u.size), u.name});
+  }
+  return join({std::to_string(ns), "ns"});
+}
+
 // The innermost part that is empty, or null.
 inline const gw_node* empty_part(const gw_node* node) {
   const int32_t kind = host.config->kind(node);
@@ -206,7 +221,8 @@ struct value_of<duration> {
   static gw_rc read(const gw_node* node, duration& out, limits l) {
     int64_t ns = 0;
     if (const gw_rc rc = host.config->get_duration(node, &ns); rc < 0) return rc;
-    if (const gw_rc rc = in_range(node, ns, l); rc < 0) return rc;
+    if (ns < l.low || ns > l.high)
+      return fail_at(node, join({"must be from ", duration_text(l.low), " to ", duration_text(l.high)}));
     out = duration(ns);
     return GW_OK;
   }
