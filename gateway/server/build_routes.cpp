@@ -105,6 +105,17 @@ void fill_settings(proxy::Route& route, proxy::Names& names) {
   route.total_timeout_ms = config.timeouts.total ? ms(*config.timeouts.total) : 0;
 }
 
+// A plugin that reads no tokens would never ask for this value: the consumer could not get in by it.
+void check_issuer(Building& building, const config::Consumer& consumer, const config::JwtCredential& jwt) {
+  const proxy::Filter* filter = instance(building, jwt.plugin);
+  if (!filter) return;
+  if (filter->type() == "jwt") return;
+  building.diagnostics.error("no-token-plugin", jwt.plugin.at,
+                             "consumers." + consumer.name + ".credentials.jwt",
+                             "plugin '" + jwt.plugin.name + "' (" + filter->type() +
+                                 ") reads no tokens; name an instance of type jwt");
+}
+
 }  // namespace
 
 void build_consumers(Building& building) {
@@ -116,6 +127,7 @@ void build_consumers(Building& building) {
       index.add_api_key(
           added, hashed ? "sha256:" + std::string(key.value.reveal()) : std::string(key.value.reveal()));
     }
+    for (const config::JwtCredential& jwt : consumer.jwt) check_issuer(building, consumer, jwt);
     for (const config::JwtCredential& jwt : consumer.jwt) index.add_jwt(added, jwt.plugin.name, jwt.value);
   }
 }

@@ -72,3 +72,27 @@ upstreams:
   }
   CHECK_FALSE(built.interned("claim.other"));
 }
+
+TEST_CASE("a consumer's token belongs to an instance of type jwt, or nobody would ever ask for it") {
+  const auto errors = [](const std::string& plugin) {
+    return Built(R"(schema: 1
+listeners: [{ name: http, address: "127.0.0.1:0" }]
+access_log: none
+plugins:
+  idp: { type: jwt, secret: 0123456789abcdef0123456789abcdef }
+  keys: { type: api_key }
+  log: { type: logging, file: stdout }
+consumers:
+  - { name: billing, credentials: { jwt: [{ plugin: )" +
+                 plugin + R"(, value: svc-billing }] } }
+routes:
+  - { name: all, match: { path_prefix: / }, auth: idp, plugins: [log], respond: { status: 200 } }
+)")
+        .errors();
+  };
+  CHECK(errors("idp") == "");
+  CHECK(errors("keys") ==
+        "9:53 no-token-plugin: plugin 'keys' (api_key) reads no tokens; name an instance of type jwt\n");
+  CHECK(errors("log") ==
+        "9:53 no-token-plugin: plugin 'log' (logging) reads no tokens; name an instance of type jwt\n");
+}
