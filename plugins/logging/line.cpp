@@ -86,10 +86,6 @@ size_t utf8_length(std::string_view s, size_t at) {
   return 0;
 }
 
-std::string_view shortened(std::string_view text) {
-  return text.substr(0, text.size() < Line::max_value ? text.size() : Line::max_value);
-}
-
 }  // namespace
 
 void Line::number(uint64_t value) {
@@ -107,54 +103,62 @@ void Line::seconds(int64_t ns) {
   raw({fraction, sizeof fraction});
 }
 
-// Writes what stands for the byte (or sequence) at `at`; how many bytes of the text that was.
+// All of it, or nothing and the value is over.
+bool Line::put(std::string_view whole) {
+  if (whole.size() > left()) {
+    value_end_ = size_;
+    return false;
+  }
+  raw(whole);
+  return true;
+}
+
+// Writes what stands for the byte (or sequence) at `at`; how many bytes of the text that was, 0 when the
+// value is full.
 size_t Line::json_special(std::string_view text, size_t at) {
   const auto c = static_cast<uint8_t>(text[at]);
   if (c >= 0x80) {
     const size_t length = utf8_length(text, at);
-    raw(length == 0 ? std::string_view("\\ufffd") : text.substr(at, length));
+    if (!put(length == 0 ? std::string_view("\\ufffd") : text.substr(at, length))) return 0;
     return length == 0 ? 1 : length;
   }
   if (c == '"' || c == '\\') {
     const char pair[2] = {'\\', text[at]};
-    raw({pair, 2});
-  } else if (c < 0x20) {
-    const char code[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-    raw({code, 6});
-  } else {
-    raw(text[at]);
+    return put({pair, 2}) ? 1 : 0;
   }
-  return 1;
+  if (c < 0x20) {
+    const char code[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    return put({code, 6}) ? 1 : 0;
+  }
+  return put(text.substr(at, 1)) ? 1 : 0;
 }
 
-void Line::json(std::string_view text) {
-  text = shortened(text);
-  if (all_plain(text)) return raw(text);
+void Line::json_more(std::string_view text) {
+  if (text.size() <= left() && all_plain(text)) return raw(text);
   size_t i = 0;
   while (i < text.size()) {
-    if (text.size() - i >= 8 && room() >= 8 && plain8(load8(text.data() + i))) {
+    if (text.size() - i >= 8 && left() >= 8 && plain8(load8(text.data() + i))) {
       raw(text.substr(i, 8));
       i += 8;
     } else {
-      i += json_special(text, i);
+      const size_t used = json_special(text, i);
+      if (used == 0) return;
+      i += used;
     }
   }
 }
 
-void Line::escaped(std::string_view text) {
-  for (const char c : shortened(text)) {
+void Line::escaped_more(std::string_view text) {
+  for (const char& c : text) {
     const auto byte = static_cast<uint8_t>(c);
-    if (byte >= 0x20 && byte != 0x7f && c != '"' && c != '\\') {
-      raw(c);
-      continue;
-    }
     const char code[4] = {'\\', 'x', hex[byte >> 4], hex[byte & 15]};
-    raw({code, 4});
+    const bool plain = byte >= 0x20 && byte != 0x7f && c != '"' && c != '\\';
+    if (!put(plain ? std::string_view(&c, 1) : std::string_view(code, 4))) return;
   }
 }
 
 void Line::end(std::string_view closing) {
-  if (room() < closing.size() + 1) size_ = capacity - closing.size() - 1;
+  if (capacity - size_ < closing.size() + 1) size_ = capacity - closing.size() - 1;
   raw(closing);
   raw('\n');
 }

@@ -12,9 +12,13 @@ namespace logging {
 class Line {
  public:
   static constexpr size_t capacity = 16 * 1024;
-  static constexpr size_t max_value = 2 * 1024;  // of one value, before escaping
+  static constexpr size_t max_value = 2 * 1024;  // of one value, once escaped
+  static constexpr size_t tail = 64;             // values leave it free for what ends them and the line
 
-  void clear() { size_ = 0; }
+  void clear() {
+    size_ = 0;
+    value_end_ = capacity - tail;
+  }
   std::string_view text() const { return {buffer_, size_}; }
   bool empty() const { return size_ == 0; }
 
@@ -37,20 +41,38 @@ class Line {
   void number(uint64_t value);
   // Nanoseconds as seconds with six decimals: 0.000412.
   void seconds(int64_t ns);
+  // A value from outside begins: what json_more and escaped_more add to it, however many pieces that is, ends
+  // after max_value bytes and before the tail, never within an escape or a character. What follows the cut is
+  // dropped.
+  void begin_value() {
+    const size_t limit = size_ + max_value;
+    value_end_ = limit < capacity - tail ? limit : capacity - tail;
+  }
   // Inside a JSON string (RFC 8259): quote, backslash and control bytes escaped; bytes that are no UTF-8
   // become U+FFFD.
-  void json(std::string_view text);
+  void json_more(std::string_view text);
+  void json(std::string_view text) {
+    begin_value();
+    json_more(text);
+  }
   // Inside a text line: quote, backslash, control bytes and DEL as \xHH.
-  void escaped(std::string_view text);
-  // Bytes that are left while the end of a line still fits.
-  size_t room() const { return capacity - size_; }
-  // Ends the line; a line that grew too long is cut so that it still ends.
+  void escaped_more(std::string_view text);
+  void escaped(std::string_view text) {
+    begin_value();
+    escaped_more(text);
+  }
+  // Whether so many bytes of our own leave the tail free.
+  bool fits(size_t bytes) const { return size_ + bytes + tail <= capacity; }
+  // Ends the line; one that our own text has filled is cut so that it still ends.
   void end(std::string_view closing);
 
  private:
+  size_t left() const { return value_end_ > size_ ? value_end_ - size_ : 0; }
+  bool put(std::string_view whole);
   size_t json_special(std::string_view text, size_t at);
   char buffer_[capacity];
   size_t size_ = 0;
+  size_t value_end_ = capacity - tail;
 };
 
 // The beginning of a second as text, computed once a second.

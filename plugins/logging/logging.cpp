@@ -98,6 +98,7 @@ void Logging::add_pieces(const std::string& format, gw::setup& setup) {
       continue;
     }
     Kind kind = redaction_.hides_attribute(piece.text) ? Kind::masked : Kind::attribute;
+    if (kind != Kind::masked && piece.text == "header.referer") kind = Kind::url;
     for (const auto& [name, own_kind] : own) {
       if (piece.text == name) kind = own_kind;
     }
@@ -166,9 +167,8 @@ void Logging::write_custom(Line& out, const gw::exchange& e, const gw_summary& s
       case Kind::masked:
         if (e.attribute(piece.attribute).data() != nullptr) out.raw(Redaction::mask);
         break;
-      case Kind::query:
-        redaction_.query(e.attribute(piece.attribute), [&](std::string_view part) { out.escaped(part); });
-        break;
+      case Kind::query: write_query(out, e.attribute(piece.attribute), redaction_); break;
+      case Kind::url: write_url(out, e.attribute(piece.attribute), redaction_); break;
     }
   }
   out.end({});

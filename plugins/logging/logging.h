@@ -87,6 +87,7 @@ class Logging {
       reason,
       timestamp,
       query,
+      url,
       masked
     };
     Kind kind;

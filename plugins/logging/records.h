@@ -15,6 +15,10 @@ struct Facts {
   std::string_view method, path, query, host, client, consumer, api_version, user_agent, referer;
 };
 
+// A query without its '?' and a URL with one, as escaped text without what is hidden.
+void write_query(Line& out, std::string_view query, const Redaction& redaction);
+void write_url(Line& out, std::string_view url, const Redaction& redaction);
+
 void write_json(Line& out, const Facts& facts, const Redaction& redaction, SecondText& time);
 // host - consumer [time] "request line" status size
 void write_common(Line& out, const Facts& facts, const Redaction& redaction, SecondText& time);

@@ -102,13 +102,14 @@ TEST_CASE("the JSON record has the flat names and leaves out what is unknown") {
                        {},
                        {}},
                       logging::Redaction({}, {"token"}), time);
-  CHECK(line.text() ==
-        R"({"timestamp":"2027-01-15T08:00:00.123Z","http.request.method":"GET","url.path":"/v2/orders/17",)"
-        R"("url.query":"a=1&token=***","server.address":"api.example.com","http.response.status_code":429,)"
-        R"("client.address":"203.0.113.9","penstock.route":"orders","penstock.api_version":"v2",)"
-        R"("penstock.consumer":"mobile-app","penstock.reason":"limit.rate","penstock.plugin":"per-consumer",)"
-        R"("penstock.request_id":"req-1","http.response.body.size":17,"duration.total":0.000412})"
-        "\n");
+  CHECK(
+      line.text() ==
+      R"({"timestamp":"2027-01-15T08:00:00.123Z","http.response.status_code":429,"penstock.route":"orders",)"
+      R"("penstock.reason":"limit.rate","penstock.plugin":"per-consumer","penstock.request_id":"req-1",)"
+      R"("http.response.body.size":17,"duration.total":0.000412,"client.address":"203.0.113.9",)"
+      R"("penstock.api_version":"v2","penstock.consumer":"mobile-app","http.request.method":"GET",)"
+      R"("server.address":"api.example.com","url.path":"/v2/orders/17","url.query":"a=1&token=***"})"
+      "\n");
 }
 
 TEST_CASE("common and combined are what log readers expect, with quotes and control bytes escaped") {
@@ -127,15 +128,81 @@ TEST_CASE("common and combined are what log readers expect, with quotes and cont
         "\"http://r/\" \"curl\\x5c\"\n");
 }
 
-TEST_CASE("values are cut and a line always ends") {
+TEST_CASE("a value is bounded once it is escaped, never cut within an escape or a character") {
+  using logging::Line;
+  Line line;
+  for (const std::string unit :
+       {"x", "\x01", "\"", "\\", "\xff", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80"}) {
+    for (size_t shift = 0; shift < 7; ++shift) {
+      CAPTURE(unit);
+      CAPTURE(shift);
+      std::string text(shift, 'y');
+      while (text.size() < 3 * Line::max_value) text += unit;
+      line.clear();
+      line.json(text);
+      REQUIRE(line.text().size() <= Line::max_value);
+      REQUIRE(line.text().size() > Line::max_value - 6);
+      REQUIRE_FALSE(json::parse("\"" + std::string(line.text()) + "\"", nullptr, false).is_discarded());
+      line.clear();
+      line.escaped(text);
+      REQUIRE(line.text().size() <= Line::max_value);
+      REQUIRE(line.text().size() > Line::max_value - 4);
+    }
+  }
+}
+
+TEST_CASE("a query of many pieces is one value with one bound") {
+  logging::Line line;
+  std::string query;
+  while (query.size() < 10'000) query += "\x01&token=secret&";
+  logging::write_query(line, query, logging::Redaction({}, {"token"}));
+  CHECK(line.text().size() <= logging::Line::max_value);
+  CHECK(line.text().starts_with("\\x01&token=***&\\x01&token=***"));
+}
+
+TEST_CASE("however much the client sends, the line is valid JSON and keeps what is the gateway's") {
   logging::Line line;
   logging::SecondText time;
-  const gw_summary s = summary();
-  const std::string junk(5000, '\x01');  // six bytes each once escaped
+  gw_summary s = summary();
+  s.status = 429;
+  s.first_byte_ns = s.upstream_ns = s.queue_ns = s.auth_ns = 5'000;
+  s.reason = gw::str("limit.rate");
+  for (const char byte : {'x', '\x01', '"', '\\', '\xff'}) {
+    for (size_t size = 1900; size < 20'000; size += 301) {
+      const std::string junk(size, byte);
+      line.clear();
+      logging::write_json(line, {s, junk, junk, junk, junk, junk, junk, junk, junk, {}},
+                          logging::Redaction({}, {"token"}), time);
+      const std::string_view text = line.text();
+      REQUIRE(text.size() <= logging::Line::capacity);
+      REQUIRE(text.ends_with("}\n"));
+      const json parsed = json::parse(text, nullptr, false);
+      REQUIRE_FALSE(parsed.is_discarded());
+      CHECK(parsed["http.response.status_code"] == 429);
+      CHECK(parsed["penstock.reason"] == "limit.rate");
+      CHECK(parsed["penstock.route"] == "orders");
+      CHECK(parsed["penstock.request_id"] == "req-1");
+      CHECK(parsed["duration.total"] == 0.000412);
+      CHECK(parsed.contains("client.address"));
+      CHECK(parsed.contains("url.path"));
+    }
+  }
+}
+
+TEST_CASE("a line that is full leaves out whole members") {
+  logging::SecondText time;
+  gw_summary s = summary();
+  // Everything that is text is as long as it can be: not all of it fits.
+  const std::string junk(5000, '\x01');
+  s.route = s.upstream = s.endpoint = s.plugin = s.request_id = s.trace_id = gw::str(junk);
+  logging::Line line;
   logging::write_json(line, {s, junk, junk, junk, junk, junk, junk, junk, junk, {}},
                       logging::Redaction({}, {}), time);
   CHECK(line.text().size() <= logging::Line::capacity);
-  CHECK(line.text().ends_with("}\n"));
+  const json parsed = json::parse(line.text(), nullptr, false);
+  REQUIRE_FALSE(parsed.is_discarded());
+  CHECK(parsed["http.response.status_code"] == 200);
+  CHECK_FALSE(parsed.contains("user_agent.original"));
 }
 
 TEST_CASE("numbers and durations are written without a locale or rounding up") {
