@@ -2,6 +2,8 @@
 // of the call; a gw_instance lives with its filter; a gw_node lives during configure.
 #pragma once
 #include <deque>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "config/node.h"
 #include "penstock_plugin.h"
 #include "plugin/library.h"
+#include "proxy/filter.h"
 #include "proxy/request_context.h"
 
 namespace penstock::plugin {
@@ -30,8 +33,9 @@ struct Configuration {
   TargetSink& targets;
   const std::vector<std::string>& files;
   gw_instance& instance;
-  std::deque<gw_node> nodes;      // addresses stay
-  std::deque<std::string> texts;  // what path() made
+  std::span<const std::unique_ptr<proxy::Filter>> configured;  // before this one
+  std::deque<gw_node> nodes;                                   // addresses stay
+  std::deque<std::string> texts;                               // what path() made
   size_t errors = 0;
 
   const gw_node* handle(const config::Node* node);
@@ -53,7 +57,7 @@ struct gw_instance {
   std::string name, type;
   penstock::Hash128 kv_space;
   std::string challenge;
-  std::vector<std::string> credential_headers;
+  std::vector<std::string> credential_headers, credential_query, credential_cookies;
 };
 
 struct gw_node {

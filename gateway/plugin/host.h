@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,8 @@ struct InstanceSpec {
   proxy::OnError on_error = proxy::OnError::fail;
   config::Position type_at, on_error_at;
   const std::vector<std::string>& files;  // by Position::file; relative paths start from their folders
+  // The instances of this configuration made so far; what their authenticators read is masked in logs.
+  std::span<const std::unique_ptr<proxy::Filter>> configured = {};
 };
 
 struct HostSettings {

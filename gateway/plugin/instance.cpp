@@ -37,7 +37,8 @@ std::unique_ptr<Instance> Instance::make(Host& host, const TypeSet::Type& type, 
 
 bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::Diagnostics& diagnostics) {
   if (plugin_.configure == nullptr) return true;
-  Configuration configuration{spec.node, spec.path, diagnostics, targets, spec.files, handle_, {}, {}};
+  Configuration configuration{spec.node, spec.path,       diagnostics, targets, spec.files,
+                              handle_,   spec.configured, {},          {}};
   gw_rc rc = GW_ERROR;
   try {
     rc = plugin_.configure(configuration.handle(&spec.node), &inst_);

@@ -29,6 +29,8 @@ class Instance final : public proxy::Filter {
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
   std::string_view challenge() const override { return handle_.challenge; }
   const std::vector<std::string>& credential_headers() const override { return handle_.credential_headers; }
+  const std::vector<std::string>& credential_query() const override { return handle_.credential_query; }
+  const std::vector<std::string>& credential_cookies() const override { return handle_.credential_cookies; }
 
  private:
   Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec);

@@ -225,12 +225,30 @@ void check_keys(const gw_node* map, const gw_str* known, size_t count) {
 gw_instance* instance(const gw_node* node) { return &node->configuration->instance; }
 gw_str instance_name(const gw_instance* i) { return str(i->name); }
 
+gw_rc credential(const gw_node* node, size_t index, uint32_t* out_kind, gw_str* out_name) {
+  for (const auto& filter : node->configuration->configured) {
+    const std::pair<uint32_t, const std::vector<std::string>&> carriers[] = {
+        {GW_CARRIER_HEADER, filter->credential_headers()},
+        {GW_CARRIER_QUERY, filter->credential_query()},
+        {GW_CARRIER_COOKIE, filter->credential_cookies()}};
+    for (const auto& [carrier, names] : carriers) {
+      if (index < names.size()) {
+        *out_kind = carrier;
+        *out_name = str(names[index]);
+        return GW_OK;
+      }
+      index -= names.size();
+    }
+  }
+  return GW_ENOTFOUND;
+}
+
 }  // namespace
 
 constinit const gw_config_v0 config_table{
     sizeof(gw_config_v0), 0,           &kind,     &get,        &size,         &item,       &key,
     &get_string,          &get_int,    &get_bool, &get_double, &get_duration, &get_size,   &get_rate,
     &get_percentage,      &get_target, &path,     &error,      &warning,      &check_keys, &instance,
-    &instance_name};
+    &instance_name,       &credential};
 
 }  // namespace penstock::plugin

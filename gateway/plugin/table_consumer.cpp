@@ -30,12 +30,17 @@ gw_rc challenge(gw_instance* instance, gw_str text) {
 gw_rc carrier(gw_instance* instance, uint32_t kind, gw_str name) {
   if (instance == nullptr || name.len == 0 || kind < GW_CARRIER_HEADER || kind > GW_CARRIER_COOKIE)
     return GW_EINVAL;
-  if (kind != GW_CARRIER_HEADER) return GW_OK;
-  std::string lower(view(name));
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  std::string own(view(name));
+  if (kind == GW_CARRIER_QUERY)
+    instance->credential_query.push_back(std::move(own));
+  else if (kind == GW_CARRIER_COOKIE)
+    instance->credential_cookies.push_back(std::move(own));
+  else {
+    for (char& c : own) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    }
+    instance->credential_headers.push_back(std::move(own));
   }
-  instance->credential_headers.push_back(std::move(lower));
   return GW_OK;
 }
 

@@ -90,6 +90,9 @@ class Filter {
   virtual std::string_view challenge() const = 0;
   // Request headers that carry this authenticator's credential: not forwarded unless forward_credentials.
   virtual const std::vector<std::string>& credential_headers() const = 0;
+  // The same for query parameters (percent-decoded names) and cookies.
+  virtual const std::vector<std::string>& credential_query() const = 0;
+  virtual const std::vector<std::string>& credential_cookies() const = 0;
 
  protected:
   Filter(std::string name, std::string type, std::string at)

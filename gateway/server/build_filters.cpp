@@ -25,7 +25,8 @@ plugin::InstanceSpec spec_of(const Building& building, const config::PluginInsta
       .on_error = instance.on_error == config::OnError::skip ? proxy::OnError::skip : proxy::OnError::fail,
       .type_at = instance.type_at,
       .on_error_at = instance.on_error_at,
-      .files = building.config.files};
+      .files = building.config.files,
+      .configured = building.snapshot.filters};
 }
 
 // An instance that the configuration does not name: a route's version, an access log.
@@ -39,7 +40,13 @@ plugin::InstanceSpec unnamed_spec(const Building& building, std::string name, st
           .at_text = building.at(at),
           .type_at = at,
           .on_error_at = at,
-          .files = building.config.files};
+          .files = building.config.files,
+          .configured = building.snapshot.filters};
+}
+
+bool authenticates(const Building& building, const config::PluginInstance& instance) {
+  const plugin::TypeSet::Type* type = building.types.find(instance.type);
+  return type && type->plugin->authenticate;
 }
 
 std::vector<const proxy::Filter*> configure_logs(Building& building,
@@ -55,8 +62,13 @@ std::vector<const proxy::Filter*> configure_logs(Building& building,
 }  // namespace
 
 void build_filters(Building& building) {
-  for (const config::PluginInstance& instance : building.config.plugins)
-    building.plugins[instance.name] = configure(building, spec_of(building, instance));
+  // Authenticators first: who is configured later hears what they read (gw.config credential).
+  for (const bool authenticators : {true, false}) {
+    for (const config::PluginInstance& instance : building.config.plugins) {
+      if (authenticates(building, instance) == authenticators)
+        building.plugins[instance.name] = configure(building, spec_of(building, instance));
+    }
+  }
   building.access_log = configure_logs(building, building.config.access_log);
   for (const config::Route& route : building.config.routes) {
     if (route.access_log) building.access_logs[route.name] = configure_logs(building, *route.access_log);

@@ -13,6 +13,19 @@ void on_event(void* user, uint32_t event) {
   if (event == GW_EVENT_REOPEN_LOGS) static_cast<Writer*>(user)->reopen();
 }
 
+// What is masked: the names of the configuration, and wherever an authenticator reads credentials.
+Redaction redaction_of(Redact configured, const gw::setup& setup) {
+  setup.each_credential([&](uint32_t kind, std::string_view name) {
+    if (kind == GW_CARRIER_HEADER) configured.headers.emplace_back(name);
+    if (kind == GW_CARRIER_QUERY) configured.query.emplace_back(name);  // cookies are masked all
+  });
+  return {configured.headers, std::move(configured.query)};
+}
+
+gw::header shown_header(const Redaction& redaction, std::string_view name) {
+  return redaction.hides_header(name) ? gw::header() : gw::header(name);
+}
+
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -42,7 +55,7 @@ Logging::Logging(config c, gw::setup& setup)
       sample_(c.sample),
       success_below_(below(c.sample.success.fraction)),
       errors_below_(below(c.sample.errors.fraction)),
-      redaction_(c.redact.headers, std::move(c.redact.query)),
+      redaction_(redaction_of(std::move(c.redact), setup)),
       method_("request.method"),
       path_("request.path"),
       query_("request.query"),
@@ -50,8 +63,8 @@ Logging::Logging(config c, gw::setup& setup)
       client_("client.address"),
       consumer_("consumer.id"),
       api_version_("api.version"),
-      user_agent_("user-agent"),
-      referer_("referer"),
+      user_agent_(shown_header(redaction_, "user-agent")),
+      referer_(shown_header(redaction_, "referer")),
       dropped_(setup.counter("penstock_log_dropped_total", "Access-log lines that were not written")) {
   if (c.format == "json") format_ = Format::json;
   if (c.format == "common") format_ = Format::common;

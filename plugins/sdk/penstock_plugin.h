@@ -298,8 +298,8 @@ typedef struct gw_consumer_v0 {
 
   /* [configure] What WWW-Authenticate says for this authenticator, `ApiKey realm="keys"`. */
   gw_rc (*challenge)(gw_instance*, gw_str text);
-  /* [configure] Where this authenticator reads its credential: a header is not forwarded upstream (unless
-   * forward_credentials: true), and the access log masks it. */
+  /* [configure] Where this authenticator reads its credential: it is not forwarded upstream (unless
+   * forward_credentials: true), and the access log masks it. Query names are given percent-decoded. */
   gw_rc (*carrier)(gw_instance*, uint32_t kind, gw_str name);
 
   /* [worker, explain] The consumer that owns this credential, or NULL. Compared in constant time. An API key
@@ -406,7 +406,7 @@ typedef struct gw_kv_v0 {
 
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
 
-typedef struct gw_config_v0 { /* [configure] for the whole table, but for the last two */
+typedef struct gw_config_v0 { /* [configure] for the whole table, but for instance_name */
   uint32_t struct_size, reserved;
 
   int32_t (*kind)(const gw_node*);
@@ -444,6 +444,10 @@ typedef struct gw_config_v0 { /* [configure] for the whole table, but for the la
   gw_instance* (*instance)(const gw_node*);
   /* [ANY THREAD] Its name as in the configuration; valid as long as the instance. */
   gw_str (*instance_name)(const gw_instance*);
+
+  /* The index-th carrier (gw.consumer) of the configuration's authenticators, for whoever writes down what
+   * clients sent; GW_ENOTFOUND past the last. The name lives until configure returns. */
+  gw_rc (*credential)(const gw_node*, size_t index, uint32_t* out_kind, gw_str* out_name);
 } gw_config_v0;
 #define GW_CONFIG_V0 "gw.config/0"
 

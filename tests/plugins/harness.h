@@ -84,9 +84,18 @@ struct World : TargetSink {
                       proxy::OnError on_error = proxy::OnError::fail) {
     const config::Node node = node_of(json);
     diagnostics = {};
-    auto filter =
-        host.configure({name, type, node, "plugins." + name, {0, 1, 1}, "test:1:1", on_error, {}, {}, files},
-                       types, *this, diagnostics);
+    auto filter = host.configure({name,
+                                  type,
+                                  node,
+                                  "plugins." + name,
+                                  {0, 1, 1},
+                                  "test:1:1",
+                                  on_error,
+                                  {},
+                                  {},
+                                  files,
+                                  snapshot.filters},
+                                 types, *this, diagnostics);
     if (filter == nullptr) return nullptr;
     filter->index = static_cast<uint32_t>(snapshot.filters.size());
     snapshot.filters.push_back(std::move(filter));

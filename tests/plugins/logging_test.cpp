@@ -414,6 +414,38 @@ TEST_CASE("the logging plugin writes one line for each exchange, sampled and mas
   CHECK(lines.find("secret-token") == lines.npos);
 }
 
+TEST_CASE("what authenticators read is masked in every format without being asked for") {
+  Folder folder;
+  World w;
+  w.files[0] = folder.path + "/gateway.yaml";
+  REQUIRE(w.load(shipped("auth")) == "");
+  REQUIRE(w.load(shipped("logging")) == "");
+  REQUIRE(w.make("api_key", "keys", R"({"header": "User-Agent", "query": "api_key", "cookie": "key"})") !=
+          nullptr);
+  std::vector<penstock::proxy::Filter*> logs;
+  const char* custom = "{request.query} {query.api_key} {cookie.key} {header.user-agent} {header.referer}";
+  for (const std::string format : {"json", "common", "combined", custom}) {
+    const json config{{"file", "access.log"}, {"format", format}};
+    logs.push_back(w.make("logging", "log" + std::to_string(logs.size()), config.dump().c_str()));
+    REQUIRE_MESSAGE(logs.back() != nullptr, w.messages());
+  }
+  Request r(w);
+  r.query("a=1&api%5Fkey=se%63ret&api_key=secret").header("cookie", "key=secret");
+  r.header("user-agent", "secret").header("referer", "https://site/page?b=2&api_key=secret");
+  penstock::proxy::Summary s;
+  s.status = 200;
+  for (auto* filter : logs) filter->on_complete(r.call(*filter), s);
+  w.stop_all();
+  const std::string text = file_text(folder.path + "/access.log");
+  CAPTURE(text);
+  CHECK(text.find("secret") == text.npos);
+  CHECK(text.find("se%63ret") == text.npos);
+  CHECK(text.find(R"("url.query":"a=1&api%5Fkey=***&api_key=***")") != text.npos);
+  CHECK(text.find("GET /orders/17?a=1&api%5Fkey=***&api_key=*** ") != text.npos);
+  CHECK(text.find("\"https://site/page?b=2&api_key=***\" \"-\"") != text.npos);
+  CHECK(text.find("*** *** *** https://site/page?b=2&api_key=***\n") != text.npos);
+}
+
 TEST_CASE("the reopen event reaches the writer") {
   Folder folder;
   World w;

@@ -73,6 +73,42 @@ upstreams:
   CHECK_FALSE(built.interned("claim.other"));
 }
 
+TEST_CASE("a log that stands before the authenticators still masks what they read") {
+  Built built(R"(schema: 1
+listeners: [{ name: http, address: "127.0.0.1:0" }]
+access_log: none
+plugins:
+  a_log: { type: logging, file: a.log, format: "{request.query} {query.k}" }
+  keys: { type: api_key, query: k }
+routes:
+  - { name: all, match: { path_prefix: / }, auth: keys, plugins: [a_log], respond: { status: 200 } }
+)");
+  REQUIRE_MESSAGE(built.snapshot != nullptr, built.errors());
+  net::Loop loop;
+  Arena arena(loop.blocks());
+  http::Message head(arena);
+  head.query = "k=secret";
+  head.has_query = true;
+  for (const auto& filter : built.snapshot->filters) {
+    if (filter->type() != "logging") continue;
+    proxy::RequestContext context(arena, head);
+    context.snapshot = built.snapshot.get();
+    context.names = &built.names;
+    void* state = nullptr;
+    REQUIRE(filter->worker_start(0, loop, &state));
+    filter->on_complete({context, state, nullptr}, proxy::Summary{});
+    filter->worker_stop(0, state);
+  }
+  const std::string path = built.folder.path + "/a.log";
+  built.snapshot.reset();  // what is queued is written before the plugin goes
+  FILE* file = std::fopen(path.c_str(), "rb");
+  REQUIRE(file != nullptr);
+  char text[100];
+  const size_t size = std::fread(text, 1, sizeof text, file);
+  std::fclose(file);
+  CHECK(std::string_view(text, size) == "k=*** ***\n");
+}
+
 TEST_CASE("a consumer's token belongs to an instance of type jwt, or nobody would ever ask for it") {
   const auto errors = [](const std::string& plugin) {
     return Built(R"(schema: 1

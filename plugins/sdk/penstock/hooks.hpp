@@ -43,6 +43,15 @@ class setup {
   void carrier(uint32_t kind, std::string_view name) {
     detail::host.consumer->carrier(self_.handle(), kind, str(name));
   }
+  // fn(GW_CARRIER_..., name) for each place where an authenticator of this configuration reads credentials.
+  template <class Fn>
+  void each_credential(Fn fn) const {
+    const gw_config_v0* config = detail::host.config;
+    if (!GW_HAS(config, credential)) return;
+    uint32_t kind = 0;
+    gw_str name{};
+    for (size_t i = 0; config->credential(node_, i, &kind, &name) >= 0; ++i) fn(kind, view(name));
+  }
   gw::counter counter(std::string_view name, std::string_view help, std::string_view label = {},
                       std::string_view value = {}) {
     return gw::counter(

@@ -58,12 +58,14 @@ struct ScriptedFilter final : Filter {
   Explanation explain(const FilterCall& call) const override { return on_explain(call); }
   std::string_view challenge() const override { return challenge_text; }
   const std::vector<std::string>& credential_headers() const override { return carriers; }
+  const std::vector<std::string>& credential_query() const override { return query_carriers; }
+  const std::vector<std::string>& credential_cookies() const override { return cookie_carriers; }
 
   std::function<AuthVerdict(const FilterCall&)> on_authenticate, on_auth_resume;
   std::function<Action(const FilterCall&)> on_request, on_request_resume, on_response;
   std::function<Explanation(const FilterCall&)> on_explain;
   std::string challenge_text;
-  std::vector<std::string> carriers;
+  std::vector<std::string> carriers, query_carriers, cookie_carriers;
   mutable int calls = 0, completions = 0;
   mutable uint16_t last_status = 0;
   mutable std::string last_reason;
