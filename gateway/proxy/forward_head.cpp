@@ -2,9 +2,11 @@
 // "rewrite").
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
+#include "proxy/path_match.h"
 
 namespace penstock::proxy {
 namespace {
@@ -96,6 +98,53 @@ std::string_view rewritten_path(const RequestContext& context) {
   if (rest.empty()) return prefix.empty() ? std::string_view("/") : prefix;
   while (prefix.ends_with('/')) prefix.remove_suffix(1);  // exactly one slash at the seam
   return context.arena.join(prefix, rest);
+}
+
+// The list without the pairs NAME or NAME=... that gone(NAME) names; data() null: none is left.
+template <class Gone>
+std::string_view without(Arena& arena, std::string_view list, char separator, Gone gone) {
+  char* out = static_cast<char*>(arena.allocate(list.size() + 1, 1));
+  size_t size = 0;
+  bool any = false;
+  for (size_t at = 0; at <= list.size();) {
+    std::string_view pair = list.substr(at, list.substr(at).find(separator));
+    at += pair.size() + 1;
+    if (gone(pair.substr(0, pair.find('=')))) continue;
+    if (any) out[size++] = separator;
+    if (!pair.empty()) std::memcpy(out + size, pair.data(), pair.size());
+    size += pair.size();
+    any = true;
+  }
+  return any ? std::string_view{out, size} : std::string_view{};
+}
+
+bool among(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// What this route's authenticators read is for the gateway alone.
+void drop_credentials(RequestContext& context) {
+  const Route& route = *context.route;
+  http::Message& head = context.request;
+  for (const std::string& name : route.dropped_headers) head.headers.remove(name);
+  if (!route.dropped_query.empty() && head.has_query) {
+    std::string_view kept = without(context.arena, head.query, '&', [&](std::string_view name) {
+      return among(route.dropped_query, percent_decode(context.arena, name));
+    });
+    if (kept.size() != head.query.size()) {
+      context.sent_query = head.query;
+      head.query = kept;
+      head.has_query = kept.data() != nullptr;
+    }
+  }
+  if (route.dropped_cookies.empty()) return;
+  for (http::Field& field : head.headers.fields())
+    if (field.id == HeaderId::cookie)
+      field.value = trim(without(context.arena, field.value, ';', [&](std::string_view name) {
+        return among(route.dropped_cookies, trim(name));
+      }));
+  head.headers.remove_if(
+      [](const http::Field& field) { return field.id == HeaderId::cookie && field.value.empty(); });
 }
 
 }  // namespace
@@ -195,7 +244,7 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
   const Route& route = *context.route;
   http::Message& head = context.request;
   http::Headers& headers = head.headers;
-  for (const std::string& name : route.dropped_headers) headers.remove(name);
+  drop_credentials(context);
   drop_look_alikes(headers, route);
   head.path = rewritten_path(context);
   if (route.config->rewrite && route.config->rewrite->host) head.authority = *route.config->rewrite->host;

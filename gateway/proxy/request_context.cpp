@@ -30,6 +30,12 @@ std::string_view joined_groups(const RequestContext& request) {
   return or_absent(out);
 }
 
+// What the client sent, once nothing goes to the backend any more: the log masks credentials itself.
+std::string_view query_of(const RequestContext& request) {
+  const bool over = request.phase == Phase::complete && request.sent_query.data();
+  return over ? request.sent_query : request.request.query;
+}
+
 std::string_view protocol(http::Version version) {
   switch (version) {
     case http::Version::http_1_0: return "HTTP/1.0";
@@ -87,8 +93,10 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
     case AttributeKind::request_scheme: return or_absent(scheme);
     case AttributeKind::request_host: return or_absent(sent_host);
     case AttributeKind::request_path: return or_absent(sent_path);
-    case AttributeKind::request_query:
-      return request.has_query ? (request.query.data() ? request.query : empty) : absent;
+    case AttributeKind::request_query: {
+      std::string_view sent = query_of(*this);
+      return sent.data() ? sent : request.has_query ? empty : absent;
+    }
     case AttributeKind::request_size: return number(arena, request_body_bytes);
     case AttributeKind::request_protocol: return protocol(request.version);
     case AttributeKind::response_status: return response_status ? number(arena, response_status) : absent;
@@ -107,7 +115,7 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
       if (a.header == http::HeaderId::host) return or_absent(sent_host);
       return absent;
     }
-    case AttributeKind::query: return query_value(arena, request.query, a.name);
+    case AttributeKind::query: return query_value(arena, query_of(*this), a.name);
     case AttributeKind::cookie: return cookie_value(request.headers, a.name);
     case AttributeKind::path_parameter:
       for (const PathParameter& parameter : parameters)

@@ -95,8 +95,9 @@ struct RequestContext {
   std::string_view client_address;  // its text
   std::string_view request_id;
   std::string_view sent_path,
-      sent_host;        // as the client sent them; the head's own are rewritten for the upstream
-  int64_t wall_ns = 0;  // at the start; explain and tests choose it
+      sent_host;                // as the client sent them; the head's own are rewritten for the upstream
+  std::string_view sent_query;  // set when credentials were taken out of the head's; for the log
+  int64_t wall_ns = 0;          // at the start; explain and tests choose it
   int64_t monotonic_ns = 0;
 
   // decision

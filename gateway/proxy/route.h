@@ -60,7 +60,8 @@ struct Route {
     Attribute value;
   };
   std::vector<IdentityHeader> identity_headers;
-  std::vector<std::string> dropped_headers;  // credentials that its authenticators read
+  // Where its authenticators read credentials; none of it goes to the backend.
+  std::vector<std::string> dropped_headers, dropped_query, dropped_cookies;
   std::optional<TextTemplate> rewrite_path;
   uint64_t body_size_limit = 0;  // 0: the listener's
   uint32_t connect_timeout_ms = 2'000, first_byte_timeout_ms = 30'000, idle_timeout_ms = 60'000;

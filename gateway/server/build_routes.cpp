@@ -42,6 +42,11 @@ std::string authenticators_there_are(const Building& building) {
   return list.empty() ? "none is defined" : "there are " + list;
 }
 
+void add_new(std::vector<std::string>& names, const std::vector<std::string>& more) {
+  for (const std::string& name : more)
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+}
+
 void add_auth(Building& building, proxy::Route& route, const config::Auth& auth) {
   std::vector<const proxy::Filter*> authenticators;
   for (const config::NameRef& ref : auth.authenticators) {
@@ -55,10 +60,10 @@ void add_auth(Building& building, proxy::Route& route, const config::Auth& auth)
       continue;
     }
     authenticators.push_back(filter);
-    if (route.config->forward_credentials == config::Route::ForwardCredentials::no)
-      for (const std::string& header : filter->credential_headers())
-        if (std::ranges::find(route.dropped_headers, header) == route.dropped_headers.end())
-          route.dropped_headers.push_back(header);
+    if (route.config->forward_credentials == config::Route::ForwardCredentials::yes) continue;
+    add_new(route.dropped_headers, filter->credential_headers());
+    add_new(route.dropped_query, filter->credential_query());
+    add_new(route.dropped_cookies, filter->credential_cookies());
   }
   proxy::AuthPolicy policy;
   policy.combine = auth.combine;

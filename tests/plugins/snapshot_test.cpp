@@ -73,6 +73,32 @@ upstreams:
   CHECK_FALSE(built.interned("claim.other"));
 }
 
+TEST_CASE("credentials are dropped wherever a route's authenticators read them, unless it forwards them") {
+  const Built built(R"(schema: 1
+listeners: [{ name: http, address: "127.0.0.1:0" }]
+access_log: none
+plugins:
+  idp: { type: jwt, secret: 0123456789abcdef0123456789abcdef }
+  keys: { type: api_key, query: api_key, cookie: key }
+  more: { type: api_key, header: X-Token, query: api_key }
+upstreams:
+  u: { endpoints: ["127.0.0.1:1"] }
+routes:
+  - { name: drops, match: { path_prefix: / }, auth: { any_of: [idp, keys, more] }, upstream: u }
+  - { name: keeps, match: { path_prefix: /k }, auth: keys, upstream: u, forward_credentials: true }
+  - { name: open, match: { path_prefix: /o }, public: true, upstream: u }
+)");
+  REQUIRE_MESSAGE(built.snapshot != nullptr, built.errors());
+  using Names = std::vector<std::string>;
+  for (const auto& route : built.snapshot->routes) {
+    CAPTURE(route->name);
+    const bool drops = route->name == "drops";
+    CHECK(route->dropped_headers == (drops ? Names{"authorization", "x-token"} : Names{}));
+    CHECK(route->dropped_query == (drops ? Names{"api_key"} : Names{}));
+    CHECK(route->dropped_cookies == (drops ? Names{"key"} : Names{}));
+  }
+}
+
 TEST_CASE("a log that stands before the authenticators still masks what they read") {
   Built built(R"(schema: 1
 listeners: [{ name: http, address: "127.0.0.1:0" }]
