@@ -14,12 +14,7 @@ constexpr size_t max_id_bytes = 1024;
 constexpr size_t max_groups = 256;
 
 // Into a header field of the 401.
-bool header_text(gw_str text) {
-  for (const char c : view(text)) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
-  }
-  return true;
-}
+bool header_text(gw_str text) { return !proxy::has_control_byte(view(text)); }
 
 gw_rc challenge(gw_instance* instance, gw_str text) {
   if (instance == nullptr || text.len > max_id_bytes || !header_text(text)) return GW_EINVAL;

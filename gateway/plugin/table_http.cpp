@@ -155,7 +155,8 @@ gw_str attribute_get(gw_req* req, gw_id id) {
 
 gw_rc attribute_set(gw_req* req, gw_id id, gw_str value) {
   const proxy::Attribute* attribute = req->host.names().attributes.get(id);
-  if (attribute == nullptr || value.len > max_value_bytes) return GW_EINVAL;
+  if (attribute == nullptr || value.len > max_value_bytes || proxy::has_control_byte(view(value)))
+    return GW_EINVAL;
   const bool version = attribute->kind == proxy::AttributeKind::api_version;
   if (!version && attribute->kind != proxy::AttributeKind::claim) return GW_EINVAL;
   // What an authenticator sets is dropped unless it accepts, which a version cannot be.

@@ -57,6 +57,12 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
+bool has_control_byte(std::string_view text) {
+  for (unsigned char c : text)
+    if (c < 0x20 || c == 0x7f) return true;
+  return false;
+}
+
 std::optional<Attribute> Attribute::parse(std::string_view text) {
   for (const auto& [name, kind] : plain)
     if (name == text) return Attribute{kind, {}, http::HeaderId::other};

@@ -49,6 +49,9 @@ struct Attribute {
   std::string text() const;
 };
 
+// Below 0x20 or 0x7f: nothing that may stand in a header field or a line of text.
+bool has_control_byte(std::string_view text);
+
 // Names that plugins and configuration have asked for, as ids; owned by the server, shared by all snapshots.
 struct Names {
   NameTable<Attribute> attributes;

@@ -268,7 +268,7 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
 
   for (const Route::IdentityHeader& identity : route.identity_headers) {
     headers.remove(identity.name);
-    std::string_view value = context.attribute(identity.value);
+    std::string_view value = field_text(context, identity.value);
     if (!value.empty()) headers.add(identity.name, value);
   }
   route.request_edits.apply(headers, context);

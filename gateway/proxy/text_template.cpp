@@ -11,6 +11,11 @@ Attribute compile(const config::Attribute& attribute, Names& names) {
   return compiled;
 }
 
+std::string_view field_text(const RequestContext& request, const Attribute& attribute) {
+  std::string_view value = request.attribute(attribute);
+  return value.data() && !has_control_byte(value) ? value : std::string_view{"", 0};
+}
+
 TextTemplate::TextTemplate(const config::Template& source, Names& names) {
   for (const config::TemplatePiece& piece : source.pieces) {
     bool literal = piece.kind == config::TemplatePiece::Kind::literal;
@@ -22,13 +27,12 @@ std::string_view TextTemplate::render(const RequestContext& request) const {
   if (pieces_.empty()) return {"", 0};
   if (pieces_.size() == 1) {
     if (pieces_[0].is_literal) return pieces_[0].literal;
-    std::string_view value = request.attribute(pieces_[0].attribute);
-    return value.data() ? value : std::string_view{"", 0};
+    return field_text(request, pieces_[0].attribute);
   }
   std::string_view out{"", 0};
   for (const Piece& piece : pieces_)
     out = request.arena.join(
-        out, piece.is_literal ? std::string_view(piece.literal) : request.attribute(piece.attribute));
+        out, piece.is_literal ? std::string_view(piece.literal) : field_text(request, piece.attribute));
   return out;
 }
 

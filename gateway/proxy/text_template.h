@@ -12,11 +12,16 @@ namespace penstock::proxy {
 // Claims are interned in `names`: an authenticator sets only those that somebody asks for. Main thread.
 Attribute compile(const config::Attribute& attribute, Names& names);
 
+// The attribute as it may stand in a header field: empty when it is missing or has a control byte.
+std::string_view field_text(const RequestContext& request, const Attribute& attribute);
+
 class TextTemplate {
  public:
   TextTemplate() = default;
   TextTemplate(const config::Template& source, Names& names);
-  // A missing attribute gives the empty text. The view lives as long as the request or the snapshot.
+  // A missing attribute gives the empty text, and so does a value with a control byte (query.q of ?q=%0d%0a):
+  // what is rendered goes into header fields and request lines. The view lives as long as the request or the
+  // snapshot.
   std::string_view render(const RequestContext& request) const;
 
  private:

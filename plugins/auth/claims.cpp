@@ -1,5 +1,6 @@
 #include "claims.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
@@ -18,7 +19,8 @@ void flatten(const json& object, const std::string& prefix, int depth,
     if (value.is_object()) {
       if (depth < max_depth) flatten(value, prefix + name + ".", depth + 1, out);
     } else if (!value.is_null()) {
-      out.emplace_back(prefix + name, claim_text(value));
+      std::string text = claim_text(value);
+      if (plain_text(text)) out.emplace_back(prefix + name, std::move(text));
     }
   }
 }
@@ -67,6 +69,11 @@ std::string claim_text(const json& value) {
   }
   if (value.is_object() || value.is_null()) return {};
   return value.dump();
+}
+
+bool plain_text(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 bool claim_contains(const json& value, std::string_view text) {

@@ -23,7 +23,7 @@ struct Verified {
   std::vector<std::string> groups;
   std::vector<gw_str> group_views;
   std::vector<std::pair<std::string, std::string>>
-      claims;                                      // "claim.sub" -> value; scalars and lists, flattened
+      claims;  // "claim.sub" -> value; scalars and lists, flattened; plain text only
   std::vector<std::pair<gw_id, uint32_t>> wanted;  // attribute -> index in claims
   uint32_t epoch = 0;                              // of the attribute names that `wanted` was made from
 
@@ -35,6 +35,8 @@ struct Verified {
 const nlohmann::json* find_claim(const nlohmann::json& payload, const std::string& name);
 // A claim as text: lists joined by commas; empty for objects and null.
 std::string claim_text(const nlohmann::json& value);
+// Without control bytes: it may go into logs and headers.
+bool plain_text(std::string_view text);
 // Equals the text, or contains it as a word or list member.
 bool claim_contains(const nlohmann::json& value, std::string_view text);
 void flatten_claims(const nlohmann::json& payload, std::vector<std::pair<std::string, std::string>>& out);

@@ -30,12 +30,6 @@ int64_t nanoseconds(double seconds) {
   return static_cast<int64_t>(ns);
 }
 
-// A name that goes into logs and headers.
-bool plain_text(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
 bool one_of(const std::vector<std::string>& allowed, const json& value) {
   return value.is_string() &&
          std::find(allowed.begin(), allowed.end(), value.get_ref<const std::string&>()) != allowed.end();

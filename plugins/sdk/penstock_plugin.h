@@ -261,7 +261,8 @@ typedef struct gw_http_v0 {
   gw_rc (*header_remove)(gw_req*, uint32_t block, gw_id name);
 
   /* [worker] get: ptr NULL when the attribute is not known for this request (or not yet). The view is valid
-   * until the hook returns. set: api.version (not in authenticate) and claim.NAME; others GW_EINVAL.
+   * until the hook returns. set: api.version (not in authenticate) and claim.NAME; others GW_EINVAL,
+   * and so is a value with a control byte, since attributes are written into header fields.
    * What an authenticator sets is kept only when it returns GW_ACCEPT. */
   gw_str (*attribute_get)(gw_req*, gw_id);
   gw_rc (*attribute_set)(gw_req*, gw_id, gw_str value);

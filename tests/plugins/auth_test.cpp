@@ -226,3 +226,15 @@ TEST_CASE("a claim in a header template is the token's, which only the configura
   r.header("authorization", "Bearer " + token("HS256", claims({{"tenant", "acme"}}))).auth(filter);
   CHECK(text.render(r.context) == "<acme>");
 }
+
+TEST_CASE("a claim with a control byte is no attribute") {
+  JwtWorld w;
+  auto& filter = w.jwt({{"secret", shared_secret}});
+  for (const char* name : {"claim.bad", "claim.list", "claim.good"}) w.names.attribute_id(name);
+  Request r(w);
+  const json payload = claims({{"bad", "a\r\nx-admin: 1"}, {"list", {"a", "\x7f"}}, {"good", "a b"}});
+  CHECK(r.header("authorization", "Bearer " + token("HS256", payload)).auth(filter) == AuthVerdict::accept);
+  CHECK(r.attribute("claim.bad").data() == nullptr);
+  CHECK(r.attribute("claim.list").data() == nullptr);
+  CHECK(r.attribute("claim.good") == "a b");
+}

@@ -110,3 +110,22 @@ TEST_CASE("many credentials cost no more memory than one long one") {
   CHECK(r.query().size() < target.size() / 2);
   CHECK(r.arena.bytes_held() - before < 4 * target.size());
 }
+
+TEST_CASE("a value that a client gave a control byte makes no header field of its own") {
+  Forwarded r("/?q=a%0d%0ax-admin:%201&del=%7f&ok=a%20b");
+  for (const char* name : {"q", "del", "ok"})
+    r.route.identity_headers.push_back(
+        {std::string("x-") + name, *Attribute::parse(std::string("query.") + name)});
+  r.route.request_edits.set.emplace_back(
+      "x-mixed", TextTemplate(*config::parse_template("<{query.q}{query.ok}>"), r.names));
+  r.route.request_edits.add.emplace_back("x-alone",
+                                         TextTemplate(*config::parse_template("{query.q}"), r.names));
+  r.with("x-q", "forged").forward();
+  CHECK(r.head.headers.find("x-q") == nullptr);
+  CHECK(r.head.headers.find("x-del") == nullptr);
+  CHECK(r.head.headers.find("x-alone") == nullptr);
+  REQUIRE(r.head.headers.find("x-ok") != nullptr);
+  CHECK(r.head.headers.find("x-ok")->value == "a b");
+  REQUIRE(r.head.headers.find("x-mixed") != nullptr);
+  CHECK(r.head.headers.find("x-mixed")->value == "<a b>");
+}

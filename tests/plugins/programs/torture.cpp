@@ -38,6 +38,10 @@ gw_action forbidden_writes(const gw_call* call) {
   wrong += http->header_set(call->req, GW_REQUEST, 123456, str("x")) != GW_EINVAL;
   wrong +=
       http->attribute_set(call->req, http->attribute_id(host, str("client.address")), str("x")) != GW_EINVAL;
+  const gw_id claim = http->attribute_id(host, str("claim.torture"));
+  wrong += http->attribute_set(call->req, claim, str("a\r\nb: c")) != GW_EINVAL;
+  wrong += http->attribute_set(call->req, claim, str("a\x7f")) != GW_EINVAL;
+  wrong += http->attribute_get(call->req, claim).ptr != nullptr;
   wrong += http->attribute_get(call->req, 654321).ptr != nullptr;
   wrong += http->target_set(call->req, 999) != GW_ENOTFOUND;
   wrong += http->rewrite_path(call->req, str("no-slash")) != GW_EINVAL;
