@@ -31,11 +31,12 @@ class ApiKey {
 
  private:
   gw::verdict judge(gw::request& r, std::string_view key) const;
+  uint32_t cookies(const gw::request& r) const;  // how many of our name
 
   gw::instance self_;
-  gw::header header_;
+  gw::header header_, cookie_field_;
   gw::attribute query_, cookie_, raw_query_;
-  std::string query_name_;
+  std::string query_name_, cookie_name_;
   Decisions decisions_;
 };
 

@@ -41,7 +41,7 @@ Jwt::Jwt(config c, gw::setup& setup)
     : config_(std::move(c)),
       self_(setup.self()),
       header_(config_.header),
-      bearer_scheme_(config_.header == "authorization" || config_.header == "Authorization"),
+      bearer_scheme_(header_.id() == gw::header("authorization").id()),
       decisions_(setup) {
   if (!header_) setup.error("header", "'" + config_.header + "' is no header name");
   load_keys(setup);
@@ -92,8 +92,9 @@ void Jwt::check_algorithms(gw::setup& setup) {
 }
 
 gw::verdict Jwt::authenticate(gw::request r) {
-  std::string_view field = r.header(header_);
-  if (!field.empty() && r.header_count(header_) > 1) return refuse(r, {401, "auth.jwt.repeated"});
+  const std::string_view field = r.header(header_);
+  // Also when the first is empty: the next hop may take the second one.
+  if (field.data() != nullptr && r.header_count(header_) > 1) return refuse(r, {401, "auth.jwt.repeated"});
   const auto credentials = bearer(field);
   if (field.empty() || (bearer_scheme_ && !credentials)) {
     decisions_.absent.add();

@@ -16,6 +16,11 @@ constexpr std::array<int8_t, 256> make_values() {
 }
 constexpr auto values = make_values();
 
+bool token_byte(char c) {
+  const bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return alnum || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+}
+
 }  // namespace
 
 std::optional<std::string> decode_base64url(std::string_view text) {
@@ -57,7 +62,9 @@ std::optional<std::string_view> bearer(std::string_view field) {
     if ((field[i] | 0x20) != scheme[i]) return std::nullopt;
   }
   field.remove_prefix(scheme.size());
-  if (!field.empty() && field.front() != ' ') return std::nullopt;
+  // A byte of a token (RFC 9110 5.6.2) makes it another scheme. Anything else ends the scheme, also where RFC
+  // 6750 wants a space: such a field is a broken bearer credential, not the absence of one.
+  if (!field.empty() && token_byte(field.front())) return std::nullopt;
   while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
   return field;
 }

@@ -21,6 +21,7 @@ struct Token {
 std::optional<Token> split_token(std::string_view text);
 
 // The credentials behind "Bearer " (RFC 6750 2.1, the scheme in any case). nullopt: another scheme.
+// What stands between the scheme and the token but spaces stays in the result and is no token.
 std::optional<std::string_view> bearer(std::string_view field);
 
 }  // namespace auth

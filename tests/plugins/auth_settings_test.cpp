@@ -43,6 +43,46 @@ TEST_CASE("an API key in a header, a query parameter or a cookie names its consu
   CHECK(w.counted("penstock_auth_decisions_total", "keys", "absent") == 2);
 }
 
+TEST_CASE("a key that comes twice is refused, however it is spelt and wherever the second one stands") {
+  World w;
+  REQUIRE(w.load(shipped("auth")) == "");
+  w.snapshot.consumers.add_api_key(w.consumer("mobile-app"), "secret");
+  auto* keys = w.make("api_key", "keys", R"({"header": "X-Token", "query": "api_key", "cookie": "key"})");
+  REQUIRE(keys != nullptr);
+  CHECK(keys->credential_headers() == std::vector<std::string>{"x-token"});
+  CHECK(keys->credential_query() == std::vector<std::string>{"api_key"});
+  CHECK(keys->credential_cookies() == std::vector<std::string>{"key"});
+  using Fields = std::vector<std::pair<std::string_view, std::string_view>>;
+  const auto said = [&](const char* query, const Fields& fields) {
+    Request r(w);
+    if (*query != 0) r.query(query);
+    for (const auto& [name, value] : fields) r.header(name, value);
+    const AuthVerdict verdict = r.auth(*keys);
+    if (verdict == AuthVerdict::accept) return std::string("accept");
+    return verdict == AuthVerdict::absent ? "absent" : std::string(r.context.auth.refuse_reason);
+  };
+  const std::string repeated = "auth.key.repeated";
+  for (const char* query :
+       {"api_key=secret&api_key=secret", "api_key=&api_key=secret", "api_key=secret&api_key",
+        "api%5Fkey=secret&api_key=x", "api_key=secret&%61pi_key=x", "a=1&api%5fkey=secret&b&%61pi_ke%79="}) {
+    CAPTURE(query);
+    CHECK(said(query, {}) == repeated);
+  }
+  for (const char* cookies : {"key=secret; key=x", "key=; key=secret", "a=b; key=secret;key=secret;c=d",
+                              "key=secret; key =x", "key=secret; key"}) {
+    CAPTURE(cookies);
+    CHECK(said("", {{"cookie", cookies}}) == repeated);
+  }
+  CHECK(said("", {{"cookie", "key=secret"}, {"cookie", "key=x"}}) == repeated);
+  CHECK(said("", {{"x-token", ""}, {"x-token", "secret"}}) == repeated);
+  CHECK(said("api_key=secret", {{"x-token", "secret"}}) == repeated);
+  CHECK(said("", {{"x-token", "x"}, {"cookie", "key=secret"}}) == repeated);
+  CHECK(said("api_key=x", {{"cookie", "key=secret"}}) == repeated);
+  CHECK(said("api%5fkey=secret", {}) == "accept");
+  CHECK(said("api_key=&api_keys=x", {{"cookie", "keys=x; key=secret; Key=x"}}) == "accept");
+  CHECK(said("api_key", {{"x-token", ""}, {"cookie", "key="}}) == "absent");
+}
+
 TEST_CASE("settings of which nothing is left are refused, since they would check nothing") {
   JwtWorld w;
   const auto refused = [&](const char* key, const json& value, const char* place) {

@@ -26,7 +26,9 @@ TEST_CASE("the bearer scheme is recognised in any case and nothing else") {
   CHECK(auth::bearer("Bearer abc") == "abc");
   CHECK(auth::bearer("bEARER   abc") == "abc");
   CHECK(auth::bearer("Bearer") == "");
+  CHECK(auth::bearer("Bearer\tabc") == "\tabc");  // bearer, but no token
   CHECK_FALSE(auth::bearer("Bearerabc"));
+  CHECK_FALSE(auth::bearer("Bearer-x abc"));
   CHECK_FALSE(auth::bearer("Basic abc"));
   CHECK_FALSE(auth::bearer(""));
 }
@@ -154,14 +156,25 @@ TEST_CASE("other credentials are absent, broken ones are refused") {
   CHECK(w.verdict(filter, "Bearer a.b") == "refuse 401 auth.jwt.malformed");
   CHECK(w.verdict(filter, "Bearer a.b.c.d") == "refuse 401 auth.jwt.malformed");
   CHECK(w.verdict(filter, "Bearer " + std::string(20'000, 'x')) == "refuse 401 auth.jwt.malformed");
-  Request twice(w);
   const std::string good = "Bearer " + token("HS256", claims());
-  twice.header("authorization", good).header("authorization", good);
-  CHECK(twice.auth(filter) == AuthVerdict::refuse);
-  CHECK(twice.context.auth.refuse_reason == "auth.jwt.repeated");
-  CHECK(twice.context.auth.challenge == "Bearer realm=\"idp\", error=\"invalid_token\"");
+  CHECK(w.verdict(filter, "Bearer\t" + good.substr(7)) == "refuse 401 auth.jwt.malformed");
+  CHECK(w.verdict(filter, "bEaReR " + good.substr(7)) == "accept idp:svc-1");
+  for (const std::string& other : {good, std::string(), std::string("Basic dXNlcjpwYXNz")}) {
+    Request after(w), before(w);
+    after.header("authorization", good).header("authorization", other);
+    before.header("authorization", other).header("authorization", good);
+    for (Request* twice : {&after, &before}) {
+      CHECK(twice->auth(filter) == AuthVerdict::refuse);
+      CHECK(twice->context.auth.refuse_reason == "auth.jwt.repeated");
+      CHECK(twice->context.auth.challenge == "Bearer realm=\"idp\", error=\"invalid_token\"");
+    }
+  }
   CHECK(filter.challenge() == "Bearer realm=\"idp\"");
   CHECK(filter.credential_headers() == std::vector<std::string>{"authorization"});
+  auto& capitals = w.jwt({{"secret", shared_secret}, {"header", "AUTHORIZATION"}});
+  CHECK(w.verdict(capitals, good) == "accept idp:svc-1");
+  CHECK(w.verdict(capitals, good.substr(7)) == "absent");  // without a scheme it is none of ours
+  CHECK(capitals.credential_headers() == std::vector<std::string>{"authorization"});
 }
 
 TEST_CASE("claims that somebody asks for are attributes, also when they are asked for later") {
