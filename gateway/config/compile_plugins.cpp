@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/compile.h"
+#include "net/digest.h"
 
 namespace penstock::config {
 namespace {
@@ -46,6 +47,14 @@ void compile_credentials(const Node* node, const std::string& path, Consumer& co
   }
 }
 
+// One text for a key and for its digest.
+std::string digest_of(const ApiKeyCredential& key) {
+  if (key.form == ApiKeyCredential::Form::sha256) return std::string(key.value.reveal());
+  std::string hex;
+  for (const uint8_t byte : net::sha256(key.value.reveal())) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
 // A credential that two consumers share could not tell them apart.
 class SharedCredentials {
  public:
@@ -84,8 +93,7 @@ void compile_consumers(const Node& root, Build& build) {
       report_duplicate(consumer.at, first->second, path,
                        fmt::format("consumer '{}' is defined twice", consumer.name), build);
     for (const ApiKeyCredential& key : consumer.api_keys)
-      shared.claim(fmt::format("key {} {}", static_cast<int>(key.form), key.value.reveal()), consumer, key.at,
-                   "an API key", build);
+      shared.claim("key " + digest_of(key), consumer, key.at, "an API key", build);
     for (const JwtCredential& jwt : consumer.jwt)
       shared.claim(fmt::format("jwt {} {}", jwt.plugin.name, jwt.value), consumer, jwt.at, "a token subject",
                    build);

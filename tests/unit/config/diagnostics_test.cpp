@@ -312,3 +312,22 @@ TEST_CASE("consumers that cannot work") {
   };
   for (const Case& test : cases) check(test);
 }
+
+TEST_CASE("an API key at one consumer and its digest at another are the same credential") {
+  // printf %s k1 | sha256sum
+  const std::string digest = "sha256:6ab9f1eb8f7d3388f4f9d586f66e99fd54080df2c446f0e58668b09c08a16dd0";
+  const auto problems = [&](std::string_view a, std::string_view b) {
+    const Loaded loaded =
+        load_rest(fmt::format("consumers: [{{ name: a, credentials: {{ api_keys: '{}' }} }},\n"
+                              "{{ name: b, credentials: {{ api_keys: '{}' }} }}]\n",
+                              a, b));
+    size_t shared = 0;
+    for (const Diagnostic& item : loaded.diagnostics.all())
+      shared += item.code == "shared-credential" ? 1 : 0;
+    return shared;
+  };
+  CHECK(problems("k1", digest) == 1);
+  CHECK(problems(digest, "k1") == 1);
+  CHECK(problems(digest, digest) == 1);
+  CHECK(problems("k2", digest) == 0);
+}
