@@ -15,6 +15,18 @@ void report(std::string_view code, Position at, const std::string& path, std::st
       "every route says either auth: or public: true";
 }
 
+// An allow list that came out empty would let everybody in, and a deny list that did keeps nobody out.
+void refuse_empty(const Node* node, const AccessList& list, const std::string& path,
+                  std::string_view otherwise, Build& build) {
+  if (node == nullptr || node->unusable || !list.empty()) return;
+  for (const Node& child : node->children)
+    if (child.unusable) return;
+  build.diagnostics
+      .error("bad-auth", node->key_at, fmt::format("{}.{}", path, node->key),
+             fmt::format("'{}' names nobody", node->key))
+      .hint = fmt::format("name consumers or groups, or {}", otherwise);
+}
+
 Auth compile_methods(const Node& node, const std::string& path, Build& build) {
   Auth auth;
   auth.at = node.key_at;
@@ -34,10 +46,8 @@ Auth compile_methods(const Node& node, const std::string& path, Build& build) {
   }
   auth.allow = compile_access(usable(node, "allow"));
   auth.deny = compile_access(usable(node, "deny"));
-  // An allow list that came out empty would let everybody in.
-  if (const Node* allow = node.find("allow"); allow != nullptr && !allow->unusable && auth.allow.empty())
-    build.diagnostics.error("bad-auth", allow->key_at, path + ".allow", "'allow' names nobody").hint =
-        "name consumers or groups, or leave it out to allow everybody who is known";
+  refuse_empty(node.find("allow"), auth.allow, path, "leave it out to allow everybody who is known", build);
+  refuse_empty(node.find("deny"), auth.deny, path, "leave it out to deny nobody", build);
   if (flag(&node, "optional", false)) auth.credentials = Auth::Credentials::optional;
   return auth;
 }

@@ -331,3 +331,14 @@ TEST_CASE("an API key at one consumer and its digest at another are the same cre
   CHECK(problems(digest, digest) == 1);
   CHECK(problems("k2", digest) == 0);
 }
+
+TEST_CASE("a deny list that names nobody is an error, as an allow list is") {
+  for (const std::string_view auth :
+       {"deny: {}", "deny: { consumers: [] }", "deny: { groups: [], consumers: [] }"}) {
+    const Loaded loaded =
+        load_rest(fmt::format("plugins: {{ k: {{ type: api_key }} }}\n"
+                              "routes: {{ name: r, match: {{}}, respond: 200, auth: {{ any_of: k, {} }} }}\n",
+                              auth));
+    CHECK(joined(lines(loaded)) == "3:64 error[bad-auth] 'deny' names nobody\n");
+  }
+}
