@@ -103,3 +103,15 @@ TEST_CASE("authentication in plain text on an address that others reach is a war
   CHECK_FALSE(warned("{ name: a, address: '[::1]:0' }"));
   CHECK_FALSE(warned("{ name: a, address: '0.0.0.0:0', redirect: b }, { name: b, address: '[::1]:0' }"));
 }
+
+TEST_CASE("the warning of leftovers names the route that the requests go to") {
+  const Loaded loaded = load(PENSTOCK_SOURCE_DIR "/config/gateway.yaml", environment());
+  std::string found;
+  for (const Diagnostic& item : loaded.diagnostics.all())
+    if (item.code == "public-leftovers") found += item.message + "\n";
+  CHECK(found ==
+        "requests on the path of 'user' that fail its methods, headers or query go to the public route "
+        "'everything-else'\n"
+        "requests on the path of 'export' that fail its methods, headers or query go to the public route "
+        "'everything-else'\n");
+}
