@@ -54,6 +54,9 @@ std::vector<HeaderTemplate> header_templates(const Node* map, const std::string&
 // A template, or nothing where the text is wrong.
 std::optional<Template> template_of(const Node* node);
 
+// A template of a path: only attributes that cannot bring in another path.
+std::optional<Template> path_template(const Node* node, const std::string& path, Build& build);
+
 // A file that must be there and readable; resolved.
 FilePath readable_file(const Node& node, const std::string& path, std::string_view what, Build& build);
 

@@ -65,6 +65,29 @@ std::optional<Template> template_of(const Node* node) {
   return std::move(*parsed);
 }
 
+std::optional<Template> path_template(const Node* node, const std::string& path, Build& build) {
+  auto made = template_of(node);
+  if (!made) return made;
+  if (!node->text.starts_with('/'))
+    build.diagnostics.error("bad-path", node->at, path,
+                            fmt::format("path '{}' does not begin with '/'", shown(*node)));
+  for (const TemplatePiece& piece : made->pieces) {
+    if (piece.kind != TemplatePiece::Kind::attribute) continue;
+    const AttributeKind kind = piece.attribute.kind;
+    // path.NAME is canonical, still percent-encoded bytes; the others are names, consumer.id of a token its
+    // claim.
+    if (kind == AttributeKind::path || kind == AttributeKind::api_version ||
+        kind == AttributeKind::consumer_id || kind == AttributeKind::route_name)
+      continue;
+    const std::string name = node->secret ? "(hidden)" : to_text(piece.attribute);
+    build.diagnostics
+        .error("bad-attribute", node->at, path,
+               fmt::format("a path cannot be made of {{{}}}, whose value may be any bytes", name))
+        .hint = "allowed are {path.NAME}, {api.version}, {consumer.id} and {route.name}";
+  }
+  return made;
+}
+
 std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build) {
   std::vector<HeaderTemplate> headers;
   if (map == nullptr) return headers;

@@ -39,10 +39,7 @@ std::optional<Rewrite> compile_rewrite(const Node* node, const Match& match, con
   rewrite.at = node->key_at;
   if (usable(node, "host") != nullptr) take(node, "host", rewrite.host.emplace());
   if (flag(node, "location", false)) rewrite.location = Rewrite::Location::map_back;
-  rewrite.path = template_of(usable(node, "path"));
-  if (const Node* to = usable(node, "path"); to != nullptr && to->is_scalar() && !to->text.starts_with('/'))
-    build.diagnostics.error("bad-path", to->at, path + ".path",
-                            fmt::format("path '{}' does not begin with '/'", shown(*to)));
+  rewrite.path = path_template(usable(node, "path"), path + ".path", build);
   const Node* prefix = usable(node, "path_prefix");
   if (prefix == nullptr || !prefix->is_scalar()) return rewrite;
   rewrite.path_prefix = prefix->text;

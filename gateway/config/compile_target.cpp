@@ -42,11 +42,8 @@ RedirectTarget compile_redirect(const Node& node, const std::string& path, Build
       build.diagnostics.error("bad-host", host->at, path + ".host",
                               fmt::format("host '{}' is no host", shown(*host)));
   }
-  redirect.path = template_of(usable(node, "path"));
+  redirect.path = path_template(usable(node, "path"), path + ".path", build);
   redirect.query = template_of(usable(node, "query"));
-  if (const Node* to = usable(node, "path"); to != nullptr && to->is_scalar() && !to->text.starts_with('/'))
-    build.diagnostics.error("bad-path", to->at, path + ".path",
-                            fmt::format("path '{}' does not begin with '/'", shown(*to)));
   if (!redirect.scheme && !redirect.host && !redirect.path && !redirect.query && node.children.size() < 2)
     build.diagnostics.error("bad-value", node.key_at, path, "'redirect' changes nothing and would loop")
         .hint = "give scheme, host, path or query";

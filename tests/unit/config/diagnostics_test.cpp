@@ -342,3 +342,28 @@ TEST_CASE("a deny list that names nobody is an error, as an allow list is") {
     CHECK(joined(lines(loaded)) == "3:64 error[bad-auth] 'deny' names nobody\n");
   }
 }
+
+TEST_CASE("a path is made only of attributes that cannot bring in another path") {
+  const auto problems = [](std::string_view rest) {
+    return joined(
+        lines(load_rest(std::string(route) + "routes: { name: r, match: { path: '/{id}' }, public: true, " +
+                        std::string(rest) + " }\n")));
+  };
+  CHECK(problems("upstream: u, rewrite: { path: '/{path.id}/{api.version}/{consumer.id}/{route.name}' }") ==
+        "");
+  CHECK(problems("upstream: u, rewrite: { path: '/x/{query.q}' }") ==
+        "3:90 error[bad-attribute] a path cannot be made of {query.q}, whose value may be any bytes\n");
+  CHECK(problems("upstream: u, version: { from: accept, versions: { v1: { redirect: '/{header.x}' } } }") ==
+        "3:126 error[bad-attribute] a path cannot be made of {header.x}, whose value may be any bytes\n");
+  for (const std::string_view attribute :
+       {"client.address", "consumer.groups", "request.method", "request.id", "header.x", "query.q",
+        "cookie.c", "claim.c", "upstream.name", "endpoint.address"}) {
+    CAPTURE(attribute);
+    const Loaded loaded = load_rest(
+        fmt::format("routes: {{ name: r, match: {{}}, public: true, redirect: '/{{{}}}' }}\n", attribute));
+    REQUIRE(loaded.diagnostics.all().size() == 1);
+    CHECK(loaded.diagnostics.all()[0].code == "bad-attribute");
+    CHECK(loaded.diagnostics.all()[0].hint ==
+          "allowed are {path.NAME}, {api.version}, {consumer.id} and {route.name}");
+  }
+}
