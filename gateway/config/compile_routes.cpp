@@ -32,6 +32,18 @@ std::vector<IdentityHeader> compile_identity(const Node* map, const std::string&
   return headers;
 }
 
+// A second value beside the gateway's own could be taken for the caller's identity.
+void check_identity(const Route& route, const std::string& path, Build& build) {
+  for (const HeaderTemplate& added : route.request_headers.add)
+    for (const IdentityHeader& identity : route.identity_headers)
+      if (added.name == identity.name)
+        build.diagnostics
+            .error("identity-header", added.value.at,
+                   fmt::format("{}.request_headers.add.{}", path, added.name),
+                   fmt::format("'{}' is an identity header, another value cannot be added", added.name))
+            .hint = "take it out of request_headers.add or of identity_headers";
+}
+
 std::optional<Rewrite> compile_rewrite(const Node* node, const Match& match, const std::string& path,
                                        Build& build) {
   if (node == nullptr) return std::nullopt;
@@ -151,6 +163,7 @@ Route compile_one(const Node& node, const std::string& name, Build& build) {
   route.response_headers = compile_edits(usable(node, "response_headers"), path + ".response_headers", build);
   route.identity_headers =
       compile_identity(usable(node, "identity_headers"), path + ".identity_headers", build);
+  check_identity(route, path, build);
   route.timeouts = compile_timeouts(usable(node, "timeouts"));
   route.retries = compile_retries(usable(node, "retries"), path + ".retries", build);
   compile_settings(node, path, route, build);

@@ -367,3 +367,19 @@ TEST_CASE("a path is made only of attributes that cannot bring in another path")
           "allowed are {path.NAME}, {api.version}, {consumer.id} and {route.name}");
   }
 }
+
+TEST_CASE("no value is added to an identity header") {
+  const auto problems = [](std::string_view rest) {
+    return joined(
+        lines(load_rest(std::string(route) + "routes: { name: r, match: {}, public: true, upstream: u, " +
+                        std::string(rest) + " }\n")));
+  };
+  const std::string_view expected =
+      "3:135 error[identity-header] 'x-user' is an identity header, another value cannot be added\n";
+  CHECK(problems("identity_headers: { x-user: consumer.id }, request_headers: { add: { X-User: a } }") ==
+        expected);
+  CHECK(problems("identity_headers: { x-user: consumer.id }, request_headers: { add: { x-other: a } }") ==
+        "");
+  CHECK(problems("response_headers: { add: { x-user: a } }, identity_headers: { x-user: consumer.id }") ==
+        "");
+}
