@@ -1,5 +1,6 @@
 // What concerns the process as a whole, and the access log.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "config/compile.h"
 
@@ -34,6 +35,13 @@ void check_sink(const Node& entry, const std::string& path, Build& build) {
           .error("not-supported-yet", file->at, path + ".file",
                  fmt::format("a log to '{}' is not supported yet", scheme))
           .hint = "supported are a file, stdout and stderr";
+  if (file->text == "stdout" || file->text == "stderr") return;
+  struct stat info{};
+  const std::string name = build.sources.resolve(file->at.file, file->text);
+  if (::stat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+    build.diagnostics
+        .error("bad-file", file->at, path + ".file", fmt::format("file '{}' is a folder", shown(*file)))
+        .hint = "name a file in it";
 }
 
 }  // namespace

@@ -104,6 +104,7 @@ Parsed<double> parse_percent(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || !(value >= 0) || std::string_view(end, text.data() + text.size()) != "%")
     return wrong("is no percentage", "write 5%");
+  if (value > 100) return wrong("is over 100%");
   return value / 100;
 }
 

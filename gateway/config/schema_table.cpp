@@ -13,7 +13,7 @@ using enum RowFlag;
 constexpr SchemaRow rows[] = {
     {"schema", integer, "1", "1..1", "Version of the language"},
     {"workers", text, "auto", "1..1024", "Event loops: auto (one a core) or a number"},
-    {"state_dir", text, "state", "", "Folder for what the daemon keeps, relative to this file"},
+    {"state_dir", file, "state", "", "Folder for what the daemon keeps, relative to this file"},
 
     {"listeners", list, "", "", "Where clients connect", required},
     {"listeners[]", group, "", "", "One address to listen on"},

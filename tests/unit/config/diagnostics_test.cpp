@@ -1,4 +1,5 @@
 // Configuration text in, diagnostics out: one row for each class of error.
+#include "config/parse_values.h"
 #include "config_support.h"
 
 using namespace penstock::config;
@@ -382,4 +383,19 @@ TEST_CASE("no value is added to an identity header") {
         "");
   CHECK(problems("response_headers: { add: { x-user: a } }, identity_headers: { x-user: consumer.id }") ==
         "");
+}
+
+TEST_CASE("files and shares that cannot be meant") {
+  Folder folder;
+  folder.write("logs/x", "");
+  const auto problems = [&](std::string_view rest) {
+    return joined(lines(load_text(folder.path("t.yaml"), with_listener(rest), environment())));
+  };
+  CHECK(problems("access_log: { file: logs }\n") == "2:21 error[bad-file] file 'logs' is a folder\n");
+  CHECK(problems("access_log: { file: logs/new.log }\n") == "");
+  CHECK(problems("state_dir: ''\n") == "2:12 error[bad-file] state_dir '' is no file name\n");
+  CHECK(problems("defaults: { route: { retries: { budget: 200% } } }\n") ==
+        "2:41 error[bad-percentage] budget '200%' is over 100%\n");
+  CHECK(parse_percent("100%") == 1);
+  CHECK_FALSE(parse_percent("100.5%").has_value());
 }
