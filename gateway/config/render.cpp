@@ -14,8 +14,31 @@ namespace {
 
 constexpr size_t widest_line = 160;  // longer source lines are cut around the caret
 
+// U+0080 to U+009F, which terminals obey as they do ESC.
+bool is_wide_control(std::string_view text, size_t i) {
+  return i + 1 < text.size() && text[i] == '\xC2' && static_cast<unsigned char>(text[i + 1]) >= 0x80 &&
+         static_cast<unsigned char>(text[i + 1]) <= 0x9F;
+}
+
+// A value from the configuration must not end the line or command a terminal.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte == '\n')
+      out += "\\n";
+    else if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\x{:02x}", byte);
+    else if (is_wide_control(text, i))
+      out += fmt::format("\\u00{:02x}", static_cast<unsigned char>(text[++i]));
+    else
+      out += text[i];
+  }
+  return out;
+}
+
 std::string file_name(const Sources& sources, Position at) {
-  return at.file < sources.files().size() ? sources.files()[at.file].name : std::string();
+  return at.file < sources.files().size() ? printable(sources.files()[at.file].name) : std::string();
 }
 
 // "first defined at 12:5", with the file where it is another one.
@@ -23,12 +46,14 @@ std::string related_text(const Diagnostic& item, const Sources& sources) {
   if (!item.related.known()) return {};
   const bool same = item.related.file == item.at.file && item.at.known();
   const std::string file = same ? "" : file_name(sources, item.related) + ":";
-  return fmt::format("{} {}{}:{}", item.related_note, file, item.related.line, item.related.column);
+  return fmt::format("{} {}{}:{}", printable(item.related_note), file, item.related.line,
+                     item.related.column);
 }
 
 std::string message_of(const Diagnostic& item, const Sources& sources) {
   const std::string related = related_text(item, sources);
-  return related.empty() ? item.message : fmt::format("{} ({})", item.message, related);
+  const std::string message = printable(item.message);
+  return related.empty() ? message : fmt::format("{} ({})", message, related);
 }
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
@@ -45,11 +70,14 @@ size_t token_length(std::string_view text) {
   return std::max<size_t>(end, 1);
 }
 
-// Control bytes and wide text must not shift the caret: tabs become blanks, and columns count characters.
+// Control characters and wide text must not shift the caret: tabs become blanks, columns count characters.
 std::string quoted_source(const Diagnostic& item, const Sources& sources) {
   MaskedLine line = masked_line(sources, item.at.file, item.at.line, item.at.column);
   if (line.text.empty()) return {};
-  std::replace(line.text.begin(), line.text.end(), '\t', ' ');
+  for (size_t i = 0; i < line.text.size(); ++i) {
+    if (line.text[i] == '\t' || line.text[i] == '\r') line.text[i] = ' ';
+    if (is_wide_control(line.text, i)) line.text[i + 1] = '\xB7';  // a middle dot, as long
+  }
   size_t start = std::min(line.column - 1, line.text.size());
   if (line.text.size() > widest_line) {
     size_t from = start > widest_line / 2 ? start - widest_line / 2 : 0;
@@ -69,7 +97,7 @@ std::string quoted_source(const Diagnostic& item, const Sources& sources) {
   const std::string carets(std::max<size_t>(1, width(rest.substr(0, token_length(rest)))), '^');
   const std::string number = fmt::format("{}", item.at.line);
   return fmt::format("   {} | {}\n   {} | {}{}{}{}\n", number, text, std::string(number.size(), ' '), blank,
-                     carets, item.hint.empty() ? "" : " ", item.hint);
+                     carets, item.hint.empty() ? "" : " ", printable(item.hint));
 }
 
 std::string human(const Diagnostics& diagnostics, const Sources& sources) {
@@ -82,7 +110,7 @@ std::string human(const Diagnostics& diagnostics, const Sources& sources) {
     if (!quoted.empty())
       out += quoted;
     else if (!item.hint.empty())
-      out += fmt::format("   {}\n", item.hint);
+      out += fmt::format("   {}\n", printable(item.hint));
   }
   if (!out.empty()) out += summary(diagnostics) + "\n";
   return out;
@@ -97,9 +125,9 @@ std::string json(const Diagnostics& diagnostics, const Sources& sources) {
     one["file"] = item.at.known() ? file_name(sources, item.at) : "";
     one["line"] = item.at.line;
     one["column"] = item.at.column;
-    one["path"] = item.path;
+    one["path"] = printable(item.path);
     one["message"] = message_of(item, sources);
-    one["hint"] = item.hint;
+    one["hint"] = printable(item.hint);
     list.push_back(std::move(one));
   }
   const nlohmann::ordered_json object{{"diagnostics", std::move(list)}};
@@ -125,7 +153,7 @@ std::string github(const Diagnostics& diagnostics, const Sources& sources) {
     if (item.at.known())
       out += fmt::format("file={},line={},col={},", escaped(file_name(sources, item.at), ":,"), item.at.line,
                          item.at.column);
-    const std::string hint = item.hint.empty() ? "" : "; " + item.hint;
+    const std::string hint = item.hint.empty() ? "" : "; " + printable(item.hint);
     out += fmt::format("title={}::{}{}\n", escaped(item.code, ":,"), escaped(message_of(item, sources), ""),
                        escaped(hint, ""));
   }

@@ -55,7 +55,7 @@ TEST_CASE("as JSON: one object with the members of every diagnostic") {
 TEST_CASE("as GitHub annotations: one escaped line each") {
   const Loaded loaded = load_text("a,b:c.yaml", with_listener("\"x%\\ny\": 1\n"), environment());
   CHECK(render(loaded.diagnostics, loaded.sources, Format::github) ==
-        "::error file=a%2Cb%3Ac.yaml,line=2,col=1,title=unknown-key::'x%25%0Ay' is not known\n");
+        "::error file=a%2Cb%3Ac.yaml,line=2,col=1,title=unknown-key::'x%25\\ny' is not known\n");
 }
 
 TEST_CASE("formats and strictness by name") {
@@ -126,4 +126,41 @@ TEST_CASE("masking keeps the rest of the line, and the caret under its place") {
   const std::string source = "consumers: { name: c, credentials: { api_keys: [***, '${file:/nowhere/x}'] }, ";
   CHECK(text.find("   2 | " + source + "grups: a }\n     | " + std::string(source.size(), ' ') +
                   "^^^^^ did you") != std::string::npos);
+}
+
+TEST_CASE("control characters of a value neither forge a line nor reach a terminal, in any format") {
+  const Loaded loaded = load_rest(
+      "\"drian\\nt.yaml:9:9: error[forged]: x\\e[31m\\x9b\": 1\n"
+      "workers: \"\\e\\x7f\\r\\n2\"\n"
+      "plugins: { p: { type: x } }\n"
+      "routes:\n- { name: \"a\\nb\", match: {}, public: true, respond: 200 }\n"
+      "- { name: c, match: {}, public: true, respond: 200 }\n");
+  for (const Format format : {Format::human, Format::json, Format::github}) {
+    const std::string text = render(loaded.diagnostics, loaded.sources, format);
+    CAPTURE(text);
+    CHECK(text.find('\x1b') == std::string::npos);
+    CHECK(text.find('\x7f') == std::string::npos);
+    CHECK(text.find('\r') == std::string::npos);
+    CHECK(text.find("\xC2\x9B") == std::string::npos);
+    CHECK(text.find("\\u001b") == std::string::npos);
+    CHECK(text.find("%0A") == std::string::npos);
+    CHECK(text.find("\nt.yaml:9:9") == std::string::npos);
+    CHECK(text.find("'drian\\nt.yaml:9:9: error[forged]: x\\x1b[31m\\u009b' is not known") ==
+          (format == Format::json ? std::string::npos : text.find("'drian")));
+  }
+  const auto parsed = nlohmann::json::parse(render(loaded.diagnostics, loaded.sources, Format::json));
+  for (const auto& one : parsed["diagnostics"])
+    for (const char* member : {"message", "hint", "path"})
+      CHECK(one[member].get<std::string>().find('\n') == std::string::npos);
+}
+
+TEST_CASE("control characters of the file itself do not reach a terminal") {
+  const Loaded loaded = load_rest(
+      "x: 'a\xC2\x9B"
+      "31m' # \r y\n");
+  const std::string text = render(loaded.diagnostics, loaded.sources, Format::human);
+  CHECK(text.find("\xC2\x9B") == std::string::npos);
+  CHECK(text.find('\r') == std::string::npos);
+  CHECK(text.find("x: 'a\xC2\xB7"
+                  "31m'") != std::string::npos);
 }
