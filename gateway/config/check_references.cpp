@@ -61,13 +61,13 @@ class References {
         unknown(ref, "unknown-plugin", fmt::format("route '{}' uses", route.name), plugins_, path);
       else if (!seen.insert(ref.name).second)
         build_.diagnostics.error("repeated-plugin", ref.at, path,
-                                 fmt::format("plugin '{}' stands in this list twice", ref.name));
+                                 fmt::format("plugin '{}' stands in this list twice", shown(ref)));
     }
   }
 
   void use_target(const Route& route, const Target& target, const std::string& path) {
     if (const auto* one = std::get_if<UpstreamTarget>(&target))
-      use_upstream(route, {one->upstream, one->at}, path + ".upstream");
+      use_upstream(route, {one->upstream, one->at, one->secret}, path + ".upstream");
     else if (const auto* split = std::get_if<SplitTarget>(&target))
       for (const SplitSide& side : split->sides)
         use_upstream(route, {side.upstream, side.at}, path + ".split");
@@ -94,8 +94,8 @@ class References {
         if (!defined.contains(ref.name))
           unknown(ref, code, fmt::format("route '{}' names {}", route.name, what), defined, path);
       } else if (!plugins_.contains(ref.name.substr(0, colon))) {
-        unknown({ref.name.substr(0, colon), ref.at}, "unknown-plugin",
-                fmt::format("route '{}' names {} '{}' of", route.name, what, ref.name), plugins_, path);
+        unknown({ref.name.substr(0, colon), ref.at, ref.secret}, "unknown-plugin",
+                fmt::format("route '{}' names {} '{}' of", route.name, what, shown(ref)), plugins_, path);
       }
     }
   }
@@ -131,7 +131,8 @@ class Parameters {
     for (const HeaderEdits* edits : {&route_.request_headers, &route_.response_headers})
       for (const auto* list : {&edits->set, &edits->add})
         for (const HeaderTemplate& header : *list) check(header.value, path);
-    for (const IdentityHeader& header : route_.identity_headers) check(header.value, route_.at, path);
+    for (const IdentityHeader& header : route_.identity_headers)
+      check(header.value, {{}, route_.at, header.secret}, path);
     if (route_.rewrite && route_.rewrite->path) check(*route_.rewrite->path, path + ".rewrite.path");
     check_target(route_.target, path);
     if (!route_.version) return;
@@ -142,7 +143,7 @@ class Parameters {
  private:
   void check_target(const Target& target, const std::string& path) {
     if (const auto* split = std::get_if<SplitTarget>(&target)) {
-      if (split->key) check(*split->key, split->at, path + ".split_by");
+      if (split->key) check(*split->key, {{}, split->at, split->secret_key}, path + ".split_by");
     } else if (const auto* redirect = std::get_if<RedirectTarget>(&target)) {
       if (redirect->path) check(*redirect->path, path + ".redirect.path");
       if (redirect->query) check(*redirect->query, path + ".redirect.query");
@@ -154,21 +155,24 @@ class Parameters {
   void check_version_source(const std::string& path) {
     const Node* from = usable(route_.version->node, "from");
     for (const NameRef& source : names_in(from))
-      if (const auto attribute = parse_attribute(source.name)) check(*attribute, source.at, path);
+      if (const auto attribute = parse_attribute(source.name))
+        check(*attribute, {{}, source.at, source.secret}, path);
   }
 
   void check(const Template& text, const std::string& path) {
     for (const TemplatePiece& piece : text.pieces)
-      if (piece.kind == TemplatePiece::Kind::attribute) check(piece.attribute, text.at, path);
+      if (piece.kind == TemplatePiece::Kind::attribute)
+        check(piece.attribute, {{}, text.at, text.secret}, path);
   }
 
-  void check(const Attribute& attribute, Position at, const std::string& path) {
+  // `used` tells the place, and whether the name may be shown.
+  void check(const Attribute& attribute, const NameRef& used, const std::string& path) {
     if (attribute.kind != AttributeKind::path) return;
     std::set<std::string_view> known;
     for (const PathPattern& pattern : route_.match.paths)
       known.insert(pattern.parameters.begin(), pattern.parameters.end());
     if (known.contains(attribute.name)) return;
-    report_unknown_name({"path." + attribute.name, at}, "unknown-parameter",
+    report_unknown_name({"path." + attribute.name, used.at, used.secret}, "unknown-parameter",
                         fmt::format("route '{}' uses", route_.name), Names(known.begin(), known.end()), path,
                         build_);
   }

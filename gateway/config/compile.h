@@ -50,6 +50,8 @@ void take(const Node* map, std::string_view key, uint32_t& out);
 void take_size(const Node* map, std::string_view key, uint64_t& out);
 bool flag(const Node* map, std::string_view key, bool fallback);
 std::vector<NameRef> names_in(const Node* list);
+// The name for a message.
+std::string_view shown(const NameRef& ref);
 std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build);
 // A template, or nothing where the text is wrong.
 std::optional<Template> template_of(const Node* node);

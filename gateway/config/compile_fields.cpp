@@ -53,15 +53,18 @@ std::vector<NameRef> names_in(const Node* list) {
   std::vector<NameRef> names;
   if (list == nullptr) return names;
   for (const Node& item : list->children)
-    if (item.is_scalar() && !item.unusable) names.push_back({item.text, item.at});
+    if (item.is_scalar() && !item.unusable) names.push_back({item.text, item.at, item.secret});
   return names;
 }
+
+std::string_view shown(const NameRef& ref) { return ref.secret ? hidden_text : std::string_view(ref.name); }
 
 std::optional<Template> template_of(const Node* node) {
   if (node == nullptr || !node->is_scalar() || node->unusable) return std::nullopt;
   auto parsed = parse_template(node->text);
   if (!parsed) return std::nullopt;
   parsed->at = node->at;
+  parsed->secret = node->secret;
   return std::move(*parsed);
 }
 
@@ -79,7 +82,7 @@ std::optional<Template> path_template(const Node* node, const std::string& path,
     if (kind == AttributeKind::path || kind == AttributeKind::api_version ||
         kind == AttributeKind::consumer_id || kind == AttributeKind::route_name)
       continue;
-    const std::string name = node->secret ? "(hidden)" : to_text(piece.attribute);
+    const std::string name = node->secret ? std::string(hidden_text) : to_text(piece.attribute);
     build.diagnostics
         .error("bad-attribute", node->at, path,
                fmt::format("a path cannot be made of {{{}}}, whose value may be any bytes", name))
@@ -117,7 +120,9 @@ FilePath readable_file(const Node& node, const std::string& path, std::string_vi
     problem = "it is not a file";
   if (!problem.empty())
     build.diagnostics
-        .error("missing-file", node.at, path, fmt::format("cannot read {} {}: {}", what, file.path, problem))
+        .error("missing-file", node.at, path,
+               fmt::format("cannot read {} {}: {}", what,
+                           node.secret ? hidden_text : std::string_view(file.path), problem))
         .hint = "create the file, or correct the path (it is relative to the file that names it)";
   return file;
 }
@@ -127,8 +132,8 @@ void report_unknown_name(const NameRef& ref, std::string_view code, std::string 
                          Build& build) {
   build.diagnostics
       .error(code, ref.at, path,
-             fmt::format("{} '{}', which is not defined {}", message, ref.name, defined_names(defined)))
-      .hint = did_you_mean(ref.name, defined);
+             fmt::format("{} '{}', which is not defined {}", message, shown(ref), defined_names(defined)))
+      .hint = ref.secret ? "" : did_you_mean(ref.name, defined);
 }
 
 void report_duplicate(Position again, Position first, std::string path, std::string message, Build& build) {

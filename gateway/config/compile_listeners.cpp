@@ -75,7 +75,7 @@ void compile_one(const Node& node, Build& build) {
           .hint = "name the proxies whose headers are believed";
   }
   if (const Node* redirect = usable(node, "redirect"))
-    listener.redirect = NameRef{redirect->text, redirect->at};
+    listener.redirect = NameRef{redirect->text, redirect->at, redirect->secret};
   build.config.listeners.push_back(std::move(listener));
 }
 

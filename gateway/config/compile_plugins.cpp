@@ -42,8 +42,12 @@ void compile_credentials(const Node* node, const std::string& path, Consumer& co
   for (const Node& subject : subjects->children) {
     const Node* plugin = usable(subject, "plugin");
     const Node* value = usable(subject, "value");
-    if (plugin != nullptr && value != nullptr)
-      consumer.jwt.push_back({{plugin->text, plugin->at}, value->text, subject.at});
+    if (plugin == nullptr || value == nullptr) continue;
+    JwtCredential& jwt = consumer.jwt.emplace_back();
+    jwt.plugin.name = plugin->text;
+    jwt.plugin.at = plugin->at;
+    jwt.value = value->text;
+    jwt.at = subject.at;
   }
 }
 
@@ -111,7 +115,10 @@ void compile_plugins(const Node& root, Build& build) {
     plugin.path = "plugins." + node.key;
     plugin.at = node.key_at;
     take(&node, "type", plugin.type);
-    if (const Node* type = usable(node, "type")) plugin.type_at = type->at;
+    if (const Node* type = usable(node, "type")) {
+      plugin.type_at = type->at;
+      plugin.type_secret = type->secret;
+    }
     if (const Node* on_error = usable(node, "on_error")) {
       plugin.on_error = on_error->text == "skip" ? OnError::skip : OnError::fail;
       plugin.on_error_at = on_error->at;

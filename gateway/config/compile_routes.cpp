@@ -27,7 +27,8 @@ std::vector<IdentityHeader> compile_identity(const Node* map, const std::string&
       build.diagnostics.error("bad-header", node.key_at, fmt::format("{}.{}", path, node.key),
                               fmt::format("'{}' {}", node.key, name.error().message));
     if (!name || node.unusable || !node.is_scalar()) continue;
-    if (auto attribute = parse_attribute(node.text)) headers.push_back({*name, std::move(*attribute)});
+    if (auto attribute = parse_attribute(node.text))
+      headers.push_back({*name, std::move(*attribute), node.secret});
   }
   return headers;
 }
@@ -100,7 +101,7 @@ void compile_retry_on(const Node& list, const std::string& path, Retries& retrie
       build.diagnostics.error(
           "bad-value", cause.at, path,
           fmt::format("retry_on '{}' is none of connect, reset, timeout and a status 400 to 599",
-                      cause.name));
+                      shown(cause)));
   }
 }
 

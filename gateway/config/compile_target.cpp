@@ -25,7 +25,10 @@ SplitTarget compile_split(const Node& node, const Node* key, const std::string& 
     build.diagnostics.error("bad-split", node.key_at, path + ".split",
                             split.sides.empty() ? "'split' has no sides" : "all weights of 'split' are 0");
   if (key != nullptr && key->is_scalar() && !key->unusable)
-    if (auto attribute = parse_attribute(key->text)) split.key = std::move(*attribute);
+    if (auto attribute = parse_attribute(key->text)) {
+      split.key = std::move(*attribute);
+      split.secret_key = key->secret;
+    }
   return split;
 }
 
@@ -125,8 +128,8 @@ class VersionCheck {
     if (names_.contains(form.empty() ? fallback->text : form)) return;
     std::vector<std::string_view> names;
     for (const auto& [unused, version] : names_) names.push_back(version->name);
-    report_unknown_name({fallback->text, fallback->at}, "unknown-version", "the default version is", names,
-                        path_ + ".default", build_);
+    report_unknown_name({fallback->text, fallback->at, fallback->secret}, "unknown-version",
+                        "the default version is", names, path_ + ".default", build_);
   }
 
   void check_sources() {
@@ -141,7 +144,7 @@ class VersionCheck {
       if (good) continue;
       build_.diagnostics
           .error("bad-attribute", source.at, path_ + ".from",
-                 fmt::format("a version cannot be read from '{}'", source.name))
+                 fmt::format("a version cannot be read from '{}'", shown(source)))
           .hint = "write path.version, header.NAME, query.NAME, cookie.NAME or accept";
     }
   }
@@ -177,7 +180,7 @@ Target compile_target(const Node& map, const std::string& path, Build& build) {
     build.diagnostics.error("no-split", key->key_at, path + ".split_by", "'split_by' stands without a split");
   if (first == nullptr) return {};
   if (first->unusable) return UpstreamTarget{{}, first->at};  // answered already: a target, of no name
-  if (first->key == "upstream") return UpstreamTarget{first->text, first->at};
+  if (first->key == "upstream") return UpstreamTarget{first->text, first->at, first->secret};
   if (first->key == "split") return compile_split(*first, key, path, build);
   if (first->key == "redirect") return compile_redirect(*first, path + ".redirect", build);
   return compile_respond(*first, path + ".respond", build);

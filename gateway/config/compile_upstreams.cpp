@@ -25,7 +25,7 @@ void compile_endpoints(const Node& list, const std::string& path, Upstream& upst
     const auto [first, fresh] = seen.emplace(std::pair(endpoint.host, endpoint.port), endpoint.at);
     if (!fresh)
       report_duplicate(endpoint.at, first->second, path,
-                       fmt::format("endpoint '{}' stands here twice", address->text), build);
+                       fmt::format("endpoint '{}' stands here twice", shown(*address)), build);
     upstream.endpoints.push_back(std::move(endpoint));
   }
 }

@@ -96,7 +96,8 @@ struct PluginInstance {
   std::string path;  // "plugins.NAME", before path_within(node, ...)
   Position at;
   Position type_at;
-  Position on_error_at;  // line 0 where it is not written
+  bool type_secret = false;  // the type is not to be printed
+  Position on_error_at;      // line 0 where it is not written
 };
 
 struct Endpoint {

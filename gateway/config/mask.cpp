@@ -1,6 +1,5 @@
 // Quoted source lines without their secrets.
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <vector>
 
@@ -39,17 +38,17 @@ size_t indent_of(std::string_view line) { return std::min(line.find_first_not_of
 
 // Where the value of a secret's key begins in a line, or npos.
 size_t secret_value(std::string_view line) {
-  static constexpr std::array<std::string_view, 5> keys{"credentials", "secret", "key", "password",
-                                                        "api_keys"};
   size_t first = line.npos;
-  for (const std::string_view key : keys) {
+  const auto look_for = [&](std::string_view key) {
     for (size_t at = line.find(key); at != line.npos; at = line.find(key, at + 1)) {
       if (at > 0 && (std::isalnum(static_cast<unsigned char>(line[at - 1])) != 0 || line[at - 1] == '_'))
         continue;
       const size_t colon = line.find_first_not_of("\"' \t", at + key.size());
       if (colon != line.npos && line[colon] == ':') first = std::min(first, colon + 1);
     }
-  }
+  };
+  look_for(credentials_key);
+  for (const std::string_view key : secret_keys) look_for(key);
   return first;
 }
 

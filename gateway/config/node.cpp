@@ -14,7 +14,7 @@ bool append_path(const Node& from, const Node& wanted, std::string& path) {
     if (from.is_list())
       path += fmt::format("[{}]", i);
     else
-      path += path.empty() ? child.key : "." + child.key;
+      path += fmt::format("{}{}", path.empty() ? "" : ".", shown_key(child));
     if (append_path(child, wanted, path)) return true;
     path.resize(length);
   }
@@ -23,8 +23,10 @@ bool append_path(const Node& from, const Node& wanted, std::string& path) {
 
 }  // namespace
 
-std::string_view shown(const Node& node) {
-  return node.secret ? std::string_view("(hidden)") : std::string_view(node.text);
+std::string_view shown(const Node& node) { return node.secret ? hidden_text : std::string_view(node.text); }
+
+std::string_view shown_key(const Node& node) {
+  return node.secret_key ? hidden_text : std::string_view(node.key);
 }
 
 std::string path_within(const Node& root, const Node& node) {

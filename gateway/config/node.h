@@ -3,6 +3,7 @@
 // Made on the control thread and read-only afterwards. The text of a node marked `secret` must never be
 // printed: messages use shown().
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,14 +26,15 @@ enum class NodeKind : uint8_t { null, scalar, list, map };
 
 struct Node {
   NodeKind kind = NodeKind::null;
-  bool quoted = false;    // written in quotes or as a block: never a null
-  bool secret = false;    // from ${...}, or under credentials, secret, key, password
-  bool unusable = false;  // a diagnostic was given: no more is said about it, its value is not used
-  Position at;            // of the value; of the key where the value is empty
-  Position key_at;        // of the key in the parent map; line 0 for list items and the root
-  Position alias_at;      // of the *alias through which this came, line 0 without one
-  std::string key;        // in the parent map
-  std::string text;       // of a scalar, after ${...} was replaced
+  bool quoted = false;      // written in quotes or as a block: never a null
+  bool secret = false;      // from ${...}, or under credentials or one of secret_keys
+  bool secret_key = false;  // `key` stands where a secret is expected
+  bool unusable = false;    // a diagnostic was given: no more is said about it, its value is not used
+  Position at;              // of the value; of the key where the value is empty
+  Position key_at;          // of the key in the parent map; line 0 for list items and the root
+  Position alias_at;        // of the *alias through which this came, line 0 without one
+  std::string key;          // in the parent map
+  std::string text;         // of a scalar, after ${...} was replaced
   std::vector<Node> children;
 
   bool is_map() const { return kind == NodeKind::map; }
@@ -50,8 +52,14 @@ struct Node {
   Node* find(std::string_view name) { return const_cast<Node*>(static_cast<const Node*>(this)->find(name)); }
 };
 
-// The text of a scalar for a message: itself, or "(hidden)" for a secret.
+// What stands under these keys is never printed; under `credentials` only the keys right below it are.
+inline constexpr std::array<std::string_view, 4> secret_keys{"secret", "key", "password", "api_keys"};
+inline constexpr std::string_view credentials_key = "credentials";
+inline constexpr std::string_view hidden_text = "(hidden)";
+
+// The text of a scalar for a message: itself, or "(hidden)" for a secret. Its key likewise.
 std::string_view shown(const Node& node);
+std::string_view shown_key(const Node& node);
 
 // Where `node` stands below `root`, such as "limits[0].rate"; empty for the root itself or a stranger.
 // Searched by address: for messages, not for the data path.

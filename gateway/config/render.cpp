@@ -6,6 +6,7 @@
 #include <cctype>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "config/yaml_reader.h"
 
@@ -37,6 +38,29 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+bool ends_word(char c) { return std::string_view("'.,:)([]; \n").find(c) != std::string_view::npos; }
+
+// The first place from `from` on where `word` stands as a word of its own; a long one anywhere.
+size_t find_word(std::string_view text, std::string_view word, size_t from) {
+  constexpr size_t long_word = 8;
+  for (size_t at = text.find(word, from); at != text.npos; at = text.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    const bool begins = at > 0 && (text[at - 1] == '\'' || text[at - 1] == '.' ||
+                                   (at > 1 && text[at - 1] == ' ' && ends_word(text[at - 2])));
+    if (word.size() >= long_word || (begins && (end == text.size() || ends_word(text[end])))) return at;
+  }
+  return text.npos;
+}
+
+// A hidden word may have become a name, which messages of every layer tell.
+std::string shown_text(std::string_view text, const Sources& sources) {
+  std::string out(text);
+  for (const std::string& word : sources.hidden)
+    for (size_t at = find_word(out, word, 0); at != out.npos; at = find_word(out, word, at))
+      out.replace(std::exchange(at, at + hidden_text.size()), word.size(), hidden_text);
+  return printable(out);
+}
+
 std::string file_name(const Sources& sources, Position at) {
   return at.file < sources.files().size() ? printable(sources.files()[at.file].name) : std::string();
 }
@@ -46,13 +70,13 @@ std::string related_text(const Diagnostic& item, const Sources& sources) {
   if (!item.related.known()) return {};
   const bool same = item.related.file == item.at.file && item.at.known();
   const std::string file = same ? "" : file_name(sources, item.related) + ":";
-  return fmt::format("{} {}{}:{}", printable(item.related_note), file, item.related.line,
+  return fmt::format("{} {}{}:{}", shown_text(item.related_note, sources), file, item.related.line,
                      item.related.column);
 }
 
 std::string message_of(const Diagnostic& item, const Sources& sources) {
   const std::string related = related_text(item, sources);
-  const std::string message = printable(item.message);
+  const std::string message = shown_text(item.message, sources);
   return related.empty() ? message : fmt::format("{} ({})", message, related);
 }
 
@@ -97,7 +121,7 @@ std::string quoted_source(const Diagnostic& item, const Sources& sources) {
   const std::string carets(std::max<size_t>(1, width(rest.substr(0, token_length(rest)))), '^');
   const std::string number = fmt::format("{}", item.at.line);
   return fmt::format("   {} | {}\n   {} | {}{}{}{}\n", number, text, std::string(number.size(), ' '), blank,
-                     carets, item.hint.empty() ? "" : " ", printable(item.hint));
+                     carets, item.hint.empty() ? "" : " ", shown_text(item.hint, sources));
 }
 
 std::string human(const Diagnostics& diagnostics, const Sources& sources) {
@@ -110,7 +134,7 @@ std::string human(const Diagnostics& diagnostics, const Sources& sources) {
     if (!quoted.empty())
       out += quoted;
     else if (!item.hint.empty())
-      out += fmt::format("   {}\n", printable(item.hint));
+      out += fmt::format("   {}\n", shown_text(item.hint, sources));
   }
   if (!out.empty()) out += summary(diagnostics) + "\n";
   return out;
@@ -125,9 +149,9 @@ std::string json(const Diagnostics& diagnostics, const Sources& sources) {
     one["file"] = item.at.known() ? file_name(sources, item.at) : "";
     one["line"] = item.at.line;
     one["column"] = item.at.column;
-    one["path"] = printable(item.path);
+    one["path"] = shown_text(item.path, sources);
     one["message"] = message_of(item, sources);
-    one["hint"] = printable(item.hint);
+    one["hint"] = shown_text(item.hint, sources);
     list.push_back(std::move(one));
   }
   const nlohmann::ordered_json object{{"diagnostics", std::move(list)}};
@@ -153,7 +177,7 @@ std::string github(const Diagnostics& diagnostics, const Sources& sources) {
     if (item.at.known())
       out += fmt::format("file={},line={},col={},", escaped(file_name(sources, item.at), ":,"), item.at.line,
                          item.at.column);
-    const std::string hint = item.hint.empty() ? "" : "; " + printable(item.hint);
+    const std::string hint = item.hint.empty() ? "" : "; " + shown_text(item.hint, sources);
     out += fmt::format("title={}::{}{}\n", escaped(item.code, ":,"), escaped(message_of(item, sources), ""),
                        escaped(hint, ""));
   }

@@ -18,6 +18,7 @@ namespace penstock::config {
 struct NameRef {
   std::string name;
   Position at;
+  bool secret = false;  // not to be printed
 };
 
 struct HostPattern {
@@ -85,6 +86,7 @@ struct Auth {
 struct UpstreamTarget {
   std::string upstream;
   Position at;
+  bool secret = false;  // the name is not to be printed
 };
 struct SplitSide {
   std::string upstream;
@@ -95,6 +97,7 @@ struct SplitTarget {
   std::vector<SplitSide> sides;  // in the order written, which the hash depends on
   std::optional<Attribute> key;  // split_by; without one: at random per request
   Position at;
+  bool secret_key = false;  // `key` is not to be printed
 };
 struct RedirectTarget {
   uint16_t status = 308;
@@ -146,6 +149,7 @@ struct HeaderEdits {
 struct IdentityHeader {
   std::string name;  // lower case; the client's own is dropped
   Attribute value;
+  bool secret = false;  // `value` is not to be printed
 };
 
 struct Timeouts {

@@ -24,7 +24,7 @@ bool is_variable_name(std::string_view name) {
 
 class Replacer {
  public:
-  Replacer(const Sources& sources, const Environment& environment, Diagnostics& diagnostics)
+  Replacer(Sources& sources, const Environment& environment, Diagnostics& diagnostics)
       : sources_(sources), environment_(environment), diagnostics_(diagnostics) {}
 
   void walk(Node& node, const std::string& path) {
@@ -35,8 +35,10 @@ class Replacer {
     }
     for (size_t i = 0; i < node.children.size(); ++i) {
       Node& child = node.children[i];
-      walk(child,
-           node.is_list() ? fmt::format("{}[{}]", path, i) : path + (path.empty() ? "" : ".") + child.key);
+      if (child.secret_key && !child.key.empty())
+        sources_.hidden.insert(child.key);  // an alias shows it elsewhere
+      walk(child, node.is_list() ? fmt::format("{}[{}]", path, i)
+                                 : fmt::format("{}{}{}", path, path.empty() ? "" : ".", shown_key(child)));
     }
   }
 
@@ -68,11 +70,18 @@ class Replacer {
         if (!value) return;
         node.text += *value;
         node.secret = true;
+        if (!value->empty()) sources_.hidden.insert(*value);
         i = end + 1;
       } else {
         node.text += text[i++];
       }
     }
+    if (node.secret && !node.text.empty()) sources_.hidden.insert(node.text);
+  }
+
+  // A secret that is written out may look like a wrong reference, and a default may be one.
+  static std::string_view quotable(std::string_view reference, const Node& node) {
+    return node.secret ? hidden_text : reference.substr(0, reference.find(":-"));
   }
 
   Value look_up(std::string_view reference, Node& node, const std::string& path) {
@@ -83,8 +92,9 @@ class Replacer {
     if (colon != reference.npos && form == "file")
       return file(sources_.resolve(node.at.file, argument), reference, node, path);
     if (colon != reference.npos && form == "cred") return credential(argument, reference, node, path);
-    Diagnostic& diagnostic = problem("reference", node, path, fmt::format("${{{}}} is not known", reference));
-    diagnostic.hint = colon == reference.npos && is_variable_name(reference)
+    Diagnostic& diagnostic =
+        problem("reference", node, path, fmt::format("${{{}}} is not known", quotable(reference, node)));
+    diagnostic.hint = colon == reference.npos && is_variable_name(reference) && !node.secret
                           ? fmt::format("did you mean ${{env:{}}}?", reference)
                           : "known are ${env:NAME}, ${env:NAME:-default}, ${file:path} and ${cred:name}";
     return std::nullopt;
@@ -94,7 +104,8 @@ class Replacer {
     const size_t separator = argument.find(":-");
     const std::string_view name = argument.substr(0, separator);
     if (!is_variable_name(name)) {
-      problem("reference", node, path, fmt::format("'{}' is no name of an environment variable", name));
+      problem("reference", node, path,
+              fmt::format("'{}' is no name of an environment variable", quotable(name, node)));
       return std::nullopt;
     }
     Value value = environment_.variable(name);
@@ -109,7 +120,7 @@ class Replacer {
 
   Value credential(std::string_view name, std::string_view reference, Node& node, const std::string& path) {
     if (name.empty() || name.find('/') != name.npos || name[0] == '.') {
-      problem("reference", node, path, fmt::format("'{}' is no name of a credential", name));
+      problem("reference", node, path, fmt::format("'{}' is no name of a credential", quotable(name, node)));
       return std::nullopt;
     }
     if (environment_.credentials_directory.empty()) {
@@ -147,7 +158,7 @@ class Replacer {
     return diagnostics_.error(code, node.at, path, std::move(text));
   }
 
-  const Sources& sources_;
+  Sources& sources_;
   const Environment& environment_;
   Diagnostics& diagnostics_;
 };
@@ -165,7 +176,7 @@ Environment process_environment() {
   return environment;
 }
 
-void replace_references(Node& root, const Sources& sources, const Environment& environment,
+void replace_references(Node& root, Sources& sources, const Environment& environment,
                         Diagnostics& diagnostics) {
   Replacer(sources, environment, diagnostics).walk(root, "");
 }

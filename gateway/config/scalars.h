@@ -22,7 +22,7 @@ struct Environment {
 Environment process_environment();
 
 // Replaces in every scalar below `root`, and warns of secrets that are written out or that others can read.
-void replace_references(Node& root, const Sources& sources, const Environment& environment,
+void replace_references(Node& root, Sources& sources, const Environment& environment,
                         Diagnostics& diagnostics);
 
 }  // namespace penstock::config

@@ -90,7 +90,7 @@ class Walker {
       if (found == schema.keys.end())
         report_unknown(child, schema, path);
       else
-        walk(child, *found->second, join(path, child.key), child.key, place);
+        walk(child, *found->second, join(path, shown_key(child)), shown_key(child), place);
     }
     require(map, schema, path, place);
   }
@@ -99,7 +99,8 @@ class Walker {
   void walk_subtree(Node& map, const SchemaNode& schema, const std::string& path, Place place) {
     for (Node& child : map.children) {
       const auto found = schema.keys.find(child.key);
-      if (found != schema.keys.end()) walk(child, *found->second, join(path, child.key), child.key, place);
+      if (found != schema.keys.end())
+        walk(child, *found->second, join(path, shown_key(child)), shown_key(child), place);
     }
     require(map, schema, path, place);
   }
@@ -110,11 +111,11 @@ class Walker {
         const auto name = parse_name(child.key);
         if (!name)
           diagnostics_
-              .error("bad-name", child.key_at, join(path, child.key),
-                     fmt::format("'{}' {}", child.key, name.error().message))
+              .error("bad-name", child.key_at, join(path, shown_key(child)),
+                     fmt::format("'{}' {}", shown_key(child), name.error().message))
               .hint = name.error().hint;
       }
-      walk(child, *schema.any_key, join(path, child.key), child.key, place);
+      walk(child, *schema.any_key, join(path, shown_key(child)), shown_key(child), place);
     }
   }
 
@@ -136,7 +137,7 @@ class Walker {
       Node& item = node.children[i];
       const Node* name = named ? item.find("name") : nullptr;
       const bool by_name = name != nullptr && name->is_scalar() && !name->unusable;
-      walk(item, *schema.item, by_name ? join(path, name->text) : fmt::format("{}[{}]", path, i), label,
+      walk(item, *schema.item, by_name ? join(path, shown(*name)) : fmt::format("{}[{}]", path, i), label,
            place);
     }
   }
@@ -221,10 +222,10 @@ class Walker {
   void report_unknown(Node& child, const SchemaNode& schema, const std::string& path) {
     std::vector<std::string_view> known;
     for (const auto& [key, unused] : schema.keys) known.push_back(key);
-    report(child, "unknown-key", join(path, child.key),
-           path.empty() ? fmt::format("'{}' is not known", child.key)
-                        : fmt::format("'{}' is not known under {}", child.key, path))
-        .hint = did_you_mean(child.key, known);
+    report(child, "unknown-key", join(path, shown_key(child)),
+           path.empty() ? fmt::format("'{}' is not known", shown_key(child))
+                        : fmt::format("'{}' is not known under {}", shown_key(child), path))
+        .hint = child.secret_key ? "" : did_you_mean(child.key, known);
   }
 
   Diagnostic& report(Node& node, std::string_view code, const std::string& path, std::string message) {

@@ -2,6 +2,7 @@
 // secrets stand in it, so that no quoted line shows one. Control thread only; knows nothing of YAML.
 #pragma once
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,13 @@ struct SecretSpan {
 // look of the text.
 enum class Masking : uint8_t { by_span, by_text };
 
+// So that a word goes before the ones that are parts of it.
+struct LongestFirst {
+  bool operator()(const std::string& a, const std::string& b) const {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  }
+};
+
 class Sources {
  public:
   // A file, or a folder's *.yaml without those whose name begins with a dot, in order of name. What cannot be
@@ -47,6 +55,8 @@ class Sources {
   std::string resolve(uint32_t file, std::string_view path) const;
 
   std::vector<SecretSpan> secrets;
+  // What ${...} stood for and names that stand in a secret's place: no message shows them.
+  std::set<std::string, LongestFirst> hidden;
   Masking masking = Masking::by_span;
 
  private:

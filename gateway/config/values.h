@@ -86,6 +86,7 @@ struct TemplatePiece {
 struct Template {
   std::vector<TemplatePiece> pieces;
   Position at;
+  bool secret = false;  // not to be printed
   bool constant() const {
     return pieces.empty() || (pieces.size() == 1 && pieces[0].kind == TemplatePiece::Kind::literal);
   }

@@ -35,30 +35,43 @@ struct Anchored {
   SecretSpan span;
 };
 
+// What of a collection may be printed. Under credentials and in their list of token subjects the keys may.
+enum class Privacy : uint8_t { open, credentials, subjects, secret };
+
 struct Frame {
   Node node;
   YAML::anchor_t anchor = 0;
-  bool under_secret = false;
-  bool has_key = false;  // a map's key was read, its value comes next
+  Privacy privacy = Privacy::open;
+  bool holds_names = false;  // its keys are names of plugins or upstreams
+  bool has_key = false;      // a map's key was read, its value comes next
   std::string key;
   Position key_at;
   std::unordered_map<std::string, Position> seen;
   size_t expansions = 0, values = 1, bytes = 0;
 };
 
-bool names_a_secret(std::string_view key) {
-  return key == "credentials" || key == "secret" || key == "key" || key == "password";
+// What stands under `key` in a collection of that privacy.
+Privacy privacy_below(Privacy here, std::string_view key) {
+  if (here == Privacy::credentials && key == "jwt") return Privacy::subjects;
+  if (here != Privacy::open) return Privacy::secret;
+  if (key == credentials_key) return Privacy::credentials;
+  return std::find(secret_keys.begin(), secret_keys.end(), key) != secret_keys.end() ? Privacy::secret
+                                                                                     : Privacy::open;
 }
 
 // "${file:a}" and the like show nothing by themselves; a default after ":-" would.
 bool is_bare_reference(std::string_view text) {
-  return text.starts_with("${") && text.find('}') == text.size() - 1 && text.find(":-") == text.npos;
+  const bool known = text.starts_with("${env:") || text.starts_with("${file:") || text.starts_with("${cred:");
+  return known && text.find('}') == text.size() - 1 && text.find(":-") == text.npos;
 }
 
-void mark_alias(Node& node, Position alias_at, bool secret) {
+void mark_alias(Node& node, Position alias_at, Privacy privacy) {
   node.alias_at = alias_at;
-  if (secret && node.is_scalar()) node.secret = true;
-  for (Node& child : node.children) mark_alias(child, alias_at, secret || names_a_secret(child.key));
+  if (privacy != Privacy::open && node.is_scalar()) node.secret = true;
+  for (Node& child : node.children) {
+    if (node.is_map() && privacy == Privacy::secret) child.secret_key = true;
+    mark_alias(child, alias_at, node.is_list() ? privacy : privacy_below(privacy, child.key));
+  }
 }
 
 class TreeBuilder : public YAML::EventHandler {
@@ -110,11 +123,11 @@ class TreeBuilder : public YAML::EventHandler {
     values_ += source.values;
     if (expansions_ > max_expansions || expanded_bytes_ > max_expanded_bytes || values_ > max_values)
       throw Refused{"alias-limit", at, fmt::format("over {} alias expansions", max_expansions)};
-    const bool secret = value_is_secret();
+    const Privacy privacy = privacy_here();
     Node node = source.node;
     node.key_at = {};
-    mark_alias(node, at, secret);
-    if (secret) secrets_.push_back(source.span);
+    mark_alias(node, at, privacy);
+    if (privacy != Privacy::open) secrets_.push_back(source.span);
     finish(std::move(node), 0, {1 + source.expansions, source.values, source.bytes});
   }
 
@@ -130,7 +143,7 @@ class TreeBuilder : public YAML::EventHandler {
     last_at_ = node.at;
     node.text = value;
     if (++values_ > max_values) throw Refused{"too-large", node.at, "too many values"};
-    if (!expects_key() && value_is_secret()) {
+    if (expects_key() ? keys_are_secret() : privacy_here() != Privacy::open) {
       node.secret = true;
       if (!is_bare_reference(value)) add_secret(node, anchor != 0);
     }
@@ -162,10 +175,18 @@ class TreeBuilder : public YAML::EventHandler {
     return !frames_.empty() && frames_.back().node.is_map() && !frames_.back().has_key;
   }
 
-  bool value_is_secret() const {
-    if (frames_.empty()) return false;
+  // Of the value that comes next.
+  Privacy privacy_here() const {
+    if (frames_.empty()) return Privacy::open;
     const Frame& top = frames_.back();
-    return top.under_secret || (top.has_key && names_a_secret(top.key));
+    if (!top.has_key || top.holds_names) return top.privacy;
+    return privacy_below(top.privacy, top.key);
+  }
+
+  bool keys_are_secret() const { return frames_.back().privacy == Privacy::secret; }
+
+  std::string_view shown_key(const Frame& frame) const {
+    return frame.privacy == Privacy::secret ? hidden_text : std::string_view(frame.key);
   }
 
   // Answers whether the scalar is quoted (or said to be a string).
@@ -184,7 +205,8 @@ class TreeBuilder : public YAML::EventHandler {
       throw Refused{"too-deep", at, fmt::format("nested deeper than {} levels", max_depth)};
     if (++values_ > max_values) throw Refused{"too-large", at, "too many values"};
     Frame frame;
-    frame.under_secret = value_is_secret();
+    frame.privacy = privacy_here();
+    frame.holds_names = frames_.size() == 1 && (frames_[0].key == "plugins" || frames_[0].key == "upstreams");
     frame.node.kind = kind;
     frame.node.at = at;
     frame.anchor = anchor;
@@ -244,14 +266,15 @@ class TreeBuilder : public YAML::EventHandler {
     const auto [first, fresh] = top.seen.emplace(top.key, top.key_at);
     if (!fresh) {
       top.has_key = true;  // for the path
-      Diagnostic& diagnostic = diagnostics_.error("duplicate-key", top.key_at, path(),
-                                                  fmt::format("'{}' stands here a second time", top.key));
+      Diagnostic& diagnostic = diagnostics_.error(
+          "duplicate-key", top.key_at, path(), fmt::format("'{}' stands here a second time", shown_key(top)));
       diagnostic.related = first->second;
       diagnostic.related_note = "first defined at";
       top.has_key = false;
       return;
     }
     node.key = top.key;
+    node.secret_key = top.privacy == Privacy::secret;
     node.key_at = top.key_at;
     top.node.children.push_back(std::move(node));
   }
@@ -263,7 +286,7 @@ class TreeBuilder : public YAML::EventHandler {
       if (frame.node.is_list())
         text += fmt::format("[{}]", frame.node.children.size());
       else if (frame.has_key)
-        text += (text.empty() ? "" : ".") + frame.key;
+        text += fmt::format("{}{}", text.empty() ? "" : ".", shown_key(frame));
     }
     return text;
   }

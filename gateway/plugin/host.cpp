@@ -91,9 +91,10 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
     const std::vector<std::string_view> known(names.begin(), names.end());
     auto& wrong =
         diagnostics.error("unknown-plugin-type", spec.type_at.known() ? spec.type_at : spec.at, spec.path,
-                          fmt::format("no loaded library has the plugin type '{}' {}", spec.type,
+                          fmt::format("no loaded library has the plugin type '{}' {}",
+                                      spec.type_secret ? config::hidden_text : std::string_view(spec.type),
                                       config::defined_names(known)));
-    wrong.hint = config::did_you_mean(spec.type, known);
+    if (!spec.type_secret) wrong.hint = config::did_you_mean(spec.type, known);
     return nullptr;
   }
   const bool guards =

@@ -68,6 +68,7 @@ struct InstanceSpec {
   const std::vector<std::string>& files;  // by Position::file; relative paths start from their folders
   // The instances of this configuration made so far; what their authenticators read is masked in logs.
   std::span<const std::unique_ptr<proxy::Filter>> configured = {};
+  bool type_secret = false;  // not to be printed
 };
 
 struct HostSettings {

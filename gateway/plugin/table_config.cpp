@@ -38,7 +38,9 @@ config::Diagnostic& complain(const gw_node* node, std::string_view code, config:
 // The value's place, or the key's when the value is empty.
 config::Position value_at(const Node& node) { return node.at.known() ? node.at : node.key_at; }
 
-std::string label(const Node& node) { return node.key.empty() ? std::string() : node.key + ": "; }
+std::string label(const Node& node) {
+  return node.key.empty() ? std::string() : std::string(config::shown_key(node)) + ": ";
+}
 
 int32_t kind(const gw_node* node) {
   switch (node->node->kind) {
@@ -84,9 +86,14 @@ gw_rc parsed(const gw_node* node, std::string_view what, std::string_view code,
   std::string_view text;
   if (const gw_rc rc = scalar(node, what, text); rc < 0) return rc;
   const auto value = parse(text);
+  if (!value && node->node->secret) {  // the complaint may quote the value
+    complain(node, code, value_at(*node->node),
+             fmt::format("{}the value is not {}", label(*node->node), what));
+    return GW_EINVAL;
+  }
   if (!value) {
     complain(node, code, value_at(*node->node),
-             fmt::format("{}'{}' {}", label(*node->node), config::shown(*node->node), value.error().message))
+             fmt::format("{}'{}' {}", label(*node->node), node->node->text, value.error().message))
         .hint = value.error().hint;
     return GW_EINVAL;
   }
@@ -217,8 +224,8 @@ void check_keys(const gw_node* map, const gw_str* known, size_t count) {
     if (map->node == &c.root && key_of_every_instance(child.key)) continue;
     const gw_node at{&child, map->configuration};
     complain(&at, "unknown-key", child.key_at.known() ? child.key_at : child.at,
-             fmt::format("'{}' is not known under {}", child.key, place(map)))
-        .hint = config::did_you_mean(child.key, names);
+             fmt::format("'{}' is not known under {}", config::shown_key(child), place(map)))
+        .hint = child.secret_key ? "" : config::did_you_mean(child.key, names);
   }
 }
 

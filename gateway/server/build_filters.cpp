@@ -26,7 +26,8 @@ plugin::InstanceSpec spec_of(const Building& building, const config::PluginInsta
       .type_at = instance.type_at,
       .on_error_at = instance.on_error_at,
       .files = building.config.files,
-      .configured = building.snapshot.filters};
+      .configured = building.snapshot.filters,
+      .type_secret = instance.type_secret};
 }
 
 // An instance that the configuration does not name: a route's version, an access log.

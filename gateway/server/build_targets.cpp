@@ -96,7 +96,7 @@ uint32_t PluginTargets::add_target(const config::Node& node) {
   if (!named || !named->is_scalar()) return 0;
   if (!building_.clusters.contains(named->text)) {
     building_.diagnostics.error("unknown-upstream", named->at, {},
-                                fmt::format("'{}' is not defined under upstreams", named->text));
+                                fmt::format("'{}' is not defined under upstreams", config::shown(*named)));
     return 0;
   }
   return id_of(config::UpstreamTarget{named->text, named->at});

@@ -88,10 +88,10 @@ void Logging::check_file(gw::setup& setup) {
   file_ = setup.path(file_);
   const std::string folder = folder_of(file_);
   if (::access(folder.c_str(), F_OK) != 0) {
-    setup.error("file", "the folder " + folder + " does not exist");
+    setup.error("file", "the folder of this file does not exist");
   } else if (::access(file_.c_str(), F_OK) == 0 ? ::access(file_.c_str(), W_OK) != 0
                                                 : ::access(folder.c_str(), W_OK) != 0) {
-    setup.error("file", file_ + " cannot be written");
+    setup.error("file", "this file cannot be written");
   }
 }
 

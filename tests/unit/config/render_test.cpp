@@ -105,6 +105,16 @@ TEST_CASE("quoted lines never show a secret") {
       "plugins:\n  p:\n    secret:\n      - \"hunter2\" x\n",
       "consumers: { name: c, credentials: { api_keys: [hunter2 \n",
       "upstreams: { u: { balance: { ring_hash: { key: hunter2 } } } }\n",
+      "consumers: { name: c, credential: { api_keys: [hunter2] } }\n",
+      "consumers: { name: c, credentials: { api_keys: { hunter2: x } } }\n",
+      "consumers: { name: c, credentials: { api_keyz: { hunter2: x } } }\n",
+      "plugins: { p: { on_error: x, secret: { hunter2 } } }\n",
+      "plugins: { p: { on_error: x, secret: { hunter2: { a: '${env:NONE}' } } } }\n",
+      "plugins: { p: { on_error: x, secret: { hunter2: 1, hunter2: 2 } } }\n",
+      "plugins: { p: { on_error: x, other: &s { hunter2: '${env:NONE}' }, secret: *s } }\n",
+      "plugins: { p: { on_error: x, password: 'a${hunter2}b' } }\n",
+      "plugins: { p: { on_error: x, password: '${hunter2}' } }\n",
+      "plugins: { p: { on_error: x, a: { secret: { hunter2: !!binary x } } } }\n",
   };
   for (const std::string_view text : texts) {
     CAPTURE(text);
@@ -163,4 +173,82 @@ TEST_CASE("control characters of the file itself do not reach a terminal") {
   CHECK(text.find('\r') == std::string::npos);
   CHECK(text.find("x: 'a\xC2\xB7"
                   "31m'") != std::string::npos);
+}
+
+TEST_CASE("what an environment variable holds is never shown") {
+  const std::string_view before =
+      "upstreams: { u: { endpoints: 'a:1' }, x: { endpoints: ['b:2', 'b:2'] } }\n"
+      "plugins: { k: { type: api_key } }\nconsumers: { name: c, groups: g }\n";
+  const std::string_view texts[] = {
+      "routes: { name: r, match: {}, public: true, upstream: '${env:X}' }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, listeners: '${env:X}' }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, plugins: ['${env:X}'] }\n",
+      "routes: { name: r, match: {}, auth: '${env:X}', upstream: u }\n",
+      "routes: { name: r, match: {}, auth: { any_of: k, allow: { groups: '${env:X}:y' } }, upstream: u }\n",
+      "routes: { name: r, match: {}, auth: { any_of: k, deny: { consumers: 'y${env:X}' } }, upstream: u }\n",
+      "routes:\n- { name: '${env:X}', match: {}, public: true, upstream: u }\n"
+      "- { name: '${env:X}', match: {}, public: true, upstream: u }\n",
+      "routes: { name: '${env:X}', match: {}, public: true, upstream: u, nope: 1 }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, retries: { retry_on: ['${env:X}'] } }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, timeouts: { idle: '${env:X}' } }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, rewrite: { path: '${env:X}' } }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, rewrite: { path: '/{path.${env:X}}' } }\n",
+      "routes: { name: r, match: {}, public: true, split: { u: 1 }, split_by: 'path.${env:X}' }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, version: { from: '${env:X}', versions: { a: "
+      "{} "
+      "} } }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, version: { from: 'claim.${env:X}', versions: "
+      "{ "
+      "a: {} } } }\n",
+      "routes: { name: r, match: {}, public: true, upstream: u, version: { from: accept, default: "
+      "'${env:X}', "
+      "versions: { a: {} } } }\n",
+      "plugins: { p: { type: x, on_error: '${env:X}' } }\n",
+      "plugin_libraries: '${env:X}.so'\n",
+      "access_log: { file: 'syslog:${env:X}' }\n",
+      "workers: '${env:X}'\n",
+      "upstreams: { v: { endpoints: 'a:1', balance: '${env:X}' } }\n",
+      "upstreams: { v: { endpoints: '${env:X}' } }\n",
+      "upstreams: { v: { endpoints: ['${env:X}:1', '${env:X}:1'] } }\n",
+      "consumers: [{ name: '${env:X}' }, { name: '${env:X}' }]\n",
+      "consumers: { name: d, credentials: { jwt: { plugin: '${env:X}', value: v } } }\n",
+      "admin: { a: '${unknown:${env:X}}' }\n",
+  };
+  for (const char* value : {"hunter2", "a-long-hunter2-value", "ab"}) {
+    for (const std::string_view text : texts) {
+      const std::string key(text.substr(0, text.find(':') + 1));
+      std::string lead(before);  // without the key that the text has itself
+      if (const size_t at = lead.find(key); at != lead.npos) lead.erase(at, lead.find('\n', at) + 1 - at);
+      const Loaded loaded =
+          load_text("t.yaml", with_listener(lead + std::string(text)), environment({{"X", value}}));
+      CAPTURE(text);
+      CHECK(!loaded.diagnostics.all().empty());
+      for (const Format format : {Format::human, Format::json, Format::github}) {
+        const std::string out = render(loaded.diagnostics, loaded.sources, format);
+        CAPTURE(out);
+        CHECK(out.find(value) == std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("a plugin named like a secret's key is shown") {
+  const Loaded loaded = load_rest("plugins: { api_keys: { type: x, on_error: maybe } }\n");
+  const std::string text = render(loaded.diagnostics, loaded.sources, Format::human);
+  CHECK(text.find("plugins: { api_keys: { type: x, on_error: maybe } }") != std::string::npos);
+  CHECK(text.find("on_error 'maybe' is not one of") != std::string::npos);
+}
+
+TEST_CASE("of two hidden values that begin alike neither is left over") {
+  const Loaded loaded =
+      load_text("t.yaml",
+                with_listener("upstreams: { u: { endpoints: 'a:1' } }\nroutes:\n"
+                              "- { name: r, match: {}, public: true, upstream: '${env:LONG}' }\n"
+                              "- { name: s, match: { path: /s }, public: true, upstream: '${env:SHORT}' }\n"
+                              "- { name: '${env:LONG}', match: { path: /t }, public: true, upstream: v }\n"),
+                environment({{"SHORT", "one"}, {"LONG", "one.two"}}));
+  const std::string text = render(loaded.diagnostics, loaded.sources, Format::json);
+  CHECK(text.find("one") == text.npos);
+  CHECK(text.find("two") == text.npos);
+  CHECK(text.find("route '(hidden)' uses") != text.npos);
 }
