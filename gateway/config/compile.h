@@ -2,6 +2,7 @@
 // Every function reports what it finds and goes on; values that the schema walk refused are skipped silently.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +53,11 @@ bool flag(const Node* map, std::string_view key, bool fallback);
 std::vector<NameRef> names_in(const Node* list);
 // The name for a message.
 std::string_view shown(const NameRef& ref);
+// Where each header of a map or list was named first; case does not make another name.
+using SeenHeaders = std::map<std::string, Position>;
+// `name` is lower case.
+void report_repeated_header(const std::string& name, Position at, const std::string& path, SeenHeaders& seen,
+                            Build& build);
 std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build);
 // A template, or nothing where the text is wrong.
 std::optional<Template> template_of(const Node* node);

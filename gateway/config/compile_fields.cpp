@@ -91,8 +91,17 @@ std::optional<Template> path_template(const Node* node, const std::string& path,
   return made;
 }
 
+void report_repeated_header(const std::string& name, Position at, const std::string& path, SeenHeaders& seen,
+                            Build& build) {
+  const auto [first, fresh] = seen.emplace(name, at);
+  if (!fresh)
+    report_duplicate(at, first->second, path, fmt::format("header '{}' stands here a second time", name),
+                     build);
+}
+
 std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build) {
   std::vector<HeaderTemplate> headers;
+  SeenHeaders seen;
   if (map == nullptr) return headers;
   for (const Node& child : map->children) {
     const auto name = parse_header_name(child.key);
@@ -101,10 +110,7 @@ std::vector<HeaderTemplate> header_templates(const Node* map, const std::string&
                               fmt::format("'{}' {}", child.key, name.error().message));
       continue;
     }
-    for (const HeaderTemplate& other : headers)
-      if (other.name == *name)
-        report_duplicate(child.key_at, other.value.at, fmt::format("{}.{}", path, child.key),
-                         fmt::format("header '{}' stands here a second time", *name), build);
+    report_repeated_header(*name, child.key_at, fmt::format("{}.{}", path, child.key), seen, build);
     if (auto value = template_of(&child)) headers.push_back({*name, std::move(*value)});
   }
   return headers;

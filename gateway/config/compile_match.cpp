@@ -64,6 +64,7 @@ enum class NameForm : uint8_t { header, query };
 std::vector<ValueCondition> compile_conditions(const Node* map, NameForm form, const std::string& path,
                                                Build& build) {
   std::vector<ValueCondition> conditions;
+  SeenHeaders seen;
   if (map == nullptr) return conditions;
   for (const Node& node : map->children) {
     ValueCondition condition;
@@ -78,6 +79,7 @@ std::vector<ValueCondition> compile_conditions(const Node* map, NameForm form, c
         continue;
       }
       condition.name = *name;
+      report_repeated_header(*name, node.key_at, place, seen, build);
     }
     if (node.unusable) continue;
     const Node* exact = node.find("exact");

@@ -13,19 +13,26 @@ HeaderEdits compile_edits(const Node* node, const std::string& path, Build& buil
   HeaderEdits edits;
   edits.set = header_templates(usable(node, "set"), path + ".set", build);
   edits.add = header_templates(usable(node, "add"), path + ".add", build);
-  for (const NameRef& name : names_in(usable(node, "remove")))
-    if (const auto header = parse_header_name(name.name)) edits.remove.push_back(*header);
+  SeenHeaders removed;
+  for (const NameRef& name : names_in(usable(node, "remove"))) {
+    const auto header = parse_header_name(name.name);
+    if (!header) continue;
+    report_repeated_header(*header, name.at, path + ".remove", removed, build);
+    edits.remove.push_back(*header);
+  }
   return edits;
 }
 
 std::vector<IdentityHeader> compile_identity(const Node* map, const std::string& path, Build& build) {
   std::vector<IdentityHeader> headers;
+  SeenHeaders seen;
   if (map == nullptr) return headers;
   for (const Node& node : map->children) {
     const auto name = parse_header_name(node.key);
     if (!name)
       build.diagnostics.error("bad-header", node.key_at, fmt::format("{}.{}", path, node.key),
                               fmt::format("'{}' {}", node.key, name.error().message));
+    if (name) report_repeated_header(*name, node.key_at, fmt::format("{}.{}", path, node.key), seen, build);
     if (!name || node.unusable || !node.is_scalar()) continue;
     if (auto attribute = parse_attribute(node.text))
       headers.push_back({*name, std::move(*attribute), node.secret});

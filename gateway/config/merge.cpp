@@ -19,6 +19,21 @@ bool has_any(const Node& map, std::span<const std::string_view> keys) {
                      [&](const Node& child) { return among(keys, child.key); });
 }
 
+// Where headers are the keys: a route's own x-tenant replaces a default X-Tenant.
+constexpr std::array<std::string_view, 4> header_maps{"set", "add", "headers", "identity_headers"};
+
+bool same_header(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+Node* find_same(Node& map, std::string_view key) {
+  if (!among(header_maps, map.key)) return map.find(key);
+  const auto same =
+      std::ranges::find_if(map.children, [&](Node& child) { return same_header(child.key, key); });
+  return same == map.children.end() ? nullptr : &*same;
+}
+
 }  // namespace
 
 Node merge_defaults(const Node& defaults, const Node& own) {
@@ -29,7 +44,7 @@ Node merge_defaults(const Node& defaults, const Node& own) {
   for (const Node& child : defaults.children) {
     if (own_target && among(target_keys, child.key)) continue;
     if (own_path && among(rewrite_path_keys, child.key)) continue;
-    if (Node* same = merged.find(child.key))
+    if (Node* same = find_same(merged, child.key))
       *same = merge_defaults(child, *same);
     else
       merged.children.push_back(child);

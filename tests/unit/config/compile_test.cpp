@@ -95,6 +95,20 @@ TEST_CASE("defaults: maps merge at every depth, lists and scalars replace") {
   CHECK(merged.request_headers.remove == std::vector<std::string>{"y"});
 }
 
+TEST_CASE("defaults: a header is the same in another spelling") {
+  const Loaded loaded = load_rest(
+      "upstreams: { u: { endpoints: '127.0.0.1:1' } }\n"
+      "defaults: { route: { request_headers: { set: { X-Tenant: a, X-Other: a } } } }\n"
+      "routes: { name: r, match: {}, public: true, upstream: u, request_headers: { set: { x-tenant: b } } "
+      "}\n");
+  CHECK(loaded.diagnostics.all().empty());
+  const auto& set = loaded.config.routes.at(0).request_headers.set;
+  REQUIRE(set.size() == 2);
+  CHECK(set[0].name == "x-tenant");
+  CHECK(set[0].value.pieces.at(0).text == "b");
+  CHECK(set[1].name == "x-other");
+}
+
 TEST_CASE("defaults: a one-of replaces whole") {
   const std::string_view target = "defaults: { route: { split: { u: 1, v: 1 }, split_by: consumer.id } }\n";
   CHECK(std::get<SplitTarget>(route("timeouts: {}", target).target).sides.size() == 2);

@@ -124,6 +124,33 @@ TEST_CASE("TLS files must be there, and a key should not be readable by others")
   CHECK(loaded.config.listeners.at(0).tls->certificates.at(0).certificate.path == folder.path("a.crt"));
 }
 
+TEST_CASE("a header that is named twice, in two spellings") {
+  const std::string lead =
+      std::string(route) + "routes:\n- name: r\n  match: {}\n  public: true\n  upstream: u\n";
+  const Case cases[] = {
+      {"set", "  request_headers: { set: { X-A: a, x-a: b } }\n",
+       "8:37 error[duplicate-name] header 'x-a' stands here a second time\n"},
+      {"add", "  response_headers: { add: { X-A: a, B: b, X-a: b } }\n",
+       "8:44 error[duplicate-name] header 'x-a' stands here a second time\n"},
+      {"remove", "  request_headers: { remove: [AUTHORIZATION, Authorization] }\n",
+       "8:46 error[duplicate-name] header 'authorization' stands here a second time\n"},
+      {"identity", "  identity_headers: { X-User: consumer.id, x-user: client.address }\n",
+       "8:44 error[duplicate-name] header 'x-user' stands here a second time\n"},
+      {"one to set and another to add", "  request_headers: { set: { a: b }, add: { B: b } }\n", ""},
+  };
+  for (const Case& test : cases) {
+    const std::string text = lead + std::string(test.text);
+    check({test.what, text, test.expected});
+  }
+  const Loaded loaded =
+      load_rest(std::string(route) +
+                "routes: { name: r, match: { headers: { A: x, a: y }, query: { A: x, a: y } }, "
+                "public: true, upstream: u }\n");
+  CHECK(joined(lines(loaded)) == "3:46 error[duplicate-name] header 'a' stands here a second time\n");
+  REQUIRE(loaded.diagnostics.all().size() == 1);
+  CHECK(loaded.diagnostics.all()[0].related.column == 40);
+}
+
 TEST_CASE("routes that cannot work") {
   const Case cases[] = {
       {"good", "routes: { name: r, match: { path: / }, public: true, upstream: u }\n", ""},
