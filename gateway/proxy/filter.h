@@ -58,7 +58,6 @@ class Filter {
     response_headers_hook = 4,
     complete_hook = 8,
     explain_hook = 16,
-    upgrade_hook = 32,
   };
   virtual ~Filter() = default;  // main thread
   Filter(const Filter&) = delete;

@@ -50,7 +50,6 @@ struct Route {
   std::string name;
   std::string at;
   uint32_t index = 0;
-  uint32_t metrics_id = 0;                // Names of routes over reloads, for observe/
   const config::Route* config = nullptr;  // lives in the snapshot
   Chain chain;
   const Target* target = nullptr;  // null: every version brings its own

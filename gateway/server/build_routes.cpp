@@ -144,7 +144,6 @@ void build_routes(Building& building) {
     route->name = config.name;
     route->at = building.at(config.at);
     route->index = static_cast<uint32_t>(building.snapshot.routes.size());
-    route->metrics_id = route->index + 1;
     route->config = &config;
     route->target = add_target(building, config.target);
     fill_settings(*route, building.host.names());
