@@ -73,8 +73,7 @@ def machine():
     return {"processor": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores",
             "system": f"{release[1] if release else '?'}, Linux {platform.release()}",
             "congestion control": CONGESTION.read_text().strip(),
-            "nginx": first(output_of("nginx", "-v")), "HAProxy": first(output_of("haproxy", "-v")),
-            "load": first(output_of("wrk", "-v"))}
+            "nginx": first(output_of("nginx", "-v")), "HAProxy": first(output_of("haproxy", "-v"))}
 
 
 def run_rounds(options, started):

@@ -6,17 +6,14 @@ import signal
 import subprocess
 import time
 
-from proxies import HERE, LOAD_CORE, PROXY_CORE, cpu_nanoseconds, user_and_system_seconds
+from proxies import LOAD_CORE, PROXY_CORE, cpu_nanoseconds, user_and_system_seconds
 
 SATURATED = 0.90  # below that share of its core a proxy was waiting for the load, and the round says nothing
 
 
 def load_command(proxy, path, connections, seconds):
-    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s",
-               "-s", str(HERE / "peers" / "report.lua")]
-    for header in proxy.headers:
-        command += ["-H", header]
-    return command + [f"http://127.0.0.1:{proxy.port}{path}"]
+    return ["taskset", "-c", LOAD_CORE, str(proxy.build / "penstock_load"), str(proxy.port), path, str(connections),
+            str(seconds), *proxy.headers]
 
 
 def result_of(load, seconds):
@@ -65,7 +62,7 @@ def measure(proxy, path, connections, seconds):
 
 def why_void(result):
     if result["bad_status"] or result["errors"]:
-        return f"{result['bad_status']} answers not 2xx, {result['errors']} errors"
+        return f"{result['bad_status']} answers other than 200, {result['errors']} errors"
     if result["core_share"] < SATURATED:
         others = f", others took {result['others_share']:.0%}" if result["others_share"] > 0.05 else ""
         return f"core {result['core_share']:.0%} busy{others}"

@@ -55,10 +55,10 @@ def user_and_system_seconds(pid):
 
 
 class Proxy:
-    """One started process; `headers` go with every request to it."""
+    """One started process; `headers` go with every request to it, which `build`'s load generator makes."""
 
-    def __init__(self, name, command, folder, port, headers=()):
-        self.name, self.port, self.headers = name, port, list(headers)
+    def __init__(self, name, command, folder, port, build, headers=()):
+        self.name, self.port, self.build, self.headers = name, port, build, list(headers)
         self.log = open(folder / f"{name}.log", "wb")
         self.process = on_core(PROXY_CORE, command, self.log)
         await_port(self.process, port, name)
@@ -103,21 +103,21 @@ def starters(build, folder, backend):
 
     def floor(name):
         port = free_port()
-        return Proxy(name, [str(build / "penstock_floor"), str(port), str(backend)], folder, port)
+        return Proxy(name, [str(build / "penstock_floor"), str(port), str(backend)], folder, port, build)
 
     def nginx(name):
         port = free_port()
-        return Proxy(name, ["nginx", "-c", filled("nginx.conf", folder, port, backend)], folder, port)
+        return Proxy(name, ["nginx", "-c", filled("nginx.conf", folder, port, backend)], folder, port, build)
 
     def haproxy(name):
         port = free_port()
-        return Proxy(name, ["haproxy", "-db", "-f", filled("haproxy.cfg", folder, port, backend)], folder, port)
+        return Proxy(name, ["haproxy", "-db", "-f", filled("haproxy.cfg", folder, port, backend)], folder, port, build)
 
     def penstock(template, headers):
         def start(name):
             port = free_port()
             config = filled(template, folder, port, backend)
-            return Proxy(name, [str(build / "penstock"), "run", "-c", config], folder, port, headers)
+            return Proxy(name, [str(build / "penstock"), "run", "-c", config], folder, port, build, headers)
         return start
 
     found = {"floor": floor, "nginx": nginx, "haproxy": haproxy}

@@ -60,7 +60,7 @@ def page(data):
     lines = [f"# Side by side, {data['date']}, commit {data['commit']}", "",
              f"Command: `{data['command']}`. Medians of {data['rounds']} interleaved rounds of {data['seconds']} s, "
              "lowest and highest in parentheses.", "",
-             "Each proxy runs alone on core 0; the load (wrk, "
+             "Each proxy runs alone on core 0; the load (closed loop, "
              f"{data['connections']} connections, keep-alive) and the backend share core 1. A round with an error, an "
              "answer other than 200, or a proxy's core less than 90% busy is void. CPU time is the process's own, by the "
              "scheduler. \"Four plugins\" is Penstock with version, auth, rate limit and access log; nginx and HAProxy "
