@@ -36,6 +36,15 @@ Socket* Socket::connect(Loop& loop, int fd, const Address& to, SocketOwner& owne
   return socket;
 }
 
+void Socket::hold(std::unique_ptr<Place> place) {
+  place_ = std::move(place);
+  place_->socket_ = this;
+}
+
+void Place::cut() {
+  if (socket_ && !socket_->owner()) socket_->cut();
+}
+
 void Socket::set_reading(Reading reading, ReadInto into) {
   reading_ = reading == Reading::on;
   started_ |= reading_;
@@ -140,20 +149,16 @@ void Socket::release(uint64_t linger_ms) {
     return;
   }
   linger_ms_ = linger_ms;
-  leaving_ = std::make_unique<Timer>(
-      loop_,
-      [](void* self) {
-        auto& socket = *static_cast<Socket*>(self);
-        // A peer that took nothing for so long must not mistake the cut for an end.
-        socket.queue_.empty() ? socket.close() : socket.reset();
-      },
-      this);
+  leaving_ = std::make_unique<Timer>(loop_, [](void* self) { static_cast<Socket*>(self)->cut(); }, this);
   if (queue_.empty())
     rest_is_out();
   else
     leaving_->start(stall_ms);
   update_events();
 }
+
+// A peer that has not got all must not mistake the cut for an end.
+void Socket::cut() { queue_.empty() ? close() : reset(); }
 
 void Socket::reset() {
   linger at_once{1, 0};
@@ -165,6 +170,7 @@ void Socket::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
   owner_ = nullptr;
+  const auto place = std::move(place_);  // goes at the end, when the descriptor is free
   leaving_.reset();
   queue_.clear();
   cancel();

@@ -48,6 +48,7 @@ class Socket final : private LoopHandle, private Task {
   static Socket* connect(Loop& loop, int fd, const Address& to, SocketOwner& owner);
 
   SocketOwner* owner() const { return owner_; }
+  void hold(std::unique_ptr<Place> place);
   void set_owner(SocketOwner& owner) { owner_ = &owner; }
   void set_reading(Reading reading, ReadInto into);
 
@@ -61,6 +62,7 @@ class Socket final : private LoopHandle, private Task {
   void shutdown();                   // FIN after the rest
   void release(uint64_t linger_ms);  // the owner leaves; sends the rest, FIN, reads on for linger_ms, closes
   void close();                      // the owner leaves; at once
+  void cut();                        // the same, but a rest that is lost shows as a reset
   void reset();                      // the owner leaves; RST
 
   int fd() const { return fd_; }
@@ -93,7 +95,7 @@ class Socket final : private LoopHandle, private Task {
   void rest_is_out();
   void update_events();
   void run_task() override;  // reports the error or the drain; or deletes a socket that libuv never knew
-  void loop_ends() override { close(); }
+  void loop_ends() override { cut(); }
 
   Loop& loop_;
   SocketOwner* owner_;
@@ -116,6 +118,7 @@ class Socket final : private LoopHandle, private Task {
   SendQueue queue_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
+  std::unique_ptr<Place> place_;    // given back at close()
   uint64_t linger_ms_ = 0;          // with leaving_
   std::unique_ptr<Timer> leaving_;  // after release(): bounds the sending, then the lingering
   uv_poll_t poll_;

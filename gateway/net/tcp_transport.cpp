@@ -26,6 +26,9 @@ class TcpTransport final : public Transport, private SocketOwner {
     if (socket_) socket_->close();
   }
 
+  void hold(std::unique_ptr<Place> place) override {
+    if (socket_) socket_->hold(std::move(place));
+  }
   void start_reading() override {
     started_ = true;
     sync_reading();

@@ -36,6 +36,9 @@ class TlsTransport final : public Transport, private SocketOwner, private Task {
     if (socket_) socket_->close();
   }
 
+  void hold(std::unique_ptr<Place> place) override {
+    if (socket_) socket_->hold(std::move(place));
+  }
   void start_reading() override {
     started_ = true;
     wake();

@@ -19,6 +19,7 @@
 #include "base/pause.h"
 #include "base/result.h"
 #include "net/address.h"
+#include "net/place.h"
 
 namespace penstock::net {
 
@@ -58,6 +59,9 @@ class Transport {
   virtual ~Transport() = default;  // closes at once; what is unsent is lost
 
   void set_handler(TransportHandler* handler) { handler_ = handler; }
+  // Kept until the socket is closed, which may be long after the transport is gone; at most once. Without a
+  // socket it is given back at once.
+  virtual void hold(std::unique_ptr<Place> /*place*/) {}
   virtual void start_reading() = 0;  // once, after set_handler
   // Interest in reading stops while any reason is set (costs system calls: only under pressure, never per
   // request).

@@ -9,6 +9,7 @@
 #include "base/intrusive_list.h"
 #include "http/connection.h"
 #include "net/listener.h"
+#include "net/place.h"
 #include "net/tls_transport.h"
 #include "proxy/snapshot.h"
 #include "server/listen_sockets.h"
@@ -62,16 +63,19 @@ class Door {
   bool closed() const { return !acceptor_; }
   // At once, whatever is under way.
   void cut();
-  bool empty() const { return connections_.empty() && handshakes_.empty(); }
-  // A connection of this door has closed: taken out of the list, its place given back.
+  // Neither connections nor sockets of former ones that still send or linger.
+  bool empty() const { return connections_.empty() && handshakes_.empty() && places_.empty(); }
+  // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
 
  private:
   class Handshake;
+  class Place;
   static void accepted(void* door, int descriptor, const net::Address& peer);
   void serve(std::unique_ptr<net::Transport> transport);
   void handshake_over(Handshake& handshake);
-  void leave();
+  void gave_back(Place& place);
+  void report_if_empty();
 
   DoorOwner& owner_;
   DoorPlan plan_;
@@ -80,6 +84,8 @@ class Door {
   std::unique_ptr<net::Acceptor> acceptor_;
   IntrusiveList<http::DownstreamConnection> connections_;
   IntrusiveList<Handshake> handshakes_;
+  IntrusiveList<net::Place> places_;  // one for each open socket
+  uint32_t idle_grace_ms_ = 0;        // of close()
 };
 
 }  // namespace penstock::server

@@ -1,4 +1,10 @@
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
@@ -51,6 +57,71 @@ Ran curl(const Gateway& gateway, const std::string& host, std::vector<std::strin
 }
 
 }  // namespace
+
+namespace {
+
+// Passes bytes between the one client that connects to port() and a socket, until both have ended.
+class Relay {
+ public:
+  explicit Relay(int far) : far_(far) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    REQUIRE(bind(listener_, reinterpret_cast<sockaddr*>(&address), length) == 0);
+    REQUIRE(listen(listener_, 1) == 0);
+    REQUIRE(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::jthread([this] { pass(); });
+  }
+  ~Relay() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+  std::string port() const { return std::to_string(port_); }
+
+ private:
+  static bool move(int from, int to) {
+    char buffer[16'384];
+    const auto size = recv(from, buffer, sizeof buffer, 0);
+    if (size <= 0) return shutdown(to, SHUT_WR), false;
+    return send(to, buffer, static_cast<size_t>(size), MSG_NOSIGNAL) == size;
+  }
+  void pass() const {
+    const int near = accept(listener_, nullptr, nullptr);
+    if (near < 0) return;
+    pollfd both[2] = {{near, POLLIN, 0}, {far_, POLLIN, 0}};
+    while ((both[0].fd >= 0 || both[1].fd >= 0) && poll(both, 2, 30'000) > 0) {
+      if (both[0].revents != 0 && !move(near, far_)) both[0].fd = -1;
+      if (both[1].revents != 0 && !move(far_, near)) both[1].fd = -1;
+    }
+    close(near);
+  }
+
+  int far_, listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  uint16_t port_ = 0;
+  std::jthread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("a handshake that ends after its listener was removed gets one answer") {
+  Certificates certificates;
+  const std::string before = configuration(certificates.pair("api", "api"));
+  Gateway gateway(before);
+  Client early(gateway.port("https"));
+  std::string after = before;
+  const size_t at = after.find("  - { name: https");
+  after.replace(at, after.find("routes:") - at, "  - { name: plain, address: \"127.0.0.1:0\" }\n");
+  CHECK(gateway.reload(after).find("penstock: reloaded") != std::string::npos);
+  Relay relay(early.descriptor());
+  Ran ran = run({"curl", "-sSki", "--max-time", "30", "--connect-to", "::127.0.0.1:" + relay.port(),
+                 "https://api.test/x"});
+  CAPTURE(ran.err);
+  CHECK(ran.out.find("HTTP/1.1 200") == 0);
+  CHECK(ran.out.find("connection: close") != std::string::npos);
+}
 
 TEST_CASE("the certificate is picked by the name the client asks for, over TLS 1.2 and 1.3") {
   Certificates certificates;

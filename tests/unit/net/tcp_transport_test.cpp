@@ -370,6 +370,48 @@ TEST_CASE("lingering ends when the peer does not close") {
   });
 }
 
+namespace {
+struct CountedPlace final : Place {
+  explicit CountedPlace(int& p) : places(p) { ++places; }
+  ~CountedPlace() override { --places; }
+  int& places;
+};
+}  // namespace
+
+TEST_CASE("a place is given back when the socket is closed, not when its transport goes") {
+  int places = 0;
+  Connection c(16 * 1024, 16 * 1024);
+  auto* place = new CountedPlace(places);
+  c.transport->hold(std::unique_ptr<Place>(place));
+  const std::string data = pattern(2 << 20);
+  c.transport->append(data);
+  SUBCASE("after the rest is out") {
+    c.transport->close_gracefully(5'000);
+    c.transport.reset();
+    CHECK(places == 1);
+    auto reader = std::async(std::launch::async, [&] {
+      std::string got = read_all(c.pair.far.get());
+      c.pair.far.reset();
+      return got;
+    });
+    c.runner.until([&] { return places == 0; });
+    CHECK(reader.get() == data);
+  }
+  SUBCASE("when it is cut: the peer sees that it has not got all") {
+    place->cut();
+    CHECK(places == 1);  // a transport is still there
+    c.transport->close_gracefully(5'000);
+    c.transport.reset();
+    place->cut();
+    CHECK(places == 0);
+    char buffer[4096];
+    ssize_t size;
+    while ((size = ::recv(c.pair.far.get(), buffer, sizeof(buffer), 0)) > 0) {}
+    CHECK(size == -1);
+    CHECK(errno == ECONNRESET);
+  }
+}
+
 TEST_CASE("a loop that ends closes connections that still linger") {
   Pair pair;
   {
