@@ -27,6 +27,7 @@ std::unique_ptr<Tickets::Alarm> Tickets::release(Slot& slot) {
 
 gw_ticket Tickets::take(proxy::Resumable& request, net::Loop& loop) {
   forget(request);
+  request.took_ticket = true;
   const std::lock_guard lock(mutex_);
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(slots_.size()));
@@ -77,6 +78,7 @@ bool Tickets::resume_after(gw_ticket ticket, int64_t after_ns, void* data) {
 }
 
 void Tickets::forget(proxy::Resumable& request) {
+  if (!request.took_ticket) return;  // nearly all: no lock for them
   std::vector<std::unique_ptr<Alarm>> alarms;
   const std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {

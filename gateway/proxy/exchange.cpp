@@ -85,7 +85,11 @@ void Exchange::bad_body(const Error& error) {
 void Exchange::advance(Decision::Step step) {
   switch (step) {
     case Decision::Step::forward: open_upstream(*decision_->grant()); return;
-    case Decision::Step::respond: answer(); return;
+    case Decision::Step::respond:
+      // Nothing more is read from a client that sends what may be an attack.
+      if (context_->local.reason == reason::request_malformed) down_->close_after();
+      answer();
+      return;
     case Decision::Step::paused:
       state_ = ExchangeState::paused;
       pause_deadline_ms_ = worker_.loop.now_ms() + pause_timeout_ms;

@@ -59,10 +59,12 @@ void Exchange::upstream_ready(http::Stream& stream) {
 }
 
 void Exchange::send_request_rest() {
-  if (request_trailers_)
+  if (request_trailers_) {
+    prepare_request_trailers(*context_, *request_trailers_);
     up_->send_trailers(*request_trailers_);
-  else
+  } else {
     up_->send_end();
+  }
   arm_timer();
 }
 
@@ -152,51 +154,60 @@ void Exchange::drop_attempt(upstream::Outcome outcome) {
 
 void Exchange::arm_timer() {
   const Route& route = *context_->route;
-  uint64_t now = worker_.loop.now_ms();
   bool waiting = state_ == ExchangeState::forwarding && request_ended_;
-  first_byte_deadline_ms_ = waiting ? now + route.first_byte_timeout_ms : 0;
+  first_byte_deadline_ms_ = waiting ? worker_.loop.now_ms() + route.first_byte_timeout_ms : 0;
   written_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
-  uint64_t next = last_activity_ms_ + route.idle_timeout_ms;
+  start_timer();
+}
+
+void Exchange::start_timer() {
+  uint64_t now = worker_.loop.now_ms(), idle = context_->route->idle_timeout_ms;
+  uint64_t next = std::min(last_activity_ms_ + idle, now + idle / looks_per_idle_timeout);
   if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
   if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
   timer_.start(next > now ? next - now : 1);
 }
 
-// Bytes that leave count like bytes that come, but nobody tells: looked at only when the timeout would
-// strike.
-bool Exchange::wrote_since() {
+// Bytes that leave count like bytes that come, but nobody tells when they do. So the timer looks several
+// times in an idle timeout, which strikes late by the time between two looks at most.
+void Exchange::look_at_writes() {
   uint64_t written = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
-  if (written == written_seen_) return false;
+  if (written == written_seen_) return;
   written_seen_ = written;
   last_activity_ms_ = worker_.loop.now_ms();
-  return true;
+}
+
+// Is it the backend that keeps everybody waiting? It is when it takes nothing of the request, or when a
+// client that expects a 100 still waits for one (RFC 9110 10.1.1). It is not when the client does not read
+// its answer or does not send its body.
+bool Exchange::backends_silence() const {
+  if (up_ && up_->unsent() > 0) return true;
+  if (down_ && down_->unsent() > 0) return false;
+  bool expects =
+      context_->request.expect_continue && !informational_sent_ && context_->request_body_bytes == 0;
+  return request_ended_ || (up_ && expects);
 }
 
 void Exchange::on_timer() {
-  uint64_t now = worker_.loop.now_ms();
   if (state_ == ExchangeState::paused) {
     advance(decision_->fail_paused());
     return;
   }
   if (!context_->route) return;
+  look_at_writes();
+  uint64_t now = worker_.loop.now_ms();
   std::string_view why;
   if (total_deadline_ms_ && now >= total_deadline_ms_)
     why = reason::upstream_timeout_total;
   else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_)
     why = reason::upstream_timeout_first_byte;
-  else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms && !wrote_since())
+  else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms)
     why = reason::upstream_timeout_idle;
   if (why.empty()) {
-    uint64_t next = last_activity_ms_ + context_->route->idle_timeout_ms;
-    if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
-    if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
-    timer_.start(next > now ? next - now : 1);
+    start_timer();
     return;
   }
-  // Silence of a client that does not read its answer, or does not send its body, is not the endpoint's
-  // fault.
-  bool clients_fault =
-      why == reason::upstream_timeout_idle && ((down_ && down_->unsent() > 0) || !request_ended_);
+  bool clients_fault = why == reason::upstream_timeout_idle && !backends_silence();
   if (clients_fault && !upgraded_) why = reason::request_timeout;
   Error error{ErrorKind::timeout, ErrorSource::upstream, Retry::no, why, "a timeout of the route struck"};
   if (why == reason::upstream_timeout_first_byte && !head_sent_) {
@@ -206,7 +217,7 @@ void Exchange::on_timer() {
   bool endpoints_fault = !upgraded_ && !clients_fault && why != reason::upstream_timeout_total;
   drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
   if (!head_sent_) {
-    refuse_and_answer(why, "the upstream took too long");
+    refuse_and_answer(why, clients_fault ? "the request's body did not come" : "the upstream took too long");
     return;
   }
   cut(why);

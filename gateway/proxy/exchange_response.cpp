@@ -127,10 +127,12 @@ void Exchange::response_end() {
     return;
   }
   response_ended_ = true;
-  if (response_trailers_)
+  if (response_trailers_) {
+    prepare_response_trailers(*context_, *response_trailers_);
     down_->send_trailers(*response_trailers_);
-  else if (context_->response->body != http::BodyKind::none)
+  } else if (context_->response->body != http::BodyKind::none) {
     down_->send_end();
+  }
   down_->flush();
   finish();
 }
@@ -165,7 +167,7 @@ void Exchange::answer() {
   context.response = head;
   run_response_hooks(*head);
   bool bodiless = context.request.method == http::Method::head || head->status == 204 || head->status == 304;
-  head->has_content_length = head->status != 204;
+  head->has_content_length = head->status != 204 && head->status != 304;
   head->content_length = body.size();
   bool empty = bodiless || body.empty();
   head->body = empty ? http::BodyKind::none : http::BodyKind::length;

@@ -35,6 +35,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
  public:
   // A plugin's pause that lasts longer is that plugin's error.
   static constexpr uint32_t pause_timeout_ms = 10'000;
+  static constexpr uint64_t looks_per_idle_timeout = 8;
 
   Exchange(WorkerContext& worker, http::Stream& stream, Generation& generation, const ListenerInfo& listener);
   ~Exchange() override;
@@ -110,7 +111,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void drop_attempt(upstream::Outcome outcome);
   void detach_upstream();
   void arm_timer();
-  bool wrote_since();
+  void start_timer();
+  void look_at_writes();
+  bool backends_silence() const;
   void on_timer();
 
   // exchange_response.cpp: the answer
@@ -169,6 +172,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
 // forward_head.cpp: what the backend gets to see (LANGUAGE.md "Forwarding", "rewrite").
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener);
 void prepare_response_head(RequestContext& context, http::Message& head);
+void prepare_request_trailers(const RequestContext& context, http::Headers& trailers);
+void prepare_response_trailers(const RequestContext& context, http::Headers& trailers);
 
 // The answer's body as RFC 9457 problem+json, in the request's arena.
 std::string_view problem_json(const RequestContext& context);

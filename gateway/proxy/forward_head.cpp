@@ -222,22 +222,21 @@ static bool same_but_underscores(std::string_view sent, std::string_view ours) {
          std::ranges::equal(sent, ours, [](char a, char b) { return a == b || (a == '_' && b == '-'); });
 }
 
-static void drop_look_alikes(http::Headers& headers, const Route& route) {
-  if (std::ranges::none_of(headers.fields(),
-                           [](const http::Field& f) { return f.name.find('_') != f.name.npos; }))
-    return;
+// Does a client's field stand for one that the gateway decides on?
+static bool stands_for_ours(std::string_view sent, const Route& route) {
   constexpr std::string_view prefix = "x-forwarded-";
-  headers.remove_if([&](const http::Field& field) {
-    if (field.name.find('_') == field.name.npos) return false;
-    auto forges = [&](std::string_view ours) { return same_but_underscores(field.name, ours); };
-    return forges("x-request-id") || same_but_underscores(field.name.substr(0, prefix.size()), prefix) ||
-           std::ranges::any_of(route.identity_headers,
-                               [&](const auto& identity) { return forges(identity.name); }) ||
-           std::ranges::any_of(route.dropped_headers, forges) ||
-           std::ranges::any_of(route.request_edits.set,
-                               [&](const auto& edit) { return forges(edit.first); }) ||
-           std::ranges::any_of(route.request_edits.remove, forges);
-  });
+  auto same = [&](std::string_view ours) { return same_but_underscores(sent, ours); };
+  return same("x-request-id") || same_but_underscores(sent.substr(0, prefix.size()), prefix) ||
+         std::ranges::any_of(route.identity_headers,
+                             [&](const auto& identity) { return same(identity.name); }) ||
+         std::ranges::any_of(route.dropped_headers, same) || route.request_edits.decides(same);
+}
+
+static void drop_look_alikes(http::Headers& headers, const Route& route) {
+  auto underscored = [](const http::Field& field) { return field.name.find('_') != field.name.npos; };
+  if (std::ranges::none_of(headers.fields(), underscored)) return;
+  headers.remove_if(
+      [&](const http::Field& field) { return underscored(field) && stands_for_ours(field.name, route); });
 }
 
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener) {
@@ -272,6 +271,17 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
     if (!value.empty()) headers.add(identity.name, value);
   }
   route.request_edits.apply(headers, context);
+}
+
+// Some backends merge trailers into the head, so what the head may not say, they may not either.
+void prepare_request_trailers(const RequestContext& context, http::Headers& trailers) {
+  trailers.remove_if([&](const http::Field& field) { return stands_for_ours(field.name, *context.route); });
+}
+
+void prepare_response_trailers(const RequestContext& context, http::Headers& trailers) {
+  trailers.remove_if([&](const http::Field& field) {
+    return context.route->response_edits.decides([&](std::string_view ours) { return field.name == ours; });
+  });
 }
 
 void prepare_response_head(RequestContext& context, http::Message& head) {

@@ -26,7 +26,9 @@ std::string_view joined_groups(const RequestContext& request) {
   };
   if (request.consumer)
     for (const std::string& group : request.consumer->groups) append(group);
-  for (std::string_view group : request.identity_groups) append(group);
+  // A role of a token may hold a comma, and must not read as two.
+  for (std::string_view group : request.identity_groups)
+    if (group.find(',') == group.npos) append(group);
   return or_absent(out);
 }
 

@@ -65,6 +65,7 @@ struct AuthRecord {
 class Resumable {
  public:
   virtual void resume(void* data) = 0;  // the request's worker thread, never inside a hook
+  bool took_ticket = false;             // since when the tickets must hear of its end
  protected:
   ~Resumable() = default;
 };

@@ -1,6 +1,7 @@
 // One route, compiled from its configuration: everything that serving a request needs, found without names.
 // Immutable, part of a snapshot. The matching itself is in router.h.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -44,6 +45,12 @@ struct CompiledEdits {
   std::vector<std::string> remove;
   std::vector<std::pair<std::string, TextTemplate>> set, add;
   void apply(http::Headers& headers, const RequestContext& request) const;
+  // Is there a name that is set or removed, for which same(name)?
+  template <class Fn>
+  bool decides(Fn same) const {
+    return std::ranges::any_of(remove, same) ||
+           std::ranges::any_of(set, [&](const auto& edit) { return same(edit.first); });
+  }
 };
 
 struct Route {

@@ -259,10 +259,17 @@ TEST_CASE("a slow reader keeps its exchange alive; one that stopped is not the e
     b.client.stuck = true;
     up.handler->on_data("x");
     up.handler->on_turn_end();
-    net::Timer reading(b.loop, [](void* self) { static_cast<Bench*>(self)->client.written += 1; }, &b);
-    if (reads) reading.start(10);
+    struct Reader {
+      Bench& bench;
+      net::Timer timer{bench.loop, [](void* self) { static_cast<Reader*>(self)->read(); }, this};
+      void read() {
+        ++bench.client.written;
+        timer.start(10);
+      }
+    } reader{b};
+    if (reads) reader.read();
     net::Timer late(b.loop, [](void* self) { static_cast<Bench*>(self)->loop.stop(); }, &b);
-    late.start(50);
+    late.start(80);
     b.client.on_release = [&] { b.loop.stop(); };
     b.loop.run();
     CHECK(b.client.gone == !reads);
@@ -411,6 +418,72 @@ TEST_CASE("a body that breaks the rules is answered with the reason, and the bac
   CHECK(b.client.text().starts_with("close_after\n400\n"));
   CHECK(b.stream().log.back() == "release");
   CHECK(b.log->last_reason == "request.malformed");
+}
+
+TEST_CASE("a path that cannot be forwarded unchanged ends the connection") {
+  Bench b;
+  b.request("GET", "/a%2fb");
+  CHECK(b.client.text().starts_with("close_after\n400\n"));
+  CHECK(b.log->last_reason == "request.malformed");
+}
+
+TEST_CASE("a backend that keeps an upload waiting is answered 504 for, and rests in the end") {
+  Bench b({1});
+  b.route->idle_timeout_ms = 30;
+  b.client.on_release = [&] { b.loop.stop(); };
+  auto failures = [&] { return b.cluster->endpoints().endpoints[0].state->consecutive_failures.load(); };
+  SUBCASE("it does not read") {
+    b.request("POST", "/", http::BodyKind::unknown);
+    b.turn();
+    b.stream().stuck = true;
+    b.client.handler->on_data("part of the body");
+    b.loop.run();
+    CHECK(b.client.text().find("504\n") != std::string::npos);
+    CHECK(b.log->last_reason == "upstream.timeout.idle");
+    CHECK(failures() == 1);
+  }
+  SUBCASE("it owes a 100") {
+    http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);
+    b.client.handler = &handler;
+    http::Message head(b.client.arena());
+    head.method = http::Method::post;
+    head.method_text = "POST";
+    head.authority = "h";
+    head.path = "/";
+    head.body = http::BodyKind::unknown;
+    head.expect_continue = true;
+    handler.on_head(head, http::EndStream::no);
+    b.turn();
+    b.loop.run();
+    CHECK(b.log->last_reason == "upstream.timeout.idle");
+    CHECK(failures() == 1);
+  }
+  SUBCASE("it waits for the client, who is at fault") {
+    b.request("POST", "/", http::BodyKind::unknown);
+    b.turn();
+    b.client.handler->on_data("part of the body");
+    b.client.handler->on_turn_end();
+    b.loop.run();
+    CHECK(b.client.text().find("408\n") != std::string::npos);
+    CHECK(failures() == 0);
+  }
+  b.client.on_release = nullptr;
+}
+
+TEST_CASE("trailers say nothing that the head could not") {
+  Bench b;
+  b.route->identity_headers.push_back({"x-consumer", *Attribute::parse("consumer.id")});
+  b.route->dropped_headers = {"x-my-key"};
+  b.request("POST", "/", http::BodyKind::unknown);
+  b.turn();
+  auto* trailers = b.client.arena().make<http::Headers>(b.client.arena());
+  for (auto name : {"x-consumer", "x_consumer", "x-my-key", "x_forwarded_for", "x-checksum"})
+    trailers->add(name, "forged");
+  b.client.handler->on_trailers(*trailers);
+  b.client.handler->on_end();
+  CHECK(b.stream().log.back() == "trailers");
+  CHECK(b.stream().last_trailers == "x-checksum: forged\n");
+  b.respond(b.stream(), 200);
 }
 
 TEST_CASE("a refused request never opens an upstream") {

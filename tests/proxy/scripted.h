@@ -42,7 +42,12 @@ struct ScriptedStream final : http::Stream {
     else
       add("data:" + std::string(bytes.substr(0, 40)));
   }
-  void send_trailers(const http::Headers&) override { add("trailers"); }
+  void send_trailers(const http::Headers& trailers) override {
+    last_trailers.clear();
+    for (const http::Field& field : trailers.fields())
+      last_trailers += std::string(field.name) + ": " + std::string(field.value) + "\n";
+    add("trailers");
+  }
   void send_end() override { add("end"); }
   void flush() override {
     if (!stuck) pending = 0;
@@ -93,7 +98,7 @@ struct ScriptedStream final : http::Stream {
   net::Address peer_address = *net::Address::parse("192.0.2.7:4711");
   http::StreamHandler* handler = nullptr;
   std::vector<std::string> log;
-  std::string last_headers, body;
+  std::string last_headers, last_trailers, body;
   std::function<void()> on_release;
   size_t sent = 0, pending = 0, written = 0;
   bool deaf = false;  // the kernel takes no byte
