@@ -55,12 +55,24 @@ std::vector<NameRef> names_in(const Node* list);
 std::string_view shown(const NameRef& ref);
 // Where each header of a map or list was named first; case does not make another name.
 using SeenHeaders = std::map<std::string, Position>;
-// `name` is lower case.
+enum class Direction : uint8_t { request, response };
+// `name` is lower case, here and below.
 void report_repeated_header(const std::string& name, Position at, const std::string& path, SeenHeaders& seen,
                             Build& build);
-std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build);
+std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Direction direction,
+                                             Build& build);
+// The error for a field that the gateway writes itself, where an edit of it would be without effect.
+void report_own_field(const std::string& name, Position at, const std::string& path, Direction direction,
+                      Build& build);
 // A template, or nothing where the text is wrong.
 std::optional<Template> template_of(const Node* node);
+
+// Control characters but the tab: in a header or a path they would break every message.
+bool holds_control(std::string_view text);
+bool holds_control(const Template& made);
+
+// A host, maybe with a port, for a Host header or a Location.
+std::optional<std::string> host_text(const Node* node, const std::string& path, Build& build);
 
 // A template of a path: only attributes that cannot bring in another path.
 std::optional<Template> path_template(const Node* node, const std::string& path, Build& build);

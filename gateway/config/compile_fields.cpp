@@ -2,6 +2,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -68,12 +70,34 @@ std::optional<Template> template_of(const Node* node) {
   return std::move(*parsed);
 }
 
+bool is_control(char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F; }
+
+bool holds_control(std::string_view text) { return std::any_of(text.begin(), text.end(), is_control); }
+
+bool holds_control(const Template& made) {
+  return std::any_of(made.pieces.begin(), made.pieces.end(),
+                     [](const TemplatePiece& piece) { return holds_control(piece.text); });
+}
+
+std::optional<std::string> host_text(const Node* node, const std::string& path, Build& build) {
+  if (node == nullptr || !node->is_scalar()) return std::nullopt;
+  if (node->text.empty() || node->text.find_first_of("/ \t?#@") != std::string::npos ||
+      holds_control(node->text))
+    build.diagnostics.error("bad-host", node->at, path, fmt::format("host '{}' is no host", shown(*node)));
+  return node->text;
+}
+
 std::optional<Template> path_template(const Node* node, const std::string& path, Build& build) {
   auto made = template_of(node);
   if (!made) return made;
   if (!node->text.starts_with('/'))
     build.diagnostics.error("bad-path", node->at, path,
                             fmt::format("path '{}' does not begin with '/'", shown(*node)));
+  if (holds_control(*made) || node->text.find_first_of(" \t") != std::string::npos)
+    build.diagnostics
+        .error("bad-path", node->at, path,
+               fmt::format("path '{}' holds a blank or a control character", shown(*node)))
+        .hint = "a blank is written %20";
   for (const TemplatePiece& piece : made->pieces) {
     if (piece.kind != TemplatePiece::Kind::attribute) continue;
     const AttributeKind kind = piece.attribute.kind;
@@ -99,7 +123,26 @@ void report_repeated_header(const std::string& name, Position at, const std::str
                      build);
 }
 
-std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Build& build) {
+// http/ writes these from what it knows of the message, whatever stands in its fields.
+void report_own_field(const std::string& name, Position at, const std::string& path, Direction direction,
+                      Build& build) {
+  static constexpr std::array<std::string_view, 9> framing{
+      "connection",       "content-length", "transfer-encoding", "te",     "keep-alive",
+      "proxy-connection", "upgrade",        "http2-settings",    "trailer"};
+  const bool request = direction == Direction::request;
+  const bool framed = std::find(framing.begin(), framing.end(), name) != framing.end();
+  if (!framed && !(request && (name == "host" || name == "expect"))) return;
+  build.diagnostics
+      .error("bad-header", at, path,
+             fmt::format("'{}' is written by the gateway itself for every {}", name,
+                         request ? "request" : "response"))
+      .hint = name == "host"                 ? "use rewrite: { host: NAME }"
+              : name == "upgrade" && request ? "use upgrade: [NAME], or upgrade: [] to let none pass"
+                                             : "take it out, it would have no effect";
+}
+
+std::vector<HeaderTemplate> header_templates(const Node* map, const std::string& path, Direction direction,
+                                             Build& build) {
   std::vector<HeaderTemplate> headers;
   SeenHeaders seen;
   if (map == nullptr) return headers;
@@ -110,8 +153,17 @@ std::vector<HeaderTemplate> header_templates(const Node* map, const std::string&
                               fmt::format("'{}' {}", child.key, name.error().message));
       continue;
     }
-    report_repeated_header(*name, child.key_at, fmt::format("{}.{}", path, child.key), seen, build);
-    if (auto value = template_of(&child)) headers.push_back({*name, std::move(*value)});
+    const std::string place = fmt::format("{}.{}", path, child.key);
+    report_repeated_header(*name, child.key_at, place, seen, build);
+    report_own_field(*name, child.key_at, place, direction, build);
+    auto value = template_of(&child);
+    if (!value) continue;
+    if (holds_control(*value))
+      build.diagnostics
+          .error("bad-header", child.at, place,
+                 fmt::format("the value of '{}' holds a control character, which no header may", child.key))
+          .hint = "a header is one line: no line break, no NUL";
+    headers.push_back({*name, std::move(*value)});
   }
   return headers;
 }

@@ -9,15 +9,16 @@
 namespace penstock::config {
 namespace {
 
-HeaderEdits compile_edits(const Node* node, const std::string& path, Build& build) {
+HeaderEdits compile_edits(const Node* node, const std::string& path, Direction direction, Build& build) {
   HeaderEdits edits;
-  edits.set = header_templates(usable(node, "set"), path + ".set", build);
-  edits.add = header_templates(usable(node, "add"), path + ".add", build);
+  edits.set = header_templates(usable(node, "set"), path + ".set", direction, build);
+  edits.add = header_templates(usable(node, "add"), path + ".add", direction, build);
   SeenHeaders removed;
   for (const NameRef& name : names_in(usable(node, "remove"))) {
     const auto header = parse_header_name(name.name);
     if (!header) continue;
     report_repeated_header(*header, name.at, path + ".remove", removed, build);
+    report_own_field(*header, name.at, path + ".remove", direction, build);
     edits.remove.push_back(*header);
   }
   return edits;
@@ -32,7 +33,11 @@ std::vector<IdentityHeader> compile_identity(const Node* map, const std::string&
     if (!name)
       build.diagnostics.error("bad-header", node.key_at, fmt::format("{}.{}", path, node.key),
                               fmt::format("'{}' {}", node.key, name.error().message));
-    if (name) report_repeated_header(*name, node.key_at, fmt::format("{}.{}", path, node.key), seen, build);
+    if (name) {
+      const std::string place = fmt::format("{}.{}", path, node.key);
+      report_repeated_header(*name, node.key_at, place, seen, build);
+      report_own_field(*name, node.key_at, place, Direction::request, build);
+    }
     if (!name || node.unusable || !node.is_scalar()) continue;
     if (auto attribute = parse_attribute(node.text))
       headers.push_back({*name, std::move(*attribute), node.secret});
@@ -57,14 +62,15 @@ std::optional<Rewrite> compile_rewrite(const Node* node, const Match& match, con
   if (node == nullptr) return std::nullopt;
   Rewrite rewrite;
   rewrite.at = node->key_at;
-  if (usable(node, "host") != nullptr) take(node, "host", rewrite.host.emplace());
+  rewrite.host = host_text(usable(node, "host"), path + ".host", build);
   if (flag(node, "location", false)) rewrite.location = Rewrite::Location::map_back;
   rewrite.path = path_template(usable(node, "path"), path + ".path", build);
   const Node* prefix = usable(node, "path_prefix");
   if (prefix == nullptr || !prefix->is_scalar()) return rewrite;
   rewrite.path_prefix = prefix->text;
   const std::string place = path + ".path_prefix";
-  if (!prefix->text.starts_with('/') || prefix->text.find_first_of("?# \\{}") != std::string::npos)
+  if (!prefix->text.starts_with('/') || prefix->text.find_first_of("?# \t\\{}") != std::string::npos ||
+      holds_control(prefix->text))
     build.diagnostics.error("bad-path", prefix->at, place,
                             fmt::format("path_prefix '{}' is no path", shown(*prefix)));
   if (node->find("path") != nullptr)
@@ -167,8 +173,10 @@ Route compile_one(const Node& node, const std::string& name, Build& build) {
   route.version = compile_version(node, route.target, path, build);
   require_target(node, route, path, build);
   route.rewrite = compile_rewrite(usable(node, "rewrite"), route.match, path + ".rewrite", build);
-  route.request_headers = compile_edits(usable(node, "request_headers"), path + ".request_headers", build);
-  route.response_headers = compile_edits(usable(node, "response_headers"), path + ".response_headers", build);
+  route.request_headers =
+      compile_edits(usable(node, "request_headers"), path + ".request_headers", Direction::request, build);
+  route.response_headers =
+      compile_edits(usable(node, "response_headers"), path + ".response_headers", Direction::response, build);
   route.identity_headers =
       compile_identity(usable(node, "identity_headers"), path + ".identity_headers", build);
   check_identity(route, path, build);

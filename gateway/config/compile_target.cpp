@@ -39,14 +39,15 @@ RedirectTarget compile_redirect(const Node& node, const std::string& path, Build
   take(&node, "status", status);
   redirect.status = static_cast<uint16_t>(status);
   if (usable(node, "scheme") != nullptr) take(&node, "scheme", redirect.scheme.emplace());
-  if (const Node* host = usable(node, "host"); host != nullptr && host->is_scalar()) {
-    redirect.host = host->text;
-    if (host->text.find_first_of("/ \t?#@") != std::string::npos || host->text.empty())
-      build.diagnostics.error("bad-host", host->at, path + ".host",
-                              fmt::format("host '{}' is no host", shown(*host)));
-  }
+  redirect.host = host_text(usable(node, "host"), path + ".host", build);
   redirect.path = path_template(usable(node, "path"), path + ".path", build);
   redirect.query = template_of(usable(node, "query"));
+  if (redirect.query && (holds_control(*redirect.query) ||
+                         usable(node, "query")->text.find_first_of(" \t#") != std::string::npos))
+    build.diagnostics
+        .error("bad-value", usable(node, "query")->at, path + ".query",
+               "'query' holds a blank, a '#' or a control character")
+        .hint = "these are written %20, %23, %0A";
   if (!redirect.scheme && !redirect.host && !redirect.path && !redirect.query && node.children.size() < 2)
     build.diagnostics.error("bad-value", node.key_at, path, "'redirect' changes nothing and would loop")
         .hint = "give scheme, host, path or query";
@@ -60,7 +61,7 @@ RespondTarget compile_respond(const Node& node, const std::string& path, Build& 
   take(&node, "status", status);
   respond.status = static_cast<uint16_t>(status);
   take(&node, "body", respond.body);
-  respond.headers = header_templates(usable(node, "headers"), path + ".headers", build);
+  respond.headers = header_templates(usable(node, "headers"), path + ".headers", Direction::response, build);
   if ((status == 204 || status == 304) && !respond.body.empty())
     build.diagnostics.error("bad-value", node.key_at, path,
                             fmt::format("an answer with status {} has no body", status));
@@ -86,6 +87,17 @@ std::string numeric_form(std::string_view name) {
   std::string form;
   for (const uint64_t number : numbers) form += fmt::format("{}.", number);
   return form;
+}
+
+// Both become a Link header.
+void check_links(const Node& version, const std::string& path, Build& build) {
+  for (const std::string_view key : {"link", "successor"}) {
+    const Node* link = usable(version, key);
+    if (link == nullptr || !link->is_scalar()) continue;
+    if (!holds_control(link->text) && link->text.find_first_of(" \t<>\"") == std::string::npos) continue;
+    build.diagnostics.error("bad-value", link->at, fmt::format("{}.{}", path, key),
+                            fmt::format("{} '{}' is no URL", key, shown(*link)));
+  }
 }
 
 class VersionCheck {
@@ -201,6 +213,7 @@ std::optional<Version> compile_version(const Node& route, const Target& own, con
       entry.at = child.key_at;
       const std::string place = fmt::format("{}.versions.{}", version.path, child.key);
       if (child.is_map()) entry.target = compile_target(child, place, build);
+      check_links(child, place, build);
       if (std::holds_alternative<std::monostate>(entry.target)) entry.target = own;
       if (std::holds_alternative<std::monostate>(entry.target) && !child.unusable)
         build.diagnostics
