@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "config/compile.h"
@@ -181,11 +182,88 @@ class Parameters {
   Build& build_;
 };
 
+// A rate limit counts a caller whose key part is missing by address: on a route where nothing ever sets the
+// part it does not do what it says.
+class LimitKeys {
+ public:
+  explicit LimitKeys(Build& build) : build_(build) {
+    for (const PluginInstance& plugin : build.config.plugins) plugins_.emplace(plugin.name, &plugin);
+  }
+
+  void run() {
+    for (const Route& route : build_.config.routes) {
+      const std::string path = "routes." + route.name;
+      for (const NameRef& ref : route.before_auth)
+        check(route, ref, Stage::before_auth, path + ".before_auth");
+      for (const NameRef& ref : route.plugins) check(route, ref, Stage::after_auth, path + ".plugins");
+    }
+  }
+
+ private:
+  enum class Stage : uint8_t { before_auth, after_auth };
+
+  void check(const Route& route, const NameRef& ref, Stage stage, const std::string& path) {
+    const auto found = plugins_.find(ref.name);
+    if (found == plugins_.end() || found->second->type != "rate_limit") return;
+    const Node* key = usable(found->second->node, "key");
+    if (key == nullptr) return;
+    if (key->is_scalar()) check_part(route, ref, stage, *key, path);
+    for (const Node& part : key->children)
+      if (part.is_scalar()) check_part(route, ref, stage, part, path);
+  }
+
+  void check_part(const Route& route, const NameRef& ref, Stage stage, const Node& part,
+                  const std::string& path) {
+    const auto attribute = parse_attribute(part.text);
+    if (!attribute) return;  // the plugin complains
+    const std::string why = why_never(route, stage, *attribute);
+    if (why.empty()) return;
+    build_.diagnostics
+        .warning("key-never-set", ref.at, path,
+                 fmt::format("the key '{}' of '{}' is never set on route '{}', {}", shown(part), shown(ref),
+                             route.name, why))
+        .hint = "client.address is counted in its place";
+  }
+
+  // Empty where something may set it.
+  std::string why_never(const Route& route, Stage stage, const Attribute& attribute) const {
+    switch (attribute.kind) {
+      case AttributeKind::consumer_id:
+      case AttributeKind::consumer_groups:
+      case AttributeKind::claim:
+        if (stage == Stage::before_auth) return "before_auth comes before the caller is known";
+        if (!route.auth) return "which is public";
+        return attribute.kind == AttributeKind::claim && only_api_keys(*route.auth) ? "no API key has claims"
+                                                                                    : "";
+      case AttributeKind::api_version: return route.version ? "" : "which has no versions";
+      case AttributeKind::path: {
+        for (const PathPattern& pattern : route.match.paths)
+          for (const std::string& name : pattern.parameters)
+            if (name == attribute.name) return "";
+        return "whose paths have no such parameter";
+      }
+      default: return "";
+    }
+  }
+
+  bool only_api_keys(const Auth& auth) const {
+    return std::all_of(auth.authenticators.begin(), auth.authenticators.end(), [&](const NameRef& ref) {
+      const auto found = plugins_.find(ref.name);
+      return found != plugins_.end() && found->second->type == "api_key";
+    });
+  }
+
+  Build& build_;
+  std::map<std::string_view, const PluginInstance*> plugins_;
+};
+
 }  // namespace
 
 void check_references(Build& build) {
   References(build).run();
   for (const Route& route : build.config.routes) Parameters(route, build).run();
+  // A route whose auth is wrong looks like a public one.
+  if (build.diagnostics.ok()) LimitKeys(build).run();
 }
 
 }  // namespace penstock::config

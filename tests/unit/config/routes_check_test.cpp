@@ -115,3 +115,36 @@ TEST_CASE("the warning of leftovers names the route that the requests go to") {
         "requests on the path of 'export' that fail its methods, headers or query go to the public route "
         "'everything-else'\n");
 }
+
+TEST_CASE("a rate limit whose key nothing can set on a route is a warning where the route uses it") {
+  const auto problems = [](std::string_view key, std::string_view route) {
+    return joined(lines(load_rest(fmt::format(
+        "upstreams: {{ u: {{ endpoints: 'a:1' }} }}\n"
+        "plugins: {{ k: {{ type: api_key }}, j: {{ type: jwt }}, l: {{ type: rate_limit, key: {} }} }}\n"
+        "routes:\n- {{ name: o, match: {{ path: /o }}, auth: {{ any_of: [j, k] }}, upstream: u }}\n"
+        "- {{ name: r, match: {{ path: '/{{id}}' }}, {}, upstream: u }}\n",
+        key, route))));
+  };
+  const auto warning = [](size_t column, std::string_view key, std::string_view why) {
+    return fmt::format("6:{} warning[key-never-set] the key '{}' of 'l' is never set on route 'r', {}\n",
+                       column, key, why);
+  };
+  for (const std::string_view key : {"consumer.id", "consumer.groups", "claim.sub"}) {
+    CAPTURE(key);
+    CHECK(problems(key, "public: true, plugins: l") == warning(63, key, "which is public"));
+    CHECK(problems(fmt::format("[client.address, {}]", key), "public: true, plugins: [l]") ==
+          warning(64, key, "which is public"));
+    CHECK(problems(key, "auth: j, before_auth: l") ==
+          warning(62, key, "before_auth comes before the caller is known"));
+    CHECK(problems(key, "auth: { any_of: [k, j] }, plugins: l") == "");
+  }
+  CHECK(problems("claim.sub", "auth: k, plugins: l") == warning(58, "claim.sub", "no API key has claims"));
+  CHECK(problems("path.x", "public: true, plugins: l") ==
+        warning(63, "path.x", "whose paths have no such parameter"));
+  CHECK(problems("path.id", "public: true, plugins: l") == "");
+  CHECK(problems("api.version", "public: true, plugins: l") ==
+        warning(63, "api.version", "which has no versions"));
+  CHECK(problems("api.version", "public: true, plugins: l, version: { from: accept, versions: { a: {} } }") ==
+        "");
+  CHECK(problems("[header.x, client.address, query.a]", "public: true, plugins: l") == "");
+}
