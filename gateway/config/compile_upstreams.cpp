@@ -48,9 +48,16 @@ void compile_discover(const Node& node, const std::string& path, Upstream& upstr
         .error("missing-key", node.key_at, path + ".port", "'port' is missing, DNS addresses have none")
         .hint = "write { dns: NAME, port: N }";
   take(&node, "dns", dns.name);
-  uint32_t number = 0;
-  take(&node, "port", number);
-  dns.port = static_cast<uint16_t>(number);
+  if (const Node* number = usable(node, "port"); number != nullptr && number->is_scalar()) {
+    const auto parsed = parse_port(number->text);  // other providers take the name of a port
+    if (!parsed)
+      build.diagnostics
+          .error("bad-number", number->at, path + ".port",
+                 fmt::format("port '{}' {}", shown(*number), parsed.error().message))
+          .hint = parsed.error().hint;
+    else
+      dns.port = *parsed;
+  }
   if (!name->unusable && name->is_scalar() && !parse_host_port(fmt::format("{}:1", name->text)).has_value())
     build.diagnostics.error("bad-host", name->at, path + ".dns",
                             fmt::format("dns '{}' is no host name", shown(*name)));

@@ -56,7 +56,10 @@ ScalarProblem scalar_problem(std::string_view text, const SchemaRow& row) {
     case ValueType::method: return plain_problem("bad-method", parse_method(text));
     case ValueType::flag: return plain_problem("bad-flag", parse_flag(text));
     case ValueType::date: return plain_problem("bad-date", parse_date(text));
-    case ValueType::address: return plain_problem("bad-address", parse_address(text));
+    case ValueType::address:
+      if (row.allowed == "!unix:*" && text.starts_with("unix:"))
+        return {"not-supported-yet", "is not supported yet", "write IP:port"};
+      return plain_problem("bad-address", parse_address(text));
     case ValueType::host_port: return plain_problem("bad-address", parse_host_port(text));
     case ValueType::network: return plain_problem("bad-network", parse_network(text));
     case ValueType::integer: return ranged_problem("bad-number", text, row.allowed, parse_integer);

@@ -18,7 +18,7 @@ constexpr SchemaRow rows[] = {
     {"listeners", list, "", "", "Where clients connect", required},
     {"listeners[]", group, "", "", "One address to listen on"},
     {"listeners[].name", name, "", "", "Its name", required},
-    {"listeners[].address", address, "", "", "IP:port, IPv6 in brackets; port 0: the system chooses",
+    {"listeners[].address", address, "", "!unix:*", "IP:port, IPv6 in brackets; port 0: the system chooses",
      required},
     {"listeners[].protocols", list, "http/1.1", "", "What is spoken"},
     {"listeners[].protocols[]", choice, "", "http/1.1|!h2", "A protocol"},
@@ -44,7 +44,7 @@ constexpr SchemaRow rows[] = {
     {"listeners[].redirect", name, "", "", "Answer 308 to this listener's port"},
 
     {"status", group, "", "address", "Read-only /livez, /readyz and /metrics; absent: none"},
-    {"status.address", address, "", "", "IP:port", required},
+    {"status.address", address, "", "!unix:*", "IP:port", required},
     {"admin", group, "", "", "Admin API", not_yet},
 
     {"access_log", list, "format: json", "", "Access logs; absent: JSON on stdout", none_ok},
@@ -230,7 +230,7 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.endpoints[].weight", integer, "1", "1..65535", "Relative weight"},
     {"upstreams.*.discover", group, "", "", "Addresses from a registry", no_default},
     {"upstreams.*.discover.dns", text, "", "", "A name; each of its addresses is an endpoint"},
-    {"upstreams.*.discover.port", integer, "", "1..65535", "Port of those addresses"},
+    {"upstreams.*.discover.port", text, "", "1..65535", "Port of those addresses"},
     {"upstreams.*.discover.srv", text, "", "", "DNS SRV name", not_yet},
     {"upstreams.*.discover.consul", text, "", "", "Consul service", not_yet},
     {"upstreams.*.discover.tag", text, "", "", "Consul tag", not_yet},
@@ -258,5 +258,10 @@ constexpr SchemaRow rows[] = {
 }  // namespace
 
 std::span<const SchemaRow> schema_rows() { return rows; }
+
+std::span<const std::string_view> later_plugin_types() {
+  static constexpr std::array<std::string_view, 3> types{"cors", "ip_restriction", "mtls"};
+  return types;
+}
 
 }  // namespace penstock::config

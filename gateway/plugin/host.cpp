@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
+#include "config/schema.h"
 #include "config/wording.h"
 #include "plugin/instance.h"
 
@@ -32,6 +34,22 @@ std::string one_line(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   return out;
+}
+
+void report_unknown_type(const InstanceSpec& spec, const TypeSet& types, config::Diagnostics& diagnostics) {
+  const config::Position at = spec.type_at.known() ? spec.type_at : spec.at;
+  const std::string_view shown = spec.type_secret ? config::hidden_text : std::string_view(spec.type);
+  if (std::ranges::count(config::later_plugin_types(), spec.type) > 0) {
+    diagnostics.error("not-supported-yet", at, spec.path,
+                      fmt::format("the plugin type '{}' is not supported yet", shown));
+    return;
+  }
+  const std::vector<std::string> names = types.names();
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  auto& wrong = diagnostics.error(
+      "unknown-plugin-type", at, spec.path,
+      fmt::format("no loaded library has the plugin type '{}' {}", shown, config::defined_names(known)));
+  if (!spec.type_secret) wrong.hint = config::did_you_mean(spec.type, known);
 }
 
 }  // namespace
@@ -87,14 +105,7 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
                                                TargetSink& targets, config::Diagnostics& diagnostics) {
   const TypeSet::Type* type = types.find(spec.type);
   if (type == nullptr) {
-    const std::vector<std::string> names = types.names();
-    const std::vector<std::string_view> known(names.begin(), names.end());
-    auto& wrong =
-        diagnostics.error("unknown-plugin-type", spec.type_at.known() ? spec.type_at : spec.at, spec.path,
-                          fmt::format("no loaded library has the plugin type '{}' {}",
-                                      spec.type_secret ? config::hidden_text : std::string_view(spec.type),
-                                      config::defined_names(known)));
-    if (!spec.type_secret) wrong.hint = config::did_you_mean(spec.type, known);
+    report_unknown_type(spec, types, diagnostics);
     return nullptr;
   }
   const bool guards =

@@ -151,6 +151,18 @@ TEST_CASE("an unknown type is an error with the nearest right word") {
   CHECK(w.diagnostics.all()[0].hint.find("rate_limit") != std::string::npos);
 }
 
+TEST_CASE("a type of the language that no library brings yet is not called unknown") {
+  for (const char* type : {"cors", "ip_restriction", "mtls"}) {
+    World w;
+    REQUIRE(w.load(shipped("rate_limit")) == "");
+    CHECK(w.make(type, "l", "{}") == nullptr);
+    REQUIRE(w.diagnostics.all().size() == 1);
+    CHECK(w.diagnostics.all()[0].code == "not-supported-yet");
+    CHECK(w.diagnostics.all()[0].message ==
+          "the plugin type '" + std::string(type) + "' is not supported yet");
+  }
+}
+
 TEST_CASE("whatever a request hook returns or throws, it is a verdict or an error") {
   World w;
   REQUIRE(w.load(test_plugin("torture")) == "");

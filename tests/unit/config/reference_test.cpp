@@ -64,11 +64,13 @@ TEST_CASE("the keys that are not supported yet") {
   std::set<std::string> found;
   for (const SchemaRow& row : schema_rows()) {
     if (row.is(RowFlag::not_yet)) found.insert(std::string(row.path));
-    if (row.type != ValueType::choice) continue;
+    if (row.type != ValueType::choice && row.type != ValueType::address) continue;
     for (size_t at = row.allowed.find('!'); at != row.allowed.npos; at = row.allowed.find('!', at + 1))
       found.insert(
           fmt::format("{}={}", row.path, row.allowed.substr(at + 1, row.allowed.find('|', at) - at - 1)));
   }
+  for (const std::string_view type : later_plugin_types())
+    found.insert(fmt::format("plugins.*.type={}", type));
   const std::set<std::string> expected{
       "admin",
       "consumers[].credentials.mtls_fingerprints",
@@ -80,14 +82,19 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.kubernetes",
       "discovery.zookeeper",
       "expect_public",
+      "listeners[].address=unix:*",
       "listeners[].client_address=proxy_protocol",
       "listeners[].protocols[]=h2",
       "listeners[].tls.client_auth",
+      "plugins.*.type=cors",
+      "plugins.*.type=ip_restriction",
+      "plugins.*.type=mtls",
       "redis",
       "register",
       "routes[].importance",
       "routes[].mirror",
       "routes[].paths",
+      "status.address=unix:*",
       "tests",
       "tracing",
       "upstreams.*.balance.maglev",
@@ -112,6 +119,27 @@ TEST_CASE("the keys that are not supported yet") {
       "upstreams.*.tls",
   };
   CHECK(found == expected);
+}
+
+TEST_CASE("an address or a provider that is not supported yet is told once, as that") {
+  CHECK(joined(lines(
+            load_text("t.yaml", "listeners: { name: a, address: 'unix:/run/a.sock' }\n", environment()))) ==
+        "1:32 error[not-supported-yet] address 'unix:/run/a.sock' is not supported yet\n");
+  CHECK(joined(lines(load_rest("status: 'unix:a'\n"))) ==
+        "2:9 error[not-supported-yet] address 'unix:a' is not supported yet\n");
+  CHECK(joined(lines(load_rest("discovery: { dns: { servers: 'unix:a' } }\n"))) ==
+        "2:30 error[bad-address] servers 'unix:a' has no IPv4 address before the port\n");
+  const auto discover = [](std::string_view text) {
+    return joined(
+        lines(load_rest(fmt::format("routes: {{ name: r, match: {{}}, public: true, upstream: u }}\n"
+                                    "upstreams: {{ u: {{ discover: {{ {} }} }} }}\n",
+                                    text))));
+  };
+  CHECK(discover("kubernetes: ns/x, port: http") ==
+        "3:31 error[not-supported-yet] 'kubernetes' is not supported yet\n");
+  CHECK(discover("dns: a.example, port: http") == "3:53 error[bad-number] port 'http' is no port\n");
+  CHECK(discover("dns: a.example, port: 0") == "3:53 error[bad-number] port '0' is no port\n");
+  CHECK(discover("dns: a.example, port: 65535") == "");
 }
 
 TEST_CASE("the schema table is whole") {
