@@ -1,6 +1,8 @@
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <map>
 
 #include "config/compile.h"
@@ -95,6 +97,52 @@ void check_redirect(const Listener& listener, const std::map<std::string_view, c
   }
 }
 
+// Whoever listens on a port: once each address, and beside the wildcard address of its family nobody. The two
+// families never meet, IPv6 sockets take IPv6 alone.
+class Claims {
+ public:
+  explicit Claims(Build& build) : build_(build) {}
+
+  void add(const Address& address, Position at, const std::string& path) {
+    if (address.host.empty() || address.port == 0) return;
+    const Claim mine{bytes_of(address), address.ipv6, &address, at};
+    for (const Claim& other : claims_) {
+      if (other.address->port != address.port || other.ipv6 != mine.ipv6) continue;
+      const bool same = other.bytes == mine.bytes;
+      if (!same && other.bytes != wildcard && mine.bytes != wildcard) continue;
+      Diagnostic& diagnostic = build_.diagnostics.error(
+          "address-in-use", at, path,
+          same ? fmt::format("{} port {} is listened on twice", address.host, address.port)
+               : fmt::format("{} port {} is taken by {} port {}", address.host, address.port,
+                             other.address->host, address.port));
+      diagnostic.related = other.at;
+      diagnostic.related_note = "first at";
+      return;
+    }
+    claims_.push_back(mine);
+  }
+
+ private:
+  using Bytes = std::array<unsigned char, 16>;
+  struct Claim {
+    Bytes bytes;
+    bool ipv6;
+    const Address* address;
+    Position at;
+  };
+  static constexpr Bytes wildcard{};
+
+  // ::1 has several spellings.
+  static Bytes bytes_of(const Address& address) {
+    Bytes bytes{};
+    inet_pton(address.ipv6 ? AF_INET6 : AF_INET, address.host.c_str(), bytes.data());
+    return bytes;
+  }
+
+  Build& build_;
+  std::vector<Claim> claims_;
+};
+
 }  // namespace
 
 void compile_listeners(const Node& root, Build& build) {
@@ -109,27 +157,18 @@ void compile_listeners(const Node& root, Build& build) {
 
 void check_listeners(Build& build) {
   std::map<std::string_view, const Listener*> by_name;
-  std::map<std::pair<std::string, uint16_t>, Position> by_address;
-  const auto claim = [&](const Address& address, Position at, const std::string& path) {
-    if (address.host.empty() || address.port == 0) return;
-    const auto [first, fresh] = by_address.emplace(std::pair(address.host, address.port), at);
-    if (fresh) return;
-    Diagnostic& diagnostic =
-        build.diagnostics.error("address-in-use", at, path,
-                                fmt::format("{} port {} is listened on twice", address.host, address.port));
-    diagnostic.related = first->second;
-    diagnostic.related_note = "first at";
-  };
+  Claims claims(build);
   for (const Listener& listener : build.config.listeners) {
     const std::string path = "listeners." + listener.name;
-    claim(listener.address, listener.address_at, path + ".address");
+    claims.add(listener.address, listener.address_at, path + ".address");
     if (listener.name.empty()) continue;
     const auto [first, fresh] = by_name.emplace(listener.name, &listener);
     if (!fresh)
       report_duplicate(listener.at, first->second->at, path,
                        fmt::format("listener '{}' is defined twice", listener.name), build);
   }
-  if (build.config.status) claim(build.config.status->address, build.config.status->at, "status.address");
+  if (build.config.status)
+    claims.add(build.config.status->address, build.config.status->at, "status.address");
   for (const Listener& listener : build.config.listeners)
     if (listener.redirect) check_redirect(listener, by_name, build);
 }

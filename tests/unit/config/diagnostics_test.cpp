@@ -106,6 +106,35 @@ TEST_CASE("listeners that cannot work") {
         "1:80 error[not-supported-yet] client_address 'proxy_protocol' is not supported yet\n");
 }
 
+TEST_CASE("two listeners on one port, the wildcard address among them") {
+  const auto problems = [](std::string_view a, std::string_view b) {
+    const Loaded loaded = load_text("t.yaml",
+                                    fmt::format("listeners:\n- {{ name: a, address: '{}' }}\n"
+                                                "- {{ name: b, address: '{}' }}\n",
+                                                a, b),
+                                    environment());
+    for (const Diagnostic& item : loaded.diagnostics.all()) {
+      CHECK(item.related == Position{0, 2, 23});
+      CHECK(item.related_note == "first at");
+    }
+    return joined(lines(loaded));
+  };
+  CHECK(problems("127.0.0.1:80", "0.0.0.0:80") ==
+        "3:23 error[address-in-use] 0.0.0.0 port 80 is taken by 127.0.0.1 port 80\n");
+  CHECK(problems("0.0.0.0:80", "127.0.0.1:80") ==
+        "3:23 error[address-in-use] 127.0.0.1 port 80 is taken by 0.0.0.0 port 80\n");
+  CHECK(problems("[::]:80", "[::1]:80") == "3:23 error[address-in-use] ::1 port 80 is taken by :: port 80\n");
+  CHECK(problems("[::1]:80", "[0:0:0:0:0:0:0:1]:80") ==
+        "3:23 error[address-in-use] 0:0:0:0:0:0:0:1 port 80 is listened on twice\n");
+  CHECK(problems("[::]:80", "0.0.0.0:80") == "");  // IPv6 sockets take IPv6 alone
+  CHECK(problems("0.0.0.0:0", "127.0.0.1:0") == "");
+  CHECK(problems("0.0.0.0:80", "127.0.0.1:81") == "");
+  CHECK(problems("127.0.0.1:80", "127.0.0.2:80") == "");
+  CHECK(joined(lines(load_text(
+            "t.yaml", "listeners: { name: a, address: '127.0.0.1:80' }\nstatus: { address: '0.0.0.0:80' }\n",
+            environment()))) == "2:20 error[address-in-use] 0.0.0.0 port 80 is taken by 127.0.0.1 port 80\n");
+}
+
 TEST_CASE("TLS files must be there, and a key should not be readable by others") {
   Folder folder;
   folder.write("a.crt", "x");
