@@ -293,6 +293,12 @@ Parsed<HostPort> parse_host_port(std::string_view text) {
   return HostPort{lower(parts->host), *port};
 }
 
+bool is_file_name(std::string_view text) {
+  return !text.empty() && std::none_of(text.begin(), text.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+}
+
 Parsed<std::string> parse_name(std::string_view text) {
   constexpr size_t longest = 128;
   if (text.empty()) return wrong("is empty, a name is needed");

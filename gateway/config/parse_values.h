@@ -39,6 +39,9 @@ struct HostPort {
 };
 Parsed<HostPort> parse_host_port(std::string_view text);
 
+// Not empty, no control characters: the system's calls end a name at a NUL, messages are one line.
+bool is_file_name(std::string_view text);
+
 // A name of ours: printable, no blank, colon, comma, quote, brace or backslash, at most 128 bytes.
 Parsed<std::string> parse_name(std::string_view text);
 

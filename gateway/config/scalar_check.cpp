@@ -67,8 +67,7 @@ ScalarProblem scalar_problem(std::string_view text, const SchemaRow& row) {
     case ValueType::duration: return ranged_problem("bad-duration", text, row.allowed, parse_duration);
     case ValueType::percent: return ranged_problem("bad-percentage", text, row.allowed, parse_percent);
     case ValueType::file:
-      return text.empty() || text.find('\n') != text.npos ? ScalarProblem{"bad-file", "is no file name", {}}
-                                                          : ScalarProblem{};
+      return is_file_name(text) ? ScalarProblem{} : ScalarProblem{"bad-file", "is no file name", {}};
     default: return {};
   }
 }

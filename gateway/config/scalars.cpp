@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "config/parse_values.h"
+
 namespace penstock::config {
 namespace {
 
@@ -134,6 +136,10 @@ class Replacer {
   }
 
   Value file(const std::string& name, std::string_view reference, Node& node, const std::string& path) {
+    if (!is_file_name(name)) {
+      problem("bad-file", node, path, fmt::format("'{}' is no file name", quotable(name, node)));
+      return std::nullopt;
+    }
     FileText read = read_text_file(name, max_secret_bytes);
     if (!read.problem.empty()) {
       problem("missing-file", node, path,
