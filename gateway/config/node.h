@@ -52,7 +52,8 @@ struct Node {
   Node* find(std::string_view name) { return const_cast<Node*>(static_cast<const Node*>(this)->find(name)); }
 };
 
-// What stands under these keys is never printed; under `credentials` only the keys right below it are.
+// What stands under these keys is never printed, but for the file or attribute that a `key` may name; under
+// `credentials` only the keys right below it are.
 inline constexpr std::array<std::string_view, 4> secret_keys{"secret", "key", "password", "api_keys"};
 inline constexpr std::string_view credentials_key = "credentials";
 inline constexpr std::string_view hidden_text = "(hidden)";

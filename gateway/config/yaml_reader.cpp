@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "config/parse_values.h"
+
 namespace penstock::config {
 namespace {
 
@@ -36,7 +38,11 @@ struct Anchored {
 };
 
 // What of a collection may be printed. Under credentials and in their list of token subjects the keys may.
-enum class Privacy : uint8_t { open, credentials, subjects, secret };
+// What stands under `key` may name a private key's file or an attribute to count by.
+enum class Privacy : uint8_t { open, credentials, subjects, key, secret };
+
+// What `key` stands for: a file in the certificates of a listener or an upstream, an attribute elsewhere.
+enum class KeyKind : uint8_t { file, attribute };
 
 struct Frame {
   Node node;
@@ -55,8 +61,21 @@ Privacy privacy_below(Privacy here, std::string_view key) {
   if (here == Privacy::credentials && key == "jwt") return Privacy::subjects;
   if (here != Privacy::open) return Privacy::secret;
   if (key == credentials_key) return Privacy::credentials;
+  if (key == "key") return Privacy::key;
   return std::find(secret_keys.begin(), secret_keys.end(), key) != secret_keys.end() ? Privacy::secret
                                                                                      : Privacy::open;
+}
+
+// A key file's path is no secret, the text of a key is.
+bool looks_like_path(std::string_view text) {
+  constexpr size_t longest = 255;
+  return is_file_name(text) && text.size() <= longest && text.find("-----") == text.npos &&
+         text.find_first_of("./") != text.npos && text.find_first_of(" +=") == text.npos;
+}
+
+bool hides(Privacy privacy, KeyKind kind, std::string_view text) {
+  if (privacy != Privacy::key) return privacy != Privacy::open;
+  return kind == KeyKind::file ? !looks_like_path(text) : !parse_attribute(text).has_value();
 }
 
 // "${file:a}" and the like show nothing by themselves; a default after ":-" would.
@@ -65,12 +84,14 @@ bool is_bare_reference(std::string_view text) {
   return known && text.find('}') == text.size() - 1 && text.find(":-") == text.npos;
 }
 
-void mark_alias(Node& node, Position alias_at, Privacy privacy) {
+bool hides_keys(Privacy privacy) { return privacy == Privacy::key || privacy == Privacy::secret; }
+
+void mark_alias(Node& node, Position alias_at, Privacy privacy, KeyKind kind) {
   node.alias_at = alias_at;
-  if (privacy != Privacy::open && node.is_scalar()) node.secret = true;
+  if (node.is_scalar() && hides(privacy, kind, node.text)) node.secret = true;
   for (Node& child : node.children) {
-    if (node.is_map() && privacy == Privacy::secret) child.secret_key = true;
-    mark_alias(child, alias_at, node.is_list() ? privacy : privacy_below(privacy, child.key));
+    if (node.is_map() && hides_keys(privacy)) child.secret_key = true;
+    mark_alias(child, alias_at, node.is_list() ? privacy : privacy_below(privacy, child.key), kind);
   }
 }
 
@@ -126,7 +147,7 @@ class TreeBuilder : public YAML::EventHandler {
     const Privacy privacy = privacy_here();
     Node node = source.node;
     node.key_at = {};
-    mark_alias(node, at, privacy);
+    mark_alias(node, at, privacy, key_kind());
     if (privacy != Privacy::open) secrets_.push_back(source.span);
     finish(std::move(node), 0, {1 + source.expansions, source.values, source.bytes});
   }
@@ -143,7 +164,7 @@ class TreeBuilder : public YAML::EventHandler {
     last_at_ = node.at;
     node.text = value;
     if (++values_ > max_values) throw Refused{"too-large", node.at, "too many values"};
-    if (expects_key() ? keys_are_secret() : privacy_here() != Privacy::open) {
+    if (expects_key() ? hides_keys(frames_.back().privacy) : hides(privacy_here(), key_kind(), value)) {
       node.secret = true;
       if (!is_bare_reference(value)) add_secret(node, anchor != 0);
     }
@@ -183,10 +204,16 @@ class TreeBuilder : public YAML::EventHandler {
     return privacy_below(top.privacy, top.key);
   }
 
-  bool keys_are_secret() const { return frames_.back().privacy == Privacy::secret; }
+  KeyKind key_kind() const {
+    if (frames_.empty() || frames_[0].key == "plugins") return KeyKind::attribute;
+    const bool file = std::any_of(frames_.begin(), frames_.end(), [](const Frame& frame) {
+      return frame.key == "certificates" || frame.key == "tls";
+    });
+    return file ? KeyKind::file : KeyKind::attribute;
+  }
 
   std::string_view shown_key(const Frame& frame) const {
-    return frame.privacy == Privacy::secret ? hidden_text : std::string_view(frame.key);
+    return hides_keys(frame.privacy) ? hidden_text : std::string_view(frame.key);
   }
 
   // Answers whether the scalar is quoted (or said to be a string).
@@ -274,7 +301,7 @@ class TreeBuilder : public YAML::EventHandler {
       return;
     }
     node.key = top.key;
-    node.secret_key = top.privacy == Privacy::secret;
+    node.secret_key = hides_keys(top.privacy);
     node.key_at = top.key_at;
     top.node.children.push_back(std::move(node));
   }

@@ -148,7 +148,7 @@ TEST_CASE("TLS files must be there, and a key should not be readable by others")
             "6:27 warning[readable-secret] others can read the private key {0}/a.key\n"
             "7:7 error[missing-key] 'key' is missing under listeners.a.tls.certificates[1]\n"
             "8:15 error[missing-file] cannot read the certificate {0}/b.crt: No such file or directory\n"
-            "8:27 error[missing-file] cannot read the private key (hidden): it is not a file\n",
+            "8:27 error[missing-file] cannot read the private key {0}/.: it is not a file\n",
             folder.path()));
   CHECK(loaded.config.listeners.at(0).tls->certificates.at(0).certificate.path == folder.path("a.crt"));
 }

@@ -115,6 +115,9 @@ TEST_CASE("quoted lines never show a secret") {
       "plugins: { p: { on_error: x, password: 'a${hunter2}b' } }\n",
       "plugins: { p: { on_error: x, password: '${hunter2}' } }\n",
       "plugins: { p: { on_error: x, a: { secret: { hunter2: !!binary x } } } }\n",
+      "listeners: { name: b, tls: { certificates: [{ cert: x, key: \"-----BEGIN PRIVATE hunter2/\\n\" }] } "
+      "}\n",
+      "plugins: { tls: { on_error: x, key: /hunter2 } }\n",
   };
   for (const std::string_view text : texts) {
     CAPTURE(text);
@@ -251,4 +254,27 @@ TEST_CASE("of two hidden values that begin alike neither is left over") {
   CHECK(text.find("one") == text.npos);
   CHECK(text.find("two") == text.npos);
   CHECK(text.find("route '(hidden)' uses") != text.npos);
+}
+
+TEST_CASE("a private key's file and an attribute to count by are no secrets") {
+  const Loaded files = load_text("t.yaml",
+                                 "listeners: { name: a, address: '127.0.0.1:0', tls: { certificates: [{ "
+                                 "cert: certs/a.crt, key: certs/a.key }] } }\n",
+                                 environment());
+  const std::string text = render(files.diagnostics, files.sources, Format::human);
+  CHECK(text.find("cannot read the private key certs/a.key: No such file") != text.npos);
+  CHECK(text.find("cert: certs/a.crt, key: certs/a.key }] } }") != text.npos);
+  const Loaded variable = load_text("t.yaml",
+                                    "listeners: { name: a, address: '127.0.0.1:0', tls: { certificates: [{ "
+                                    "cert: a.crt, key: '${env:X}' }] } }\n",
+                                    environment({{"X", "hunter2.key"}}));
+  const std::string hidden = render(variable.diagnostics, variable.sources, Format::human);
+  CHECK(hidden.find("hunter2") == hidden.npos);
+  CHECK(hidden.find("cannot read the private key (hidden)") != hidden.npos);
+  const Loaded limits = load_rest(
+      "plugins: { a: { type: x, on_error: y, key: client.address }, b: { on_error: y, type: x, key: "
+      "[header.a, consumer.id] } }\n");
+  const std::string shown = render(limits.diagnostics, limits.sources, Format::human);
+  CHECK(shown.find("key: client.address }") != shown.npos);
+  CHECK(shown.find("key: [header.a, consumer.id]") != shown.npos);
 }
