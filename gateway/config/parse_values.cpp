@@ -10,6 +10,8 @@
 #include <optional>
 #include <span>
 
+#include "config/wording.h"
+
 namespace penstock::config {
 namespace {
 
@@ -50,6 +52,14 @@ Parsed<uint64_t> with_unit(std::string_view text, std::span<const Unit> units, u
   return wrong(fmt::format("is no {}, '{}' is no unit of it", what, number->unit),
                fmt::format("write {}", examples));
 }
+
+// What http/ reads; any other is answered 501 before a route is looked for.
+constexpr std::array<std::string_view, 34> methods{
+    "GET",         "HEAD",       "POST",       "PUT",      "DELETE", "OPTIONS",  "PATCH",
+    "TRACE",       "QUERY",      "COPY",       "LOCK",     "MKCOL",  "MOVE",     "PROPFIND",
+    "PROPPATCH",   "SEARCH",     "UNLOCK",     "BIND",     "REBIND", "UNBIND",   "ACL",
+    "REPORT",      "MERGE",      "MKACTIVITY", "CHECKOUT", "NOTIFY", "M-SEARCH", "SUBSCRIBE",
+    "UNSUBSCRIBE", "MKCALENDAR", "PURGE",      "LINK",     "UNLINK", "SOURCE"};
 
 bool is_token_byte(char c) {  // RFC 9110 section 5.6.2
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -174,6 +184,8 @@ Parsed<std::string> parse_method(std::string_view text) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
   if (upper != text) return wrong("is no method, methods are upper case", fmt::format("write {}", upper));
   if (upper == "CONNECT") return wrong("is always refused");
+  if (std::find(methods.begin(), methods.end(), upper) == methods.end())
+    return wrong("is no method that is forwarded", did_you_mean(upper, methods));
   return upper;
 }
 

@@ -256,6 +256,23 @@ TEST_CASE("routes that cannot work") {
   for (const Case& test : cases) check_route(test);
 }
 
+TEST_CASE("a method that is never forwarded is an error with the nearest right word") {
+  const auto found = [](std::string_view methods) {
+    const Loaded loaded = load_rest(fmt::format(
+        "routes: {{ name: r, match: {{ methods: {} }}, public: true, respond: 200 }}\n", methods));
+    std::string text;
+    for (const Diagnostic& item : loaded.diagnostics.all())
+      text += fmt::format("{}:{} {} {} {}", item.at.line, item.at.column, item.code, item.message, item.hint);
+    return text;
+  };
+  CHECK(found("[PUT, GTE]") ==
+        "2:44 bad-method methods 'GTE' is no method that is forwarded did you mean 'GET'?");
+  CHECK(found("BREW") == "2:38 bad-method methods 'BREW' is no method that is forwarded ");
+  CHECK(found("CONNECT") == "2:38 bad-method methods 'CONNECT' is always refused ");
+  CHECK(found("[GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE, PROPFIND, M-SEARCH, QUERY, PURGE]") ==
+        "");
+}
+
 TEST_CASE("access rules that cannot work") {
   const std::string before =
       std::string(route) + "plugins: { k: { type: api_key } }\nconsumers: { name: c, groups: g }\n";
