@@ -25,23 +25,43 @@ void compile_status(const Node& root, Build& build) {
   if (const auto address = parse_address(node->text)) build.config.status = Status{*address, node->at};
 }
 
-// Sinks over the network come later; the logging plugin reads all else.
-void check_sink(const Node& entry, const std::string& path, Build& build) {
+// Sinks over the network come later; the logging plugin reads all else. False: answered here.
+bool check_sink(const Node& entry, const std::string& path, Build& build) {
   const Node* file = usable(entry, "file");
-  if (file == nullptr || !file->is_scalar()) return;
-  for (const std::string_view scheme : {"syslog:", "http://", "https://"})
-    if (file->text.starts_with(scheme))
-      build.diagnostics
-          .error("not-supported-yet", file->at, path + ".file",
-                 fmt::format("a log to '{}' is not supported yet", scheme))
-          .hint = "supported are a file, stdout and stderr";
-  if (file->text == "stdout" || file->text == "stderr") return;
+  if (file == nullptr || !file->is_scalar()) return true;
+  const std::string place = path + ".file";
+  for (const std::string_view scheme : {"syslog:", "http://", "https://"}) {
+    if (!file->text.starts_with(scheme)) continue;
+    build.diagnostics
+        .error("not-supported-yet", file->at, place,
+               fmt::format("a log to '{}' is not supported yet", scheme))
+        .hint = "supported are a file, stdout and stderr";
+    return false;
+  }
+  if (file->text == "stdout" || file->text == "stderr") return true;
+  if (!is_file_name(file->text)) {
+    build.diagnostics.error("bad-file", file->at, place,
+                            fmt::format("file '{}' is no file name", shown(*file)));
+    return false;
+  }
   struct stat info{};
   const std::string name = build.sources.resolve(file->at.file, file->text);
-  if (::stat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
-    build.diagnostics
-        .error("bad-file", file->at, path + ".file", fmt::format("file '{}' is a folder", shown(*file)))
-        .hint = "name a file in it";
+  if (::stat(name.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return true;
+  build.diagnostics.error("bad-file", file->at, place, fmt::format("file '{}' is a folder", shown(*file)))
+      .hint = "name a file in it";
+  return false;
+}
+
+// One that is not there was answered here: nobody is to try to load it.
+void compile_libraries(const Node* list, Build& build) {
+  if (list == nullptr) return;
+  for (size_t i = 0; i < list->children.size(); ++i) {
+    const Node& item = list->children[i];
+    if (!item.is_scalar() || item.unusable) continue;
+    const size_t errors = build.diagnostics.errors();
+    FilePath file = readable_file(item, fmt::format("plugin_libraries[{}]", i), "the plugin library", build);
+    if (build.diagnostics.errors() == errors) build.config.plugin_libraries.push_back(std::move(file));
+  }
 }
 
 }  // namespace
@@ -53,8 +73,9 @@ std::vector<LogInstance> compile_access_log(const Node& list, const std::string&
     const Node& entry = list.children[i];
     if (entry.unusable) continue;
     const std::string name = fmt::format("{}[{}]", path, i);
-    check_sink(entry, name, build);
-    logs.push_back({name, name, entry, entry.at});
+    LogInstance& log = logs.emplace_back(name, name, entry, entry.at);
+    if (!check_sink(entry, name, build))
+      std::erase_if(log.node.children, [](const Node& child) { return child.key == "file"; });
   }
   return logs;
 }
@@ -73,11 +94,7 @@ void compile_process(const Node& root, Build& build) {
   const Node* dns = usable(usable(root, "discovery"), "dns");
   for (const NameRef& server : names_in(usable(dns, "servers")))
     if (const auto address = parse_address(server.name)) config.dns.servers.push_back(*address);
-  if (const Node* libraries = usable(root, "plugin_libraries"))
-    for (size_t i = 0; i < libraries->children.size(); ++i)
-      if (const Node& item = libraries->children[i]; item.is_scalar() && !item.unusable)
-        config.plugin_libraries.push_back(
-            readable_file(item, fmt::format("plugin_libraries[{}]", i), "the plugin library", build));
+  compile_libraries(usable(root, "plugin_libraries"), build);
   if (root.find("access_log") == nullptr) {
     Node entry;
     entry.kind = NodeKind::map;

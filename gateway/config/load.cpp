@@ -46,6 +46,9 @@ void compile(const Node& root, Loaded& loaded) {
   check_listeners(build);
   check_references(build);
   check_routes(build);
+  // TLS without a certificate was answered already; whoever loads certificates need not say it again.
+  for (Listener& listener : build.config.listeners)
+    if (listener.tls && listener.tls->certificates.empty()) listener.tls.reset();
 }
 
 void run(Loaded& loaded, const Environment& environment) {

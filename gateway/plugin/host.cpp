@@ -36,7 +36,17 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
+// One mistake is one error: an instance without a type was answered already, and the type may be one of a
+// library that is not there.
+bool answered_already(const InstanceSpec& spec, const config::Diagnostics& diagnostics) {
+  if (diagnostics.ok()) return false;
+  return spec.type.empty() || std::ranges::any_of(diagnostics.all(), [](const config::Diagnostic& item) {
+           return item.code == "missing-file" && item.path.starts_with("plugin_libraries[");
+         });
+}
+
 void report_unknown_type(const InstanceSpec& spec, const TypeSet& types, config::Diagnostics& diagnostics) {
+  if (answered_already(spec, diagnostics)) return;
   const config::Position at = spec.type_at.known() ? spec.type_at : spec.at;
   const std::string_view shown = spec.type_secret ? config::hidden_text : std::string_view(spec.type);
   if (std::ranges::count(config::later_plugin_types(), spec.type) > 0) {

@@ -82,6 +82,30 @@ TEST_CASE("mistakes of the core, of plugins and of certificates are reported in 
   CHECK(checked.out.find("bad-certificate") != std::string::npos);
 }
 
+TEST_CASE("one mistake is one error, whichever layers meet it") {
+  TempFolder folder;
+  auto errors = [&](const std::string& more, const std::string& listener_more = "") {
+    std::string file = folder.write(
+        "one.yaml", "schema: 1\nlisteners: [{ name: a, address: \"127.0.0.1:0\"" + listener_more +
+                        " }]\nroutes: [{ name: r, match: { path: / }, public: true, respond: 200 }]\n" +
+                        more);
+    Ran checked = penstock({"check", "-c", file, "--format", "json"});
+    CHECK(checked.exit_code == 1);
+    std::string codes;
+    const auto all = nlohmann::json::parse(checked.out, nullptr, false)["diagnostics"];
+    for (const auto& one : all)
+      if (one["severity"] == "error") codes += one["code"].get<std::string>() + " ";
+    return codes;
+  };
+  CHECK(errors("plugin_libraries: [nope.so]\nplugins: { a: { type: audit } }\n") == "missing-file ");
+  CHECK(errors("plugins: { a: { b: c } }\n") == "missing-key ");
+  CHECK(errors("access_log: { file: \"syslog:udp:127.0.0.1:514\" }\n") == "not-supported-yet ");
+  CHECK(errors("access_log: { file: \"http://127.0.0.1/x\" }\n") == "not-supported-yet ");
+  CHECK(errors("", ", tls: {}") == "missing-key ");
+  CHECK(errors("plugins: { a: { type: cors, origins: [x] }, b: { type: mtls } }\n") ==
+        "not-supported-yet not-supported-yet ");
+}
+
 TEST_CASE("only an authenticator may stand under auth") {
   TempFolder folder;
   std::string file = folder.write(
