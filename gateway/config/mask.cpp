@@ -1,9 +1,11 @@
 // Quoted source lines without their secrets.
 #include <algorithm>
+#include <cctype>
 #include <utility>
 #include <vector>
 
 #include "config/render.h"
+#include "config/wording.h"
 
 namespace penstock::config {
 namespace {
@@ -36,25 +38,73 @@ std::vector<Range> by_span(const Sources& sources, uint32_t file, uint32_t numbe
 
 size_t indent_of(std::string_view line) { return std::min(line.find_first_not_of(" \t-"), line.size()); }
 
+bool is_word_byte(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
 // Where the value of a secret's key begins in a line, or npos.
 size_t secret_value(std::string_view line) {
-  size_t first = line.npos;
-  const auto look_for = [&](std::string_view key) {
-    for (size_t at = line.find(key); at != line.npos; at = line.find(key, at + 1)) {
-      if (at > 0 && (std::isalnum(static_cast<unsigned char>(line[at - 1])) != 0 || line[at - 1] == '_'))
-        continue;
-      const size_t colon = line.find_first_not_of("\"' \t", at + key.size());
-      if (colon != line.npos && line[colon] == ':') first = std::min(first, colon + 1);
-    }
-  };
-  look_for(credentials_key);
-  for (const std::string_view key : secret_keys) look_for(key);
-  return first;
+  for (size_t colon = line.find(':'); colon != line.npos; colon = line.find(':', colon + 1)) {
+    size_t end = colon;
+    while (end > 0 && std::string_view("\"' \t").find(line[end - 1]) != std::string_view::npos) --end;
+    size_t begin = end;
+    while (begin > 0 && is_word_byte(line[begin - 1])) --begin;
+    const std::string_view word = line.substr(begin, end - begin);
+    if (word == credentials_key || !secret_word(word).empty()) return colon + 1;
+  }
+  return line.npos;
 }
 
-// After a syntax error there is no tree: the rest of a line with a secret's key, and every line that is
-// indented below one.
+// Follows a value over the lines until its brackets and quotes are closed. As the text is wrong somewhere,
+// brackets are counted with those in quotes and without: both counts must come out even.
+class OpenValue {
+ public:
+  bool open() const { return quote_ != 0 || all_ > 0 || unquoted_ > 0; }
+
+  void begin(std::string_view rest) {
+    *this = OpenValue();
+    take(rest);
+  }
+
+  void take(std::string_view text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      const char c = text[i];
+      const int step = c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+      all_ += step;
+      if (quote_ == 0) {
+        unquoted_ += step;
+        const bool first = i == 0 || std::string_view(" \t[{,:").find(text[i - 1]) != std::string_view::npos;
+        if (first && (c == '"' || c == '\'')) quote_ = c;
+      } else if (quote_ == '"' && c == '\\') {
+        ++i;
+      } else if (c == quote_) {
+        quote_ = 0;
+      }
+    }
+  }
+
+ private:
+  int all_ = 0;
+  int unquoted_ = 0;
+  char quote_ = 0;
+};
+
+// Whether the value of a secret's key in a line above is still open.
+bool inside_value(const Sources& sources, uint32_t file, uint32_t number) {
+  OpenValue value;
+  for (uint32_t above = 1; above < number; ++above) {
+    const std::string_view text = sources.line(file, above);
+    if (value.open()) {
+      value.take(text);
+      continue;
+    }
+    if (const size_t begin = secret_value(text); begin != text.npos) value.begin(text.substr(begin));
+  }
+  return value.open();
+}
+
+// After a syntax error there is no tree: the rest of a line with a secret's key, every line that is indented
+// below one, and those that its brackets reach.
 std::vector<Range> by_text(const Sources& sources, uint32_t file, uint32_t number, std::string_view line) {
+  if (inside_value(sources, file, number)) return {{0, line.size()}};
   const size_t value = secret_value(line);
   if (value != line.npos) return {{value, line.size()}};
   size_t indent = indent_of(line);
@@ -68,12 +118,38 @@ std::vector<Range> by_text(const Sources& sources, uint32_t file, uint32_t numbe
   return {};
 }
 
+// NAME:PASSWORD of URLs.
+std::vector<Range> userinfo(std::string_view text) {
+  constexpr std::string_view scheme_end = "://";
+  std::vector<Range> ranges;
+  for (size_t at = text.find(scheme_end); at != text.npos; at = text.find(scheme_end, at)) {
+    at += scheme_end.size();
+    const size_t end = std::min(text.find_first_of("/?# \t\"'", at), text.size());
+    const size_t sign = text.substr(0, end).rfind('@');
+    if (sign != text.npos && sign > at) ranges.emplace_back(at, sign);
+  }
+  return ranges;
+}
+
 }  // namespace
+
+std::string without_userinfo(std::string_view text) {
+  std::string out;
+  size_t at = 0;
+  for (const auto& [begin, end] : userinfo(text)) {
+    out.append(text.substr(at, begin - at));
+    out += mask;
+    at = end;
+  }
+  out.append(text.substr(at));
+  return out;
+}
 
 MaskedLine masked_line(const Sources& sources, uint32_t file, uint32_t number, uint32_t column) {
   const std::string_view line = sources.line(file, number);
   std::vector<Range> ranges = sources.masking == Masking::by_span ? by_span(sources, file, number, line)
                                                                   : by_text(sources, file, number, line);
+  for (const Range& range : userinfo(line)) ranges.push_back(range);
   std::sort(ranges.begin(), ranges.end());
   MaskedLine result;
   const size_t wanted = column == 0 ? 0 : column - 1;

@@ -54,7 +54,7 @@ size_t find_word(std::string_view text, std::string_view word, size_t from) {
 
 // A hidden word may have become a name, which messages of every layer tell.
 std::string shown_text(std::string_view text, const Sources& sources) {
-  std::string out(text);
+  std::string out = without_userinfo(text);
   for (const std::string& word : sources.hidden)
     for (size_t at = find_word(out, word, 0); at != out.npos; at = find_word(out, word, at))
       out.replace(std::exchange(at, at + hidden_text.size()), word.size(), hidden_text);

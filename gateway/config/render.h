@@ -31,6 +31,8 @@ struct MaskedLine {
   std::string text;
   size_t column = 1;
 };
+// The text with the user and password of URLs replaced by ***.
+std::string without_userinfo(std::string_view text);
 MaskedLine masked_line(const Sources& sources, uint32_t file, uint32_t line, uint32_t column);
 
 }  // namespace penstock::config

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "config/node.h"
+
 namespace penstock::config {
 namespace {
 
@@ -47,6 +49,13 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
   const std::string_view best = nearest(word, candidates);
   return best.empty() ? std::string() : fmt::format("did you mean '{}'?", best);
+}
+
+std::string_view secret_word(std::string_view word) {
+  constexpr size_t shortest = 2, longest = 11;  // beyond these none is near
+  for (const std::string_view key : secret_keys)
+    if (key == word) return key;
+  return word.size() < shortest || word.size() > longest ? std::string_view() : nearest(word, secret_keys);
 }
 
 std::string defined_names(std::span<const std::string_view> names) {

@@ -14,6 +14,9 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 // "did you mean 'limits'?", or empty.
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
 
+// The one of secret_keys that `word` is, or was most likely meant to be; empty when it is none.
+std::string_view secret_word(std::string_view word);
+
 // "(defined: a, b, c)" with at most ten names, "(none is defined)" without any.
 std::string defined_names(std::span<const std::string_view> names);
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "config/parse_values.h"
+#include "config/wording.h"
 
 namespace penstock::config {
 namespace {
@@ -61,9 +62,9 @@ Privacy privacy_below(Privacy here, std::string_view key) {
   if (here == Privacy::credentials && key == "jwt") return Privacy::subjects;
   if (here != Privacy::open) return Privacy::secret;
   if (key == credentials_key) return Privacy::credentials;
-  if (key == "key") return Privacy::key;
-  return std::find(secret_keys.begin(), secret_keys.end(), key) != secret_keys.end() ? Privacy::secret
-                                                                                     : Privacy::open;
+  const std::string_view word = secret_word(key);
+  if (word.empty()) return Privacy::open;
+  return word == "key" ? Privacy::key : Privacy::secret;
 }
 
 // A key file's path is no secret, the text of a key is.

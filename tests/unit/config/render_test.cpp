@@ -1,6 +1,8 @@
 // Diagnostics as people and programs read them, and no secret in any of them.
 #include <nlohmann/json.hpp>
 
+#include "config/schema.h"
+#include "config/wording.h"
 #include "config_support.h"
 
 using namespace penstock::config;
@@ -115,6 +117,18 @@ TEST_CASE("quoted lines never show a secret") {
       "plugins: { p: { on_error: x, password: 'a${hunter2}b' } }\n",
       "plugins: { p: { on_error: x, password: '${hunter2}' } }\n",
       "plugins: { p: { on_error: x, a: { secret: { hunter2: !!binary x } } } }\n",
+      "consumers:\n- name: a\n  credentials: { api_keys: [\n  \"x\" \"y\",\n  \"hunter2\" ] }\n",
+      "consumers:\n- name: a\n  credentials: { api_keys: [\n  \"hunter2\" \"x\",\n  \"y\" ] }\n",
+      "plugins:\n  p:\n    secret: [ \"a]b\",\n  hunter2: x: y ]\n",
+      "plugins:\n  p:\n    secret: \"a\n  hunter2\" : x: [\n",
+      "plugins: { p: { on_error: x, secrt: hunter2 } }\n",
+      "plugins: { p: { on_error: x, pasword: [hunter2], api_key: hunter2 } }\n",
+      "plugins: { p: { on_error: x, secrets: { hunter2: 1 } } }\n",
+      "secrt: hunter2\n",
+      "plugins: { p: { secrt: hunter2\n",
+      "plugins: { p: { on_error: x, jwks_uri: 'https://u:hunter2@h/' } }\n",
+      "upstreams: { u: { balance: 'https://u:hunter2@h/x@y' } }\n",
+      "plugins: { p: { jwks_uri: 'https://hunter2@h/'\n",
       "listeners: { name: b, tls: { certificates: [{ cert: x, key: \"-----BEGIN PRIVATE hunter2/\\n\" }] } "
       "}\n",
       "plugins: { tls: { on_error: x, key: /hunter2 } }\n",
@@ -277,4 +291,17 @@ TEST_CASE("a private key's file and an attribute to count by are no secrets") {
   const std::string shown = render(limits.diagnostics, limits.sources, Format::human);
   CHECK(shown.find("key: client.address }") != shown.npos);
   CHECK(shown.find("key: [header.a, consumer.id]") != shown.npos);
+}
+
+TEST_CASE("no word of the language is taken for a secret's key") {
+  for (const SchemaRow& row : schema_rows()) {
+    const size_t begin = row.path.rfind('.') == row.path.npos ? 0 : row.path.rfind('.') + 1;
+    std::string_view word = row.path.substr(begin);
+    if (word.ends_with("[]")) word.remove_suffix(2);
+    CAPTURE(row.path);
+    const bool secret = std::find(secret_keys.begin(), secret_keys.end(), word) != secret_keys.end();
+    CHECK(secret_word(word) == (secret ? word : std::string_view()));
+  }
+  CHECK(secret_word("secrt") == "secret");
+  CHECK(secret_word("api_key") == "api_keys");
 }
