@@ -118,13 +118,13 @@ std::vector<Range> by_text(const Sources& sources, uint32_t file, uint32_t numbe
   return {};
 }
 
-// NAME:PASSWORD of URLs.
+// NAME:PASSWORD of URLs, whatever characters a wrong one has in its password.
 std::vector<Range> userinfo(std::string_view text) {
   constexpr std::string_view scheme_end = "://";
   std::vector<Range> ranges;
   for (size_t at = text.find(scheme_end); at != text.npos; at = text.find(scheme_end, at)) {
     at += scheme_end.size();
-    const size_t end = std::min(text.find_first_of("/?# \t\"'", at), text.size());
+    const size_t end = std::min(text.find_first_of(", \t\"'", at), text.size());
     const size_t sign = text.substr(0, end).rfind('@');
     if (sign != text.npos && sign > at) ranges.emplace_back(at, sign);
   }

@@ -67,11 +67,11 @@ Privacy privacy_below(Privacy here, std::string_view key) {
   return word == "key" ? Privacy::key : Privacy::secret;
 }
 
-// A key file's path is no secret, the text of a key is.
+// A key file's path is no secret, the text of a key is; base64 knows no dot and no key begins with a slash.
 bool looks_like_path(std::string_view text) {
   constexpr size_t longest = 255;
   return is_file_name(text) && text.size() <= longest && text.find("-----") == text.npos &&
-         text.find_first_of("./") != text.npos && text.find_first_of(" +=") == text.npos;
+         (text.starts_with('/') || text.find('.') != text.npos) && text.find_first_of(" +=") == text.npos;
 }
 
 bool hides(Privacy privacy, KeyKind kind, std::string_view text) {

@@ -30,6 +30,7 @@ void Exchange::next_attempt() {
   tried_.add(endpoint);
   ++attempts_;
   state_ = ExchangeState::acquiring;
+  last_activity_ms_ = worker_.loop.now_ms();  // a pause or a failed attempt took none of this one's time
   context_->endpoint_address = upstream::name_of(*endpoint);
   attempt_ns_ = worker_.loop.now_ns();
   if (http::Stream* stream = cluster_->acquire(attempt_, *endpoint, route.connect_timeout_ms))
@@ -177,11 +178,11 @@ void Exchange::look_at_writes() {
   last_activity_ms_ = worker_.loop.now_ms();
 }
 
-// Is it the backend that keeps everybody waiting? It is when it takes nothing of the request, or when a
-// client that expects a 100 still waits for one (RFC 9110 10.1.1). It is not when the client does not read
-// its answer or does not send its body.
+// Is it the backend that keeps everybody waiting? It is when it does not take the connection or nothing of
+// the request, and when a client that expects a 100 still waits for one (RFC 9110 10.1.1). It is not when the
+// client does not read its answer or does not send its body.
 bool Exchange::backends_silence() const {
-  if (up_ && up_->unsent() > 0) return true;
+  if (state_ == ExchangeState::acquiring || (up_ && up_->unsent() > 0)) return true;
   if (down_ && down_->unsent() > 0) return false;
   bool expects =
       context_->request.expect_continue && !informational_sent_ && context_->request_body_bytes == 0;

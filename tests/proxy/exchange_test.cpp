@@ -432,6 +432,15 @@ TEST_CASE("a backend that keeps an upload waiting is answered 504 for, and rests
   b.route->idle_timeout_ms = 30;
   b.client.on_release = [&] { b.loop.stop(); };
   auto failures = [&] { return b.cluster->endpoints().endpoints[0].state->consecutive_failures.load(); };
+  SUBCASE("it does not take the connection") {
+    b.backend->silent = {1};
+    b.request("POST", "/", http::BodyKind::unknown);
+    b.client.handler->on_data("part of the body");
+    b.client.handler->on_turn_end();
+    b.loop.run();
+    CHECK(b.client.text().find("504\n") != std::string::npos);
+    CHECK(failures() == 1);
+  }
   SUBCASE("it does not read") {
     b.request("POST", "/", http::BodyKind::unknown);
     b.turn();

@@ -147,6 +147,7 @@ struct ScriptedConnector final : upstream::Connector {
     auto pending = std::make_unique<Made>();
     attempts.push_back(to.port());
     bool refused = std::ranges::find(refusing, to.port()) != refusing.end();
+    if (std::ranges::find(silent, to.port()) != silent.end()) return pending;
     loop.post([this, &owner, done, who, refused, alive = pending->alive] {
       if (!*alive) return;
       if (refused) {
@@ -160,7 +161,7 @@ struct ScriptedConnector final : upstream::Connector {
     return pending;
   }
   net::Loop& loop;
-  std::vector<uint16_t> attempts, refusing;
+  std::vector<uint16_t> attempts, refusing, silent;
   std::vector<std::unique_ptr<ConnectionScript>> connections;
 };
 

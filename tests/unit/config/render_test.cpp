@@ -129,6 +129,8 @@ TEST_CASE("quoted lines never show a secret") {
       "plugins: { p: { on_error: x, jwks_uri: 'https://u:hunter2@h/' } }\n",
       "upstreams: { u: { balance: 'https://u:hunter2@h/x@y' } }\n",
       "plugins: { p: { jwks_uri: 'https://hunter2@h/'\n",
+      "upstreams: { u: { balance: 'https://u:a#hunter2?/@h/' } }\n",
+      "listeners: { name: b, tls: { certificates: [{ cert: x, key: MIGH/hunter2/ }] } }\n",
       "listeners: { name: b, tls: { certificates: [{ cert: x, key: \"-----BEGIN PRIVATE hunter2/\\n\" }] } "
       "}\n",
       "plugins: { tls: { on_error: x, key: /hunter2 } }\n",
