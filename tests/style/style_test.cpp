@@ -96,7 +96,7 @@ TEST_CASE("the violation names its line") {
 TEST_CASE("marks of unfinished work and waits by the clock are found as whole words") {
   using namespace std::string_literals;
   CHECK_FALSE(check_words("gateway/a.cpp", "int x;  // TO"s + "DO").empty());
-  CHECK_FALSE(check_words("tests/a.cpp", "std::this_thread::sleep"s + "_for(1s);").empty());
+  CHECK_FALSE(check_words("tests/a.cpp", "std::this_thread::sle"s + "ep_for(1s);").empty());
   CHECK(check_words("gateway/a.cpp", "// stubborn, todos and a hacksaw").empty());
 }
 
