@@ -123,7 +123,7 @@ struct Acceptor::Handle final : LoopHandle {
     retry.stop();
     update();
     if (!polled) {
-      loop.defer_delete(std::make_unique<Grave>(this));
+      bury();
       return;
     }
     uv_close(reinterpret_cast<uv_handle_t*>(&poll),
@@ -131,10 +131,7 @@ struct Acceptor::Handle final : LoopHandle {
   }
   void loop_ends() override { close(); }
 
-  struct Grave final : Deferred {  // for a handle that libuv refused and so will not close
-    explicit Grave(Handle* of) : handle(of) {}
-    std::unique_ptr<Handle> handle;
-  };
+  void bury();
 
   Loop& loop;
   Acceptor* acceptor;
@@ -148,6 +145,15 @@ struct Acceptor::Handle final : LoopHandle {
   Timer retry;
   uv_poll_t poll;
 };
+
+// For a handle that libuv refused and so will not close.
+void Acceptor::Handle::bury() {
+  struct Grave final : Deferred {
+    explicit Grave(Handle* of) : handle(of) {}
+    std::unique_ptr<Handle> handle;
+  };
+  loop.defer_delete(std::make_unique<Grave>(this));
+}
 
 Acceptor::Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner)
     : handle_(new Handle(loop, *this, socket.fd(), fn, owner)) {}

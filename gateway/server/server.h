@@ -24,6 +24,15 @@
 
 namespace penstock::server {
 
+// A snapshot on its way to the workers: they start its plugins first, then all of them take it.
+struct Rollout {
+  LoadedConfiguration loaded;
+  SocketGroups sockets;
+  std::unique_ptr<StatusListener> status;  // when its address changed
+  size_t waiting = 0;                      // workers that have not answered yet
+  bool refused = false;
+};
+
 class Server final : private StatusSource {
  public:
   explicit Server(std::string configuration_path);
@@ -64,15 +73,6 @@ class Server final : private StatusSource {
   // Address and scheme: what a door and its load are kept by over reloads.
   std::string door_key(size_t listener) const;
   std::string render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const;
-
-  // A snapshot on its way to the workers: they start its plugins first, then all of them take it.
-  struct Rollout {
-    LoadedConfiguration loaded;
-    SocketGroups sockets;
-    std::unique_ptr<StatusListener> status;  // when its address changed
-    size_t waiting = 0;                      // workers that have not answered yet
-    bool refused = false;
-  };
 
   std::string configuration_path_;
   net::Loop loop_;

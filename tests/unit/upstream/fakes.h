@@ -104,8 +104,7 @@ class FakeConnector final : public Connector {
     enum class State { open, answered, cancelled } state = State::open;
   };
 
-  explicit FakeConnector(net::Loop& loop, std::vector<std::unique_ptr<Asked>>& asked, int& alive)
-      : loop_(loop), asked_(asked), alive_(alive) {}
+  explicit FakeConnector(std::vector<std::unique_ptr<Asked>>& asked) : asked_(asked) {}
 
   std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms, http::UpstreamOwner& owner,
                                    Done done, void* who) override {
@@ -121,9 +120,7 @@ class FakeConnector final : public Connector {
     }
     Asked& asked;
   };
-  net::Loop& loop_;
   std::vector<std::unique_ptr<Asked>>& asked_;
-  int& alive_;
 };
 
 // An attempt that notes what it gets.
@@ -190,8 +187,7 @@ inline void turn(net::Loop& loop) {
 struct Bench {
   explicit Bench(ClusterSettings with = {}, uint32_t worker = 0, uint32_t workers = 1) {
     with.name = "test";
-    cluster = std::make_unique<Cluster>(loop, worker, workers, with,
-                                        std::make_unique<FakeConnector>(loop, asked, alive));
+    cluster = std::make_unique<Cluster>(loop, worker, workers, with, std::make_unique<FakeConnector>(asked));
   }
   ~Bench() {
     cluster.reset();
