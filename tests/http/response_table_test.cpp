@@ -45,7 +45,7 @@ const std::vector<Case>& good_cases() {
       {"204 with a length of 0", "HTTP/1.1 204 No Content\r\nDate: D\r\nContent-Length: 0\r\n\r\n",
        "HTTP/1.1 204 No Content\r\ndate: D\r\n\r\n"},
       {"304 with a length", "HTTP/1.1 304 Not Modified\r\nDate: D\r\nContent-Length: 5\r\n\r\n",
-       "HTTP/1.1 304 Not Modified\r\ndate: D\r\ncontent-length: 5\r\n\r\n"},
+       "HTTP/1.1 304 Not Modified\r\ndate: D\r\ncontent-length: 5\r\n\r\n", After::closed},
       {"304 without a length", "HTTP/1.1 304 Not Modified\r\nDate: D\r\n\r\n",
        "HTTP/1.1 304 Not Modified\r\ndate: D\r\n\r\n"},
       {"an own reason phrase", "HTTP/1.1 200 Sch\xf6n\r\nDate: D\r\nContent-Length: 0\r\n\r\n",

@@ -14,6 +14,12 @@ using enum HeaderId;
 // More options than any real peer sends; bounds the work of removing what they name.
 constexpr size_t max_connection_options = 32;
 
+// The line of one chunk with its extensions: nobody sends long ones. What goes beyond a bare size has to be
+// outweighed by data, but for a first allowance.
+constexpr uint32_t max_chunk_line = 1024;
+constexpr uint32_t bare_chunk_line = 20;
+constexpr uint32_t max_chunk_overhead = 16 * 1024;
+
 std::unexpected<Error> malformed(std::string_view text) {
   return std::unexpected(request_error(reason::request_malformed, text));
 }
@@ -56,6 +62,11 @@ void read_connection(std::string_view value, Fields& seen) {
   }
 }
 
+// A backend that maps names to variables reads these as the real ones.
+bool looks_like_framing(std::string_view name) {
+  return name == "content_length" || name == "transfer_encoding";
+}
+
 Fields read_fields(const Headers& headers) {
   Fields seen;
   auto once = [](const Field*& slot, bool& repeated, const Field& field) {
@@ -71,10 +82,7 @@ Fields read_fields(const Headers& headers) {
         if (!seen.upgrade) seen.upgrade = &field;
         break;
       case connection: read_connection(field.value, seen); break;
-      case other:
-        // A backend that maps names to variables reads these as the real ones.
-        seen.look_alike |= field.name == "content_length" || field.name == "transfer_encoding";
-        break;
+      case other: seen.look_alike |= looks_like_framing(field.name); break;
       default: break;
     }
     if (seen.bad) break;
@@ -353,9 +361,9 @@ Result<Framing> frame_response(Message& head, const Asked& asked) {
   } else if (asked.method == Method::head || head.status == 304) {
     head.has_content_length = declared.has_length;
     head.content_length = declared.length;
-    // A backend that wrongly sends the body of an answer to HEAD would have it read as the next answer, maybe
-    // another client's: where a body is announced, the connection serves nobody else.
-    if (asked.method == Method::head && (declared.chunked || declared.length > 0)) framing.persistent = false;
+    // A backend that wrongly sends the body that it announces here would have it read as the next answer,
+    // maybe another client's: such a connection serves nobody else.
+    if (declared.chunked || declared.length > 0) framing.persistent = false;
   } else if (!declared.chunked && !declared.has_length) {
     head.body = BodyKind::until_close;
     framing.body = BodyEnd::close;
@@ -392,7 +400,7 @@ Result<void> check_trailers(Headers& trailers, Side side) {
                                                                   "warning",
                                                                   "content-location"};
   for (const Field& field : trailers.fields())
-    if (framing & bit(field.id))
+    if ((framing & bit(field.id)) || looks_like_framing(field.name))
       return std::unexpected(side == Side::request
                                  ? request_error(reason::request_malformed, "a trailer that steers framing")
                                  : response_error("a trailer that steers framing"));
@@ -400,6 +408,74 @@ Result<void> check_trailers(Headers& trailers, Side side) {
     return (dropped & bit(field.id)) || std::ranges::find(dropped_names, field.name) != dropped_names.end();
   });
   return {};
+}
+
+ChunkReader::Found ChunkReader::next(std::string_view& input, std::string_view& data) {
+  while (!input.empty() && state_ != State::failed) {
+    if (state_ == State::data) {
+      data = input.substr(0, static_cast<size_t>(std::min<uint64_t>(left_, input.size())));
+      input.remove_prefix(data.size());
+      left_ -= data.size();
+      overhead_ -= static_cast<uint32_t>(std::min<uint64_t>(overhead_, data.size()));
+      if (left_ == 0) state_ = State::data_cr;
+      return Found::data;
+    }
+    state_ = step(input.front());
+    input.remove_prefix(1);
+    if (state_ == State::over) return Found::last;
+  }
+  return state_ == State::failed ? Found::error : Found::more;
+}
+
+ChunkReader::State ChunkReader::step(char c) {
+  if (++line_ > max_chunk_line) return fail("a chunk line that is too long");
+  if (line_ > bare_chunk_line && ++overhead_ > max_chunk_overhead) return fail("more chunk lines than data");
+  bool text = count_controls({&c, 1}) == 0;
+  switch (state_) {
+    case State::size_begin: left_ = 0; return add_digit(c);
+    case State::size:
+      if (c == ';') return State::name_begin;
+      return c == '\r' ? State::line_end : add_digit(c);
+    case State::name_begin: return token_char(c) ? State::name : fail("a chunk extension without a name");
+    case State::name:
+      if (c == '=') return State::value_begin;
+      return token_char(c) ? State::name : behind_extension(c);
+    case State::value_begin:
+      if (c == '"') return State::quoted;
+      return token_char(c) ? State::value : fail("a chunk extension without a value");
+    case State::value: return token_char(c) ? State::value : behind_extension(c);
+    case State::quoted:
+      if (c == '"') return State::value_end;
+      if (c == '\\') return State::escaped;
+      [[fallthrough]];
+    case State::escaped: return text ? State::quoted : fail("a control byte in a chunk extension");
+    case State::value_end: return behind_extension(c);
+    case State::line_end:
+      if (c != '\n') return fail("a chunk line with a bare CR");
+      line_ = 0;
+      return left_ == 0 ? State::over : State::data;
+    case State::data_cr: return c == '\r' ? State::data_lf : fail("a chunk that is longer than its size");
+    case State::data_lf: line_ = 0; return c == '\n' ? State::size_begin : fail("a bare CR behind a chunk");
+    default: return fail("bytes behind the last chunk");
+  }
+}
+
+ChunkReader::State ChunkReader::add_digit(char c) {
+  int value = digit(c) ? c - '0' : ascii_lower(c) - 'a' + 10;
+  if (!digit(c) && (value < 10 || value > 15)) return fail("a chunk size that is no plain number");
+  if (left_ > INT64_MAX / 16) return fail("a chunk size over 63 bits");
+  left_ = left_ * 16 + static_cast<uint64_t>(value);
+  return State::size;
+}
+
+ChunkReader::State ChunkReader::behind_extension(char c) {
+  if (c == ';') return State::name_begin;
+  return c == '\r' ? State::line_end : fail("a byte that no chunk extension may have");
+}
+
+ChunkReader::State ChunkReader::fail(std::string_view text) {
+  error_ = text;
+  return State::failed;
 }
 
 }  // namespace penstock::http::http1

@@ -49,10 +49,50 @@ Result<Framing> frame_request(Message& head);
 // A 1xx other than 101 comes back with BodyEnd::none.
 Result<Framing> frame_response(Message& head, const Asked& asked);
 
-// Trailers are not headers (RFC 9110 6.5.1): a name that steers framing is an error, one that steers routing,
-// authentication, caching or the content's form is dropped.
+// Trailers are not headers (RFC 9110 6.5.1): a name that steers framing, or looks as if, is an error, one
+// that steers routing, authentication, caching or the content's form is dropped.
 enum class Side : uint8_t { request, response };
 Result<void> check_trailers(Headers& trailers, Side side);
+
+// The chunked coding (RFC 9112 7.1) up to the end of the last chunk's line; what follows are trailers. Sizes
+// have 63 bits. Extensions are read by their grammar, without the blanks that no sender may put there (RFC
+// 9110 5.6.3), and dropped; they are bounded a line and, against the data, a message.
+class ChunkReader {
+ public:
+  enum class Found : uint8_t { more, data, last, error };
+  // Takes what it reads off the front of `input`; `data` is part of it.
+  Found next(std::string_view& input, std::string_view& data);
+  std::string_view error() const { return error_; }
+
+ private:
+  enum class State : uint8_t {
+    size_begin,
+    size,
+    name_begin,
+    name,
+    value_begin,
+    value,
+    quoted,
+    escaped,
+    value_end,
+    line_end,
+    data,
+    data_cr,
+    data_lf,
+    over,
+    failed
+  };
+  State step(char c);
+  State add_digit(char c);
+  State behind_extension(char c);
+  State fail(std::string_view text);
+
+  State state_ = State::size_begin;
+  uint32_t line_ = 0;      // bytes of the line that is being read
+  uint32_t overhead_ = 0;  // bytes of long lines that no data made up for
+  uint64_t left_ = 0;      // of the chunk
+  std::string_view error_;
+};
 
 // The errors that this layer makes; `text` is static.
 Error request_error(std::string_view reason, std::string_view text);

@@ -10,10 +10,8 @@
 namespace penstock::http::http1 {
 namespace {
 
-// The line of one chunk with its extensions: nobody sends long ones, and they are not counted as body.
-constexpr uint32_t max_chunk_line = 1024;
 constexpr uint32_t first_store = 512;
-constexpr uint32_t first_spans = 16;
+constexpr uint32_t first_lines = 16;
 
 Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
 
@@ -30,12 +28,8 @@ const llhttp_settings_t& Parser::settings() {
     llhttp_settings_t made;
     llhttp_settings_init(&made);
     made.on_header_field = on_field;
-    made.on_header_value = on_value;
     made.on_header_value_complete = on_value_complete;
     made.on_headers_complete = on_headers_complete;
-    made.on_body = on_body;
-    made.on_chunk_header = on_chunk_header;
-    made.on_message_complete = on_message_complete;
     return made;
   }();
   return shared;
@@ -44,11 +38,12 @@ const llhttp_settings_t& Parser::settings() {
 void Parser::reset() {
   llhttp_reset(&llhttp_);
   phase_ = Phase::start;
-  too_many_ = last_chunk_ = false;
+  too_many_ = false;
   blank_line_ = BlankLine::none;
   version_ = Version::http_1_1;
-  line_size_ = earlier_ = overhead_ = 0;
+  line_size_ = earlier_ = 0;
   framing_ = {};
+  chunks_ = {};
   asked_ = {};
   data_ = {};
   forget_stored();
@@ -57,9 +52,9 @@ void Parser::reset() {
 void Parser::forget_stored() {
   stored_ = nullptr;
   stored_size_ = stored_capacity_ = 0;
-  spans_ = nullptr;
-  span_count_ = span_capacity_ = 0;
-  span_open_ = false;
+  lines_ = nullptr;
+  line_count_ = line_capacity_ = 0;
+  line_open_ = false;
 }
 
 Event Parser::next(std::string_view& input) {
@@ -68,8 +63,8 @@ Event Parser::next(std::string_view& input) {
     case Phase::line: return read_line(input);
     case Phase::fields: return input.empty() ? Event::more : read_fields(input);
     case Phase::length: return read_counted(input);
-    case Phase::chunked:
-    case Phase::trailers: return read_chunks(input);
+    case Phase::chunked: return read_chunks(input);
+    case Phase::trailers: return read_trailers(input);
     case Phase::close:
     case Phase::tunnel:
       if (input.empty()) return Event::more;
@@ -201,34 +196,38 @@ Event Parser::read_counted(std::string_view& input) {
 }
 
 Event Parser::read_chunks(std::string_view& input) {
+  switch (chunks_.next(input, data_)) {
+    case ChunkReader::Found::more: return Event::more;
+    case ChunkReader::Found::data: return Event::data;
+    case ChunkReader::Found::error: return fail_malformed(chunks_.error());
+    case ChunkReader::Found::last: break;
+  }
+  phase_ = Phase::trailers;
+  forget_stored();
+  fed_at_ = 0;
+  return read_trailers(input);
+}
+
+// The trailers are kept like a head until the empty line behind them; fed_at_ is where their last line
+// begins.
+Event Parser::read_trailers(std::string_view& input) {
   while (!input.empty()) {
-    // The trailers are kept like a head; no more than their limit is looked at.
-    bool trailing = phase_ == Phase::trailers;
-    std::string_view piece = trailing ? input.substr(0, limits_.size + 1 - stored_size_) : input;
-    fed_ = piece.data();
-    fed_at_ = stored_size_;
-    data_ = {};
-    auto code = llhttp_execute(&llhttp_, piece.data(), piece.size());
-    size_t used =
-        code == HPE_OK ? piece.size() : static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - piece.data());
-    if (trailing) store(piece.substr(0, used));
+    std::string_view piece = input.substr(0, limits_.size - stored_size_);
+    size_t lf = piece.find('\n');
+    size_t used = lf == std::string_view::npos ? piece.size() : lf + 1;
+    store(piece.substr(0, used));
     input.remove_prefix(used);
-    if (too_many_ || (trailing && stored_size_ > limits_.size))
-      return fail_too_large(reason::request_header_too_large);
-    if (code != HPE_OK && code != HPE_PAUSED) return fail_llhttp(code);
-    if (!trailing) overhead_ += static_cast<uint32_t>(used - data_.size());
-    if (overhead_ > max_chunk_line) return fail_malformed("a chunk line that is too long");
-    if (code == HPE_OK) continue;
-    llhttp_resume(&llhttp_);
-    if (phase_ == Phase::ending) return finish_trailers();
-    if (!data_.empty()) {
-      overhead_ = 0;
-      return Event::data;
+    if (lf == std::string_view::npos) {
+      if (!input.empty()) return fail_too_large(reason::request_header_too_large);
+      return Event::more;
     }
-    if (last_chunk_ && !trailing) {
-      phase_ = Phase::trailers;
-      forget_stored();
-    }
+    std::string_view line = stored().substr(fed_at_);
+    if (!line.ends_with("\r\n")) return fail_malformed("a line that ends in a bare LF");
+    if (line.size() == 2) return finish_trailers();
+    if (!token_char(line.front()) || count_controls(line) != 2)
+      return fail_malformed("a trailer that is no field line");
+    if (!add_line(fed_at_)) return fail_too_large(reason::request_header_too_large);
+    fed_at_ = stored_size_;
   }
   return Event::more;
 }
@@ -261,25 +260,29 @@ void Parser::set_line() {
   }
 }
 
-const char* Parser::add_fields(Headers& to, size_t lines) {
-  // Every CR and LF belongs to the end of a line, and there is no other control byte.
-  if (count_controls(stored()) != 2 * lines) return "a control byte or a line that does not end in CRLF";
-  for (const Span& span : std::span(spans_, span_count_)) {
-    char* name = stored_ + span.name;
-    if (span.name_size == 0 || name[span.name_size] != ':') return "a field name that is no token";
-    for (char& c : std::span(name, span.name_size)) {
-      c = token_lower[static_cast<unsigned char>(c)];
-      if (c == 0) return "a field name that is no token";
-    }
-    std::string_view value(stored_ + span.value, span.value_size);
-    to.add(std::string_view(name, span.name_size), trim(value));
+// The lines adjoin, each ends in CRLF, and no other control byte is anywhere: nobody else can find other
+// lines in this text.
+const char* Parser::add_fields(Headers& to, uint32_t first) {
+  static constexpr const char* bad_line = "a control byte or a line that does not end in CRLF";
+  uint32_t ends = line_count_ + (first ? 2 : 1);
+  if (!stored().ends_with("\r\n") || count_controls(stored()) != 2 * ends) return bad_line;
+  if ((line_count_ ? lines_[0] : stored_size_ - 2) != first) return "a line that was not read";
+  for (uint32_t i = 0; i < line_count_; ++i) {
+    uint32_t end = i + 1 < line_count_ ? lines_[i + 1] : stored_size_ - 2;
+    std::string_view text = stored().substr(lines_[i], end - lines_[i]);
+    if (!text.ends_with("\r\n")) return bad_line;
+    char* name = stored_ + lines_[i];
+    size_t size = 0;
+    while (char lower = token_lower[static_cast<unsigned char>(name[size])]) name[size++] = lower;
+    if (size == 0 || name[size] != ':') return "a field name that is no token";
+    to.add({name, size}, trim(text.substr(size + 1, text.size() - size - 3)));
   }
   return nullptr;
 }
 
 Event Parser::finish_head() {
   set_line();
-  if (const char* bad = add_fields(message_.headers, span_count_ + 2)) return fail_malformed(bad);
+  if (const char* bad = add_fields(message_.headers, line_size_)) return fail_malformed(bad);
   auto framed = side_ == Side::request ? frame_request(message_) : frame_response(message_, asked_);
   if (!framed) return fail(framed.error());
   framing_ = *framed;
@@ -300,10 +303,7 @@ Event Parser::finish_head() {
   switch (framing_.body) {
     case BodyEnd::none: phase_ = Phase::done; break;
     case BodyEnd::length: phase_ = Phase::length; break;
-    case BodyEnd::chunked:
-      phase_ = Phase::chunked;
-      llhttp_resume(&llhttp_);
-      break;
+    case BodyEnd::chunked: phase_ = Phase::chunked; break;
     case BodyEnd::close: phase_ = Phase::close; break;
     case BodyEnd::tunnel: phase_ = Phase::tunnel; break;
   }
@@ -312,9 +312,9 @@ Event Parser::finish_head() {
 }
 
 Event Parser::finish_trailers() {
-  phase_ = Phase::done;
-  if (const char* bad = add_fields(trailers_, span_count_ + 1)) return fail_malformed(bad);
+  if (const char* bad = add_fields(trailers_, 0)) return fail_malformed(bad);
   if (auto checked = check_trailers(trailers_, side_); !checked) return fail(checked.error());
+  phase_ = Phase::done;
   return Event::end;
 }
 
@@ -339,8 +339,8 @@ Event Parser::fail_too_large(std::string_view request_reason) {
 
 Event Parser::fail_llhttp(llhttp_errno code) {
   // The line was judged good before, so what llhttp refuses in it can only be a method that it does not know.
-  bool method = side_ == Side::request && span_count_ == 0 &&
-                (code == HPE_INVALID_METHOD || code == HPE_INVALID_CONSTANT || code == HPE_PAUSED_H2_UPGRADE);
+  bool method = side_ == Side::request && line_count_ == 0 &&
+                (code == HPE_INVALID_METHOD || code == HPE_INVALID_CONSTANT || code == HPE_INVALID_VERSION);
   if (method)
     return fail(request_error(reason::request_unsupported_method, "a method that is not forwarded"));
   return fail_malformed(llhttp_errno_name(code));
@@ -358,12 +358,14 @@ void Parser::recover_message() {
     if (message_.has_query) message_.query = message_.target.substr(mark + 1);
   }
   if (message_.headers.empty()) {
-    if (span_open_) --span_count_;
-    for (const Span& span : std::span(spans_, span_count_)) {
-      char* name = stored_ + span.name;
-      std::transform(name, name + span.name_size, name, ascii_lower);
-      message_.headers.add(std::string_view(name, span.name_size),
-                           trim(std::string_view(stored_ + span.value, span.value_size)));
+    for (uint32_t i = 0; i + line_open_ < line_count_; ++i) {
+      std::string_view text = stored().substr(lines_[i]);
+      text = text.substr(0, text.find_first_of("\r\n"));
+      size_t colon = text.find(':');
+      if (colon == std::string_view::npos) continue;
+      char* name = stored_ + lines_[i];
+      std::transform(name, name + colon, name, ascii_lower);
+      message_.headers.add(text.substr(0, colon), trim(text.substr(colon + 1)));
     }
   }
   if (const Field* host = message_.headers.find(HeaderId::host); host && message_.authority.empty())
@@ -372,63 +374,34 @@ void Parser::recover_message() {
   message_.headers.remove_if([](const Field& field) { return (request_fields & bit(field.id)) != 0; });
 }
 
-Parser::Span* Parser::new_span() {
-  if (span_count_ == limits_.count) {
+bool Parser::add_line(uint32_t begin) {
+  if (line_count_ == limits_.count) {
     too_many_ = true;
-    return nullptr;
+    return false;
   }
-  if (span_count_ == span_capacity_) {
-    uint32_t wider = span_capacity_ ? span_capacity_ * 2 : first_spans;
-    std::span<Span> moved = message_.headers.arena().make_array<Span>(wider);
-    std::copy_n(spans_, span_count_, moved.begin());
-    spans_ = moved.data();
-    span_capacity_ = wider;
+  if (line_count_ == line_capacity_) {
+    uint32_t wider = line_capacity_ ? line_capacity_ * 2 : first_lines;
+    std::span<uint32_t> moved = message_.headers.arena().make_array<uint32_t>(wider);
+    std::copy_n(lines_, line_count_, moved.begin());
+    lines_ = moved.data();
+    line_capacity_ = wider;
   }
-  return &spans_[span_count_++];
+  lines_[line_count_++] = begin;
+  return true;
 }
 
-int Parser::on_field(llhttp_t* parser, const char* at, size_t size) {
+int Parser::on_field(llhttp_t* parser, const char* at, size_t) {
   Parser* self = self_of(parser);
-  if (!self->span_open_) {
-    Span* span = self->new_span();
-    if (!span) return HPE_USER;
-    span->name = static_cast<uint32_t>(at - self->fed_) + self->fed_at_;
-    self->span_open_ = true;
-  }
-  self->spans_[self->span_count_ - 1].name_size += static_cast<uint32_t>(size);
-  return 0;
-}
-
-int Parser::on_value(llhttp_t* parser, const char* at, size_t size) {
-  Parser* self = self_of(parser);
-  Span& span = self->spans_[self->span_count_ - 1];
-  if (span.value_size == 0) span.value = static_cast<uint32_t>(at - self->fed_) + self->fed_at_;
-  span.value_size += static_cast<uint32_t>(size);
-  return 0;
+  if (self->line_open_) return 0;
+  self->line_open_ = true;
+  return self->add_line(static_cast<uint32_t>(at - self->fed_) + self->fed_at_) ? 0 : HPE_USER;
 }
 
 int Parser::on_value_complete(llhttp_t* parser) {
-  self_of(parser)->span_open_ = false;
+  self_of(parser)->line_open_ = false;
   return 0;
 }
 
 int Parser::on_headers_complete(llhttp_t*) { return HPE_PAUSED; }
-
-int Parser::on_body(llhttp_t* parser, const char* at, size_t size) {
-  self_of(parser)->data_ = {at, size};
-  return HPE_PAUSED;
-}
-
-int Parser::on_chunk_header(llhttp_t* parser) {
-  Parser* self = self_of(parser);
-  if (parser->content_length != 0) return 0;
-  self->last_chunk_ = true;
-  return HPE_PAUSED;
-}
-
-int Parser::on_message_complete(llhttp_t* parser) {
-  self_of(parser)->phase_ = Phase::ending;
-  return HPE_PAUSED;
-}
 
 }  // namespace penstock::http::http1

@@ -1,8 +1,9 @@
-// Reads the messages of one HTTP/1 connection side: llhttp in its strict mode finds lines, fields and chunks;
-// framing.h judges the start line, the fields and where the body ends, and both must agree. A pull parser:
-// next() returns one event at a time and no llhttp frame is on the stack meanwhile, so whoever handles the
-// event may do anything, reset() included. Member of a connection; head text lies in the stream's arena,
-// copied once. It knows nothing of transports and handlers.
+// Reads the messages of one HTTP/1 connection side: llhttp in its strict mode finds the lines of a head and
+// where it ends; each line is then read again by itself, framing.h judges the start line, the fields and
+// where the body ends, and all must agree. A pull parser: next() returns one event at a time and no llhttp
+// frame is on the stack meanwhile, so whoever handles the event may do anything, reset() included. Member of
+// a connection; head text lies in the stream's arena, copied once. It knows nothing of transports and
+// handlers.
 #pragma once
 #include <llhttp.h>
 
@@ -71,25 +72,18 @@ class Parser {
     failed
   };
   enum class BlankLine : uint8_t { none, half, seen };  // the one empty line that may stand before a request
-  // Where a field lies in the head text.
-  struct Span {
-    uint32_t name = 0, name_size = 0, value = 0, value_size = 0;
-  };
 
   static const llhttp_settings_t& settings();
   static int on_field(llhttp_t* parser, const char* at, size_t size);
-  static int on_value(llhttp_t* parser, const char* at, size_t size);
   static int on_value_complete(llhttp_t* parser);
   static int on_headers_complete(llhttp_t* parser);
-  static int on_body(llhttp_t* parser, const char* at, size_t size);
-  static int on_chunk_header(llhttp_t* parser);
-  static int on_message_complete(llhttp_t* parser);
 
   Event read_start(std::string_view& input);
   Event read_line(std::string_view& input);
   Event read_fields(std::string_view& input);
   Event read_counted(std::string_view& input);
   Event read_chunks(std::string_view& input);
+  Event read_trailers(std::string_view& input);
   Event finish_head();
   Event finish_trailers();
   Event fail(const Error& error);
@@ -102,10 +96,10 @@ class Parser {
   bool judge_line(std::string_view line);
   void set_line();
   void forget_stored();
-  Span* new_span();
+  bool add_line(uint32_t begin);
   std::string_view stored() const { return {stored_, stored_size_}; }
-  // The fields of [spans_] as lower-case names and trimmed values; the text of what is wrong with one.
-  const char* add_fields(Headers& to, size_t lines);
+  // The lines from `first` on as fields with lower-case names and trimmed values; the text of what is wrong.
+  const char* add_fields(Headers& to, uint32_t first);
 
   llhttp_t llhttp_;
   Message& message_;
@@ -113,9 +107,8 @@ class Parser {
   HeadLimits limits_;
   Side side_;
   Phase phase_ = Phase::start;
-  bool span_open_ = false;
+  bool line_open_ = false;  // llhttp is within the last of lines_
   bool too_many_ = false;
-  bool last_chunk_ = false;
   BlankLine blank_line_ = BlankLine::none;
   Version version_ = Version::http_1_1;
   uint16_t status_ = 0;
@@ -123,11 +116,11 @@ class Parser {
   uint32_t target_size_ = 0;
   uint32_t line_size_ = 0;  // with its CRLF; 0: not read yet
   uint32_t earlier_ = 0;    // bytes of interim heads: they count against the same limit
-  uint32_t overhead_ = 0;   // chunk framing since the last byte of data
 
   Asked asked_;
   Framing framing_;
   uint64_t remaining_ = 0;
+  ChunkReader chunks_;
   std::string_view data_;
   Error error_;
 
@@ -138,9 +131,10 @@ class Parser {
   // What llhttp is being given: its pointers minus fed_ plus fed_at_ are positions in the head.
   const char* fed_ = nullptr;
   uint32_t fed_at_ = 0;
-  Span* spans_ = nullptr;
-  uint32_t span_count_ = 0;
-  uint32_t span_capacity_ = 0;
+  // Where each field line of it begins.
+  uint32_t* lines_ = nullptr;
+  uint32_t line_count_ = 0;
+  uint32_t line_capacity_ = 0;
 };
 
 }  // namespace penstock::http::http1

@@ -96,6 +96,7 @@ TEST_CASE("where a body ends follows from method, status and fields") {
   CHECK(response(200, {{"content-length", "7"}}, {Method::head, {}})->body == BodyEnd::none);
   CHECK(response(304, {{"content-length", "7"}})->body == BodyEnd::none);
   CHECK(response(304, {})->persistent);
+  CHECK(response(304, {{"content-length", "0"}})->persistent);
   CHECK(response(204, {})->body == BodyEnd::none);
   CHECK(!response(204, {{"content-length", "7"}}));
   CHECK(!response(103, {{"transfer-encoding", "chunked"}}));
@@ -130,4 +131,28 @@ TEST_CASE("empty Connection fields do not hide what a later one names") {
   message.headers.add("x-hop", "1");
   CHECK(frame_response(message, {}));
   CHECK(message.headers.empty());
+}
+
+TEST_CASE("a connection whose answer announces a body that does not come is not used again") {
+  CHECK(!response(304, {{"content-length", "7"}})->persistent);
+  CHECK(!response(304, {{"transfer-encoding", "chunked"}})->persistent);
+  CHECK(!response(200, {{"content-length", "7"}}, {Method::head, {}})->persistent);
+  CHECK(!response(200, {{"transfer-encoding", "chunked"}}, {Method::head, {}})->persistent);
+}
+
+TEST_CASE("a trailer that frames, or that a backend may take for one that does, is refused") {
+  for (std::string_view name : {"content-length", "content_length", "transfer-encoding", "transfer_encoding",
+                                "host", "connection", "te", "upgrade", "keep-alive", "proxy-connection"}) {
+    CAPTURE(name);
+    for (Side side : {Side::request, Side::response}) {
+      BlockPool pool;
+      Arena arena(pool);
+      Headers trailers(arena);
+      trailers.add(name, "1");
+      auto checked = check_trailers(trailers, side);
+      REQUIRE(!checked);
+      CHECK(checked.error().reason ==
+            (side == Side::request ? reason::request_malformed : reason::upstream_protocol));
+    }
+  }
 }
