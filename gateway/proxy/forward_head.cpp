@@ -57,14 +57,16 @@ net::Address client_of(const RequestContext& context, const ListenerInfo& listen
   for (size_t i = fields.size(); i-- > 0;) {
     if (fields[i].id != (standard ? HeaderId::forwarded : HeaderId::x_forwarded_for)) continue;
     std::string_view rest = fields[i].value;
-    while (!rest.empty()) {
-      size_t comma = rest.rfind(',');
+    for (size_t comma = 0; !rest.empty() && comma != std::string_view::npos;) {
+      comma = rest.rfind(',');
       std::string_view hop = comma == std::string_view::npos ? rest : rest.substr(comma + 1);
-      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(0, comma);
       auto address = hop_address(standard ? forwarded_for(hop) : hop);
-      if (!address) return client;  // what lies beyond a hop that nobody can read is not believed
+      // What lies beyond a hop that nobody can read, an empty one too, is not believed.
+      if (!address) return client;
       client = *address;
       if (!trusted(listener, client)) return client;
+      if (comma == 0) return client;  // the outermost hop is an empty one
+      rest = rest.substr(0, comma);
     }
   }
   return client;

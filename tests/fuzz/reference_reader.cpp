@@ -124,7 +124,8 @@ bool read_fields(Cursor& in, Fields& out) {
     if (line.empty()) return true;
     size_t colon = line.find(':');
     if (colon == std::string::npos) return in.refuse("field line without a colon");
-    Field field{line.substr(0, colon), strip(std::string_view(line).substr(colon + 1))};
+    std::string raw = line.substr(colon + 1);
+    Field field{line.substr(0, colon), strip(raw), raw};
     if (!is_token(field.name)) return in.refuse("field name");
     for (char c : field.value)
       if (!is_text(c)) return in.refuse("field value");
@@ -246,6 +247,7 @@ bool has_option(const Message& message, std::string_view option) {
 bool finish(Cursor& in, Reading& reading, Stream stream) {
   Message& out = reading.message;
   out.head_read = true;
+  out.head_size = in.at;
   if (!read_body(in, out, stream)) return false;
   out.size = in.at;
   reading.outcome = Outcome::whole;

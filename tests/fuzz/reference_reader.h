@@ -14,6 +14,7 @@ namespace reference {
 struct Field {
   std::string name;   // as sent
   std::string value;  // without the blanks around it
+  std::string raw;    // with them
 };
 using Fields = std::vector<Field>;
 
@@ -32,7 +33,8 @@ struct Message {
   bool has_length = false;
   std::string body;
   Fields trailers;
-  size_t size = 0;  // bytes of the whole message with an empty line before it
+  size_t head_size = 0;  // with an empty line before it
+  size_t size = 0;       // of the whole message
 
   std::string value(std::string_view lower_name) const;  // of the first such field
   size_t count(std::string_view lower_name) const;
