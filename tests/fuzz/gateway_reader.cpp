@@ -135,9 +135,14 @@ Read read_in_every_way(Side side, std::string_view bytes, Stream stream, const A
     Read other = read_message(side, bytes, cut, stream, asked);
     Read same = whole;
     if (whole.outcome == Read::Outcome::refused && other.outcome == Read::Outcome::refused) {
-      // The same fault may be found by two judges, and recover_message() shows what was understood by then.
-      promise(whole.reason == other.reason, "the reason depends on how the bytes were cut",
-              whole.show() + "\n" + other.show());
+      // The same fault may be found by two judges, and a head may break two rules at once: which one is said
+      // may depend on the cut where one of them is a limit.
+      auto limit = [](const Read& read) {
+        return read.reason.ends_with("_too_large") || read.reason.ends_with("_too_long");
+      };
+      promise(whole.reason == other.reason || limit(whole) || limit(other),
+              "the reason depends on how the bytes were cut", whole.show() + "\n" + other.show());
+      same.reason = other.reason;
       if (!whole.head) continue;
       same.text = other.text;
     }
