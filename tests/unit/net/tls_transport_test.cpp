@@ -170,6 +170,7 @@ TEST_CASE("without a common protocol the handshake ends, without an offer it goe
   SUBCASE("no offer") {
     TlsConnection c(context);
     c.with_client([](int fd) { CHECK(TlsClient(fd).handshake()); });
+    c.runner.until([&] { return c.handshakes == 1; });  // in TLS 1.3 the client is ready first
     CHECK(c.transport->tls()->alpn.empty());
   }
 }
@@ -203,6 +204,7 @@ TEST_CASE("a ticket from one connection resumes on another loop, also for anothe
       CHECK(SSL_session_reused(client.ssl()) == 1);
     });
     SSL_SESSION_free(session);
+    c.runner.until([&] { return c.handshakes == 1; });  // in TLS 1.3 the client is ready first
     CHECK(c.transport->tls()->server_name == "two.test");
   }
 }
