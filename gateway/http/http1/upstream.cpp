@@ -42,6 +42,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   void on_response(std::string_view rest);
   void on_interim();
   void on_response_end(std::string_view rest);
+  void drop(std::string_view rest);
   bool reusable() const;
   // What `error` says of another attempt, from what was sent and received.
   Error judged(const Error& error) const;
@@ -75,10 +76,7 @@ void Upstream::send_head(const Message& head, EndStream end) {
 
 void Upstream::on_read(std::span<const char> bytes) {
   if (!handler_) return closed();  // nobody asked
-  if (parser_.complete()) {        // bytes behind the end of the answer
-    spoiled_ = true;
-    return;
-  }
+  if (parser_.complete()) return drop({bytes.data(), bytes.size()});
   if (!writer_.begun()) return fail(response_error("bytes before a request was sent"));
   answering_ = true;
   uint32_t epoch = epoch_;
@@ -109,7 +107,7 @@ void Upstream::on_interim() {
 void Upstream::on_response(std::string_view rest) {
   version_ = message_.version;
   if (parser_.complete()) {
-    if (!rest.empty()) return fail(response_error("bytes behind the end of the answer"));
+    drop(rest);
     return handler_->on_head(message_, EndStream::yes);
   }
   if (parser_.framing().body == BodyEnd::tunnel) {
@@ -120,8 +118,14 @@ void Upstream::on_response(std::string_view rest) {
 }
 
 void Upstream::on_response_end(std::string_view rest) {
-  if (!rest.empty()) return fail(response_error("bytes behind the end of the answer"));
+  drop(rest);
   deliver_end();
+}
+
+// Bytes behind the end of an answer are nobody's (RFC 9112 6.3). The answer is whole all the same, and what
+// the client gets must not depend on whether they came with it or later.
+void Upstream::drop(std::string_view rest) {
+  if (!rest.empty()) spoiled_ = true;
 }
 
 void Upstream::on_read_end() {

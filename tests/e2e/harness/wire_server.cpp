@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <vector>
@@ -19,9 +20,9 @@ namespace {
 using Conversation = WireServer::Conversation;
 
 // Everything or until the peer is gone.
-void send_all(int descriptor, std::string& bytes) {
+void send_all(int descriptor, std::string& bytes, size_t piece) {
   for (size_t at = 0; at < bytes.size();) {
-    ssize_t sent = ::send(descriptor, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+    ssize_t sent = ::send(descriptor, bytes.data() + at, std::min(piece, bytes.size() - at), MSG_NOSIGNAL);
     if (sent <= 0) break;
     at += static_cast<size_t>(sent);
   }
@@ -36,7 +37,7 @@ bool converse(int descriptor, Conversation& talk, const WireServer::Handler& han
   if (got > 0) talk.received.append(bytes.data(), static_cast<size_t>(got));
   handler(talk);
   if (talk.ended) return false;
-  send_all(descriptor, talk.to_send);
+  send_all(descriptor, talk.to_send, talk.piece);
   if (talk.close == Conversation::Close::at_once) {
     linger reset{1, 0};
     ::setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);

@@ -11,9 +11,10 @@ namespace e2e {
 class WireServer {
  public:
   struct Conversation {
-    std::string received;  // all that came on this connection
-    bool ended = false;    // the peer closed; nothing can be sent
-    std::string to_send;   // by the handler
+    std::string received;     // all that came on this connection
+    bool ended = false;       // the peer closed; nothing can be sent
+    std::string to_send;      // by the handler
+    size_t piece = SIZE_MAX;  // bytes that one write takes of it
     enum class Close { keep, after_sending, at_once } close = Close::keep;
     size_t taken = 0;  // the handler's own: how much of `received` it has dealt with
   };
