@@ -6,21 +6,34 @@
 namespace penstock {
 
 void* Arena::allocate(size_t size, size_t align) {
-  using Block = BlockPool::Block;
-  if (size + align > Block::capacity) return allocate_large(size);
-  if (blocks_) {
-    auto base = reinterpret_cast<uintptr_t>(blocks_->data);
-    uintptr_t at = (base + blocks_->end + align - 1) & ~(uintptr_t{align} - 1);
-    if (at + size <= base + Block::capacity) {
-      blocks_->end = static_cast<uint32_t>(at + size - base);
+  if (size + align > BlockPool::Block::capacity) return allocate_large(size);
+  for (;;) {
+    uintptr_t at = (at_ + align - 1) & ~(uintptr_t{align} - 1);
+    if (end_ != 0 && at + size <= end_) {
+      at_ = at + size;
       return reinterpret_cast<void*>(at);
     }
+    add_block(size + align);
   }
-  Block* block = pool_->take();
+}
+
+void Arena::add_block(size_t size) {
+  if (small_count_ < max_small && size <= BlockPool::SmallBlock::capacity) {
+    BlockPool::SmallBlock* block = pool_->take_small();
+    held_ += BlockPool::small_size;
+    ++small_count_;
+    block->next = small_;
+    small_ = block;
+    at_ = reinterpret_cast<uintptr_t>(block->data);
+    end_ = at_ + BlockPool::SmallBlock::capacity;
+    return;
+  }
+  BlockPool::Block* block = pool_->take();
   held_ += BlockPool::block_size;
   block->next = blocks_;
   blocks_ = block;
-  return allocate(size, align);
+  at_ = reinterpret_cast<uintptr_t>(block->data);
+  end_ = at_ + BlockPool::Block::capacity;
 }
 
 void* Arena::allocate_large(size_t size) {
@@ -28,7 +41,8 @@ void* Arena::allocate_large(size_t size) {
       alignof(std::max_align_t) > sizeof(Large) ? alignof(std::max_align_t) : sizeof(Large);
   char* raw = static_cast<char*>(::operator new(header + size));
   held_ += header + size;
-  large_ = new (raw) Large{large_};
+  pool_->charge(static_cast<int64_t>(header + size));
+  large_ = new (raw) Large{large_, header + size};
   return raw + header;
 }
 
@@ -47,8 +61,16 @@ std::string_view Arena::join(std::string_view a, std::string_view b, std::string
 void Arena::reset() {
   pool_->give_chain(blocks_);
   blocks_ = nullptr;
+  while (small_) {
+    BlockPool::SmallBlock* next = small_->next;
+    pool_->give(small_);
+    small_ = next;
+  }
+  small_count_ = 0;
+  at_ = end_ = 0;
   while (large_) {
     Large* next = large_->next;
+    pool_->charge(-static_cast<int64_t>(large_->size));
     ::operator delete(large_);
     large_ = next;
   }

@@ -1,9 +1,10 @@
 // A bump allocator over pooled blocks: everything a request needs that has no other home (head text, header
 // edits, attributes, plugin contexts). Freed as a whole by reset() or the destructor; destructors of what
 // lies in it are not run, so only trivially destructible things belong here. One worker; an empty arena holds
-// no block.
+// no block, and it begins with two small ones, since slow clients are many and hold little.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <span>
 #include <string_view>
@@ -54,12 +55,20 @@ class Arena {
  private:
   struct Large {
     Large* next;
+    size_t size;  // with this
   };
   void* allocate_large(size_t size);
+  void add_block(size_t size);
+
+  static constexpr uint8_t max_small = 2;
 
   BlockPool* pool_;
-  BlockPool::Block* blocks_ = nullptr;  // newest first
+  BlockPool::Block* blocks_ = nullptr;      // newest first
+  BlockPool::SmallBlock* small_ = nullptr;  // newest first
   Large* large_ = nullptr;
+  // The room that is left in the newest block.
+  uintptr_t at_ = 0, end_ = 0;
+  uint8_t small_count_ = 0;
   size_t held_ = 0;
 };
 

@@ -11,11 +11,13 @@ constexpr std::array rows{
     ReasonRow{request_unsupported_method, 501,
               "The method is a valid token, but the gateway does not forward it."},
     ReasonRow{request_header_too_large, 431,
-              "The header section is over limits.header_size or limits.header_count."},
-    ReasonRow{request_uri_too_long, 414, "The request target is longer than the header limit allows."},
+              "The header section is over limits.header_size or header_count, or the trailers are over "
+              "trailer_size or trailer_count."},
+    ReasonRow{request_uri_too_long, 414, "The request target is over limits.uri_size."},
     ReasonRow{request_body_too_large, 413, "The body is over limits.body_size."},
     ReasonRow{request_timeout, 408,
-              "The head took longer than limits.header_timeout or the body paused for body_timeout."},
+              "The head took longer than limits.header_timeout, or the body paused for body_timeout or came "
+              "slower than min_body_rate."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
     ReasonRow{request_upgrade, 400, "A WebSocket handshake that lacks what RFC 6455 asks for."},
     ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
@@ -35,10 +37,14 @@ constexpr std::array rows{
     ReasonRow{upstream_timeout_total, 504, "The exchange took longer than timeouts.total."},
     ReasonRow{upstream_reset, 502, "The backend closed the connection before its answer was whole."},
     ReasonRow{upstream_protocol, 502, "The backend's answer breaks RFC 9112; none of it was passed on."},
+    ReasonRow{upstream_too_large, 502,
+              "The head, the trailers or the interim answers of the backend are over upstreams.*.limits."},
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},
     ReasonRow{plugin_error, 500, "A plugin of the route failed; on_error decides whether it refuses."},
     ReasonRow{overload, 503, "A limit of the whole process is reached."},
     ReasonRow{client_closed, 499, "The client went away; nobody saw an answer."},
+    ReasonRow{client_slow, 499,
+              "The client took nothing for limits.send_timeout, or less than min_send_rate: cut."},
     ReasonRow{internal_error, 500, "A fault of the gateway itself."},
 };
 }  // namespace

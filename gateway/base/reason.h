@@ -43,7 +43,9 @@ inline constexpr std::string_view upstream_protocol = "upstream.protocol";
 inline constexpr std::string_view upstream_no_healthy_endpoint = "upstream.no_healthy_endpoint";
 inline constexpr std::string_view plugin_error = "plugin.error";
 inline constexpr std::string_view overload = "overload";
+inline constexpr std::string_view upstream_too_large = "upstream.header_too_large";
 inline constexpr std::string_view client_closed = "client.closed";
+inline constexpr std::string_view client_slow = "client.slow";
 inline constexpr std::string_view internal_error = "internal.error";
 }  // namespace reason
 

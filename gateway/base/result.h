@@ -6,6 +6,8 @@
 #include <expected>
 #include <string_view>
 
+#include "base/limit.h"
+
 namespace penstock {
 
 enum class ErrorKind : uint8_t {
@@ -29,8 +31,9 @@ struct Error {
   ErrorKind kind = ErrorKind::system;
   ErrorSource source = ErrorSource::internal;
   Retry retry = Retry::no;
-  std::string_view reason;  // static text, base/reason.h
-  std::string_view text;    // static text for the daemon's log
+  std::string_view reason;    // static text, base/reason.h
+  std::string_view text;      // static text for the daemon's log
+  Limit limit = Limit::none;  // the one that struck, for the counter
 };
 
 template <class T>

@@ -48,6 +48,8 @@ const Node* usable(const Node* map, std::string_view key);
 void take(const Node* map, std::string_view key, std::string& out);
 void take(const Node* map, std::string_view key, Duration& out);
 void take(const Node* map, std::string_view key, uint32_t& out);
+void take_or_none(const Node* map, std::string_view key, uint32_t& out);       // none: 0
+void take_rate_or_none(const Node* map, std::string_view key, uint64_t& out);  // none: 0
 void take_size(const Node* map, std::string_view key, uint64_t& out);
 bool flag(const Node* map, std::string_view key, bool fallback);
 std::vector<NameRef> names_in(const Node* list);

@@ -39,6 +39,21 @@ void take(const Node* map, std::string_view key, uint32_t& out) {
   if (value && *value >= 0 && *value <= UINT32_MAX) out = static_cast<uint32_t>(*value);
 }
 
+void take_or_none(const Node* map, std::string_view key, uint32_t& out) {
+  const Node* node = usable(map, key);
+  if (node != nullptr && node->is_scalar() && node->text == "none")
+    out = 0;
+  else
+    take(map, key, out);
+}
+
+void take_rate_or_none(const Node* map, std::string_view key, uint64_t& out) {
+  const Node* node = usable(map, key);
+  if (node == nullptr || !node->is_scalar()) return;
+  if (node->text == "none") out = 0;
+  if (const auto value = parse_byte_rate(node->text)) out = *value;
+}
+
 void take_size(const Node* map, std::string_view key, uint64_t& out) {
   const Node* node = usable(map, key);
   if (node == nullptr || !node->is_scalar()) return;

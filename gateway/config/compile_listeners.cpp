@@ -48,11 +48,22 @@ std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path
 void compile_limits(const Node* node, ListenerLimits& limits) {
   take_size(node, "header_size", limits.header_size);
   take(node, "header_count", limits.header_count);
+  take_size(node, "uri_size", limits.uri_size);
   take_size(node, "body_size", limits.body_size);
+  take_size(node, "trailer_size", limits.trailer_size);
+  take(node, "trailer_count", limits.trailer_count);
   take(node, "header_timeout", limits.header_timeout);
   take(node, "body_timeout", limits.body_timeout);
+  take_rate_or_none(node, "min_body_rate", limits.min_body_rate);
+  take(node, "rate_grace", limits.rate_grace);
+  take(node, "send_timeout", limits.send_timeout);
+  take_rate_or_none(node, "min_send_rate", limits.min_send_rate);
   take(node, "idle_timeout", limits.idle_timeout);
+  take_or_none(node, "max_requests", limits.max_requests);
   take(node, "max_connections", limits.max_connections);
+  take_or_none(node, "max_connections_per_client", limits.max_connections_per_client);
+  take_size(node, "pipelined_size", limits.pipelined_size);
+  take_size(node, "buffer_size", limits.buffer_size);
 }
 
 void compile_one(const Node& node, Build& build) {

@@ -88,6 +88,7 @@ void compile_process(const Node& root, Build& build) {
     config.state_dir = build.sources.resolve(folder->at.file, folder->text);
   else
     config.state_dir = build.sources.resolve(0, config.state_dir);
+  take_size(usable(root, "limits"), "buffered", config.limits.buffered);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

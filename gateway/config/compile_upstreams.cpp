@@ -92,6 +92,12 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   const Node* keepalive = usable(node, "keepalive");
   take(keepalive, "max_idle", upstream.keepalive.max_idle);
   take(keepalive, "idle_timeout", upstream.keepalive.idle_timeout);
+  const Node* limits = usable(node, "limits");
+  take_size(limits, "header_size", upstream.limits.header_size);
+  take(limits, "header_count", upstream.limits.header_count);
+  take_size(limits, "trailer_size", upstream.limits.trailer_size);
+  take(limits, "trailer_count", upstream.limits.trailer_count);
+  take(limits, "max_informational", upstream.limits.max_informational);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

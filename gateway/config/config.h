@@ -29,21 +29,33 @@ struct ListenerTls {
 struct ListenerLimits {
   uint64_t header_size = 32 * 1024;
   uint32_t header_count = 100;
+  uint64_t uri_size = 8 * 1024;
   uint64_t body_size = 10 * 1024 * 1024;
+  uint64_t trailer_size = 8 * 1024;
+  uint32_t trailer_count = 32;
   Duration header_timeout{10'000};
   Duration body_timeout{30'000};
+  uint64_t min_body_rate = 240;  // bytes a second; 0: none
+  Duration rate_grace{5'000};
+  Duration send_timeout{30'000};
+  uint64_t min_send_rate = 240;  // bytes a second; 0: none
   Duration idle_timeout{60'000};
-  uint32_t max_connections = 10'000;  // of the whole process
+  uint32_t max_requests = 100'000;              // of a connection; 0: any number
+  uint32_t max_connections = 10'000;            // of the whole process
+  uint32_t max_connections_per_client = 5'000;  // of the whole process; 0: any number
+  uint64_t pipelined_size = 64 * 1024;
+  uint64_t buffer_size = 64 * 1024;
 };
 
 // Where the client's address comes from when the peer is a trusted proxy.
-enum class ClientAddress : uint8_t { x_forwarded_for, forwarded };
+enum class ClientAddress : uint8_t { x_forwarded_for, forwarded, proxy_protocol };
 
 struct Listener {
   std::string name;
   Position at;
   Address address;
   Position address_at;
+  uint32_t socket_mode = 0660;  // of a unix socket's file
   std::optional<ListenerTls> tls;
   ListenerLimits limits;
   std::vector<Network> trusted_proxies;  // empty: nobody is believed
@@ -54,6 +66,11 @@ struct Listener {
 struct Status {
   Address address;
   Position at;
+};
+
+// Of the whole process.
+struct ProcessLimits {
+  uint64_t buffered = 256 * 1024 * 1024;
 };
 
 struct Drain {
@@ -116,6 +133,13 @@ struct Keepalive {
   uint32_t max_idle = 64;  // per endpoint, of the whole process
   Duration idle_timeout{30'000};
 };
+struct UpstreamLimits {
+  uint64_t header_size = 64 * 1024;
+  uint32_t header_count = 200;
+  uint64_t trailer_size = 8 * 1024;
+  uint32_t trailer_count = 32;
+  uint32_t max_informational = 16;
+};
 // Either endpoints or discover, never both. No active health checks yet.
 struct Upstream {
   std::string name;
@@ -125,6 +149,7 @@ struct Upstream {
   Balance balance = Balance::least_request;
   Position balance_at;  // line 0: the built-in one
   Keepalive keepalive;
+  UpstreamLimits limits;
 };
 
 struct Config {
@@ -133,6 +158,7 @@ struct Config {
   std::string state_dir = "state";
   std::vector<Listener> listeners;
   std::optional<Status> status;
+  ProcessLimits limits;
   Drain drain;
   Dns dns;
   std::vector<LogInstance> access_log;  // empty: none

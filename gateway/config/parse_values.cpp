@@ -109,6 +109,11 @@ Parsed<uint64_t> parse_size(std::string_view text) {
   return with_unit(text, units, uint64_t{1} << 50, "size", "64KiB, 10MiB or 1GiB");
 }
 
+Parsed<uint64_t> parse_byte_rate(std::string_view text) {
+  static constexpr std::array<Unit, 3> units{{{"KiB/s", 1u << 10}, {"B/s", 1}, {"MiB/s", 1u << 20}}};
+  return with_unit(text, units, uint64_t{1} << 32, "rate of bytes", "240B/s, 16KiB/s or 1MiB/s");
+}
+
 Parsed<double> parse_percent(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

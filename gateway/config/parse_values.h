@@ -20,6 +20,7 @@ using Parsed = std::expected<T, Complaint>;
 
 Parsed<Duration> parse_duration(std::string_view text);        // 500ms, 5s, 2m, 1h
 Parsed<uint64_t> parse_size(std::string_view text);            // 64KiB, 10MiB, 1GiB, in bytes
+Parsed<uint64_t> parse_byte_rate(std::string_view text);       // 240B/s, 16KiB/s, in bytes a second
 Parsed<double> parse_percent(std::string_view text);           // 0% to 100%: 20% as 0.2
 Parsed<int64_t> parse_integer(std::string_view text);          // -3, 100
 Parsed<bool> parse_flag(std::string_view text);                // true, false

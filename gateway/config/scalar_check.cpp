@@ -64,6 +64,7 @@ ScalarProblem scalar_problem(std::string_view text, const SchemaRow& row) {
     case ValueType::network: return plain_problem("bad-network", parse_network(text));
     case ValueType::integer: return ranged_problem("bad-number", text, row.allowed, parse_integer);
     case ValueType::size: return ranged_problem("bad-size", text, row.allowed, parse_size);
+    case ValueType::byte_rate: return ranged_problem("bad-rate", text, row.allowed, parse_byte_rate);
     case ValueType::duration: return ranged_problem("bad-duration", text, row.allowed, parse_duration);
     case ValueType::percent: return ranged_problem("bad-percentage", text, row.allowed, parse_percent);
     case ValueType::file:

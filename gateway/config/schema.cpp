@@ -36,6 +36,7 @@ std::string_view name(ValueType type) {
     case ValueType::flag: return "true or false";
     case ValueType::integer: return "a whole number";
     case ValueType::size: return "a size";
+    case ValueType::byte_rate: return "bytes a second";
     case ValueType::duration: return "a duration";
     case ValueType::percent: return "a percentage";
     case ValueType::choice: return "a word";

@@ -32,6 +32,7 @@ enum class ValueType : uint8_t {
   flag,
   integer,  // `allowed` is a range "1..100"
   size,
+  byte_rate,  // 240B/s
   duration,
   percent,
   choice,   // one word of `allowed` "a|b|!c", where "!" stands for: not supported yet, as in an address

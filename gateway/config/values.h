@@ -26,17 +26,19 @@ class Secret {
   std::string text_;
 };
 
-// An address to listen on: an IP literal without brackets. Port 0: the system chooses.
+// An address to listen on: an IP literal without brackets (port 0: the system chooses), or a unix socket.
 struct Address {
   std::string host;
   uint16_t port = 0;
   bool ipv6 = false;
   bool loopback = false;
+  std::string unix_path;  // not empty: nothing of the above; absolute, or relative to the working directory
   bool operator==(const Address&) const = default;
 };
 
 // A network such as 10.0.0.0/8. IPv4 fills the first four bytes; bits beyond `prefix_bits` are zero.
 struct Network {
+  bool unix_peers = false;  // not a network: whoever comes through a unix socket
   std::array<uint8_t, 16> bytes{};
   uint8_t prefix_bits = 0;
   bool ipv6 = false;

@@ -17,10 +17,17 @@ namespace penstock::http {
 struct DownstreamSettings {
   uint32_t header_size = 32 * 1024;  // whole head, request line included
   uint32_t header_count = 100;
+  uint32_t uri_size = 8 * 1024;
+  uint32_t trailer_size = 8 * 1024;
+  uint32_t trailer_count = 32;
   uint32_t header_timeout_ms =
       10'000;  // from the first byte of a head to its end; from accept for the first request
   uint32_t body_timeout_ms = 30'000;    // without a byte of a body that is being read
+  uint32_t min_body_rate = 240;         // bytes a second; 0: none
+  uint32_t rate_grace_ms = 5'000;       // over which that is averaged
   uint32_t idle_timeout_ms = 60'000;    // between requests
+  uint32_t max_requests = 100'000;      // of a connection; 0: any number
+  uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more
   uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way
   uint32_t linger_ms = 1'000;           // reading on after our last answer
 };
@@ -35,6 +42,8 @@ class DownstreamOwner {
   virtual StreamHandler& on_stream(Stream& stream, DownstreamConnection& connection) = 0;
   // Closed; no stream is open, no further call comes. The owner removes it (deferred).
   virtual void on_closed(DownstreamConnection& connection) = 0;
+  // A limit of these settings was reached.
+  virtual void on_limit(Limit /*limit*/) {}
 
  protected:
   ~DownstreamOwner() = default;
@@ -47,7 +56,14 @@ class DownstreamConnection : public net::Deferred, public ListHook {
   virtual void drain(uint32_t idle_grace_ms) = 0;
   // At once; open streams get on_reset.
   virtual void close() = 0;
+  // To free its memory: a request that was not answered yet gets 503, an answer under way is cut.
+  virtual void shed() = 0;
   virtual size_t open_streams() const = 0;
+  // Since when it waits for the next head, or for the rest of one (Loop::now_ms); UINT64_MAX while a request
+  // is under way.
+  virtual uint64_t waiting_since_ms() const = 0;
+  // Bytes held for it here, roughly.
+  virtual size_t held_bytes() const = 0;
 
   void* context = nullptr;  // the owner's own data on the connection (its listener)
 };
@@ -62,6 +78,8 @@ std::unique_ptr<DownstreamConnection> make_http1_downstream(net::Loop& loop,
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;
   uint32_t header_count = 200;
+  uint32_t trailer_size = 8 * 1024;
+  uint32_t trailer_count = 32;
   uint32_t max_informational = 16;  // 1xx a response
 };
 

@@ -51,12 +51,14 @@ struct Acceptor::Handle final : LoopHandle {
   static constexpr uint64_t shortage_ms = 100;  // until descriptors may be free again
   enum class Took { connection, nothing, shortage };
 
-  Handle(Loop& on, Acceptor& of, int fd_to_poll, OnAccept on_accept, void* accept_owner)
+  Handle(Loop& on, Acceptor& of, int fd_to_poll, OnAccept on_accept, void* accept_owner,
+         OnShortage on_shortage)
       : loop(on),
         acceptor(&of),
         fd(fd_to_poll),
         fn(on_accept),
         owner(accept_owner),
+        shortage_fn(on_shortage),
         retry(on, on_retry, this) {
     polled = uv_poll_init(loop.raw(), &poll, fd) == 0;
     poll.data = static_cast<LoopHandle*>(this);
@@ -86,7 +88,7 @@ struct Acceptor::Handle final : LoopHandle {
   static void on_retry(void* raw) { static_cast<Handle*>(raw)->update(); }
 
   Took take_one() {
-    for (;;) {
+    for (bool relieved = false;;) {
       Address peer;
       socklen_t length = sizeof(peer.v6);
       int accepted = ::accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -111,6 +113,10 @@ struct Acceptor::Handle final : LoopHandle {
         case ENOMEM:
           // What waits in the queue is served when others have closed; polling on would spin.
           ++shortages;
+          if (!relieved && shortage_fn && shortage_fn(owner)) {
+            relieved = true;
+            continue;
+          }
           retry.start(shortage_ms);
           return Took::shortage;
         default: return Took::nothing;
@@ -138,6 +144,7 @@ struct Acceptor::Handle final : LoopHandle {
   int fd;
   OnAccept fn;
   void* owner;
+  OnShortage shortage_fn;
   uint64_t shortages = 0;
   bool polled = false;
   bool watching = false;
@@ -155,8 +162,8 @@ void Acceptor::Handle::bury() {
   loop.defer_delete(std::make_unique<Grave>(this));
 }
 
-Acceptor::Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner)
-    : handle_(new Handle(loop, *this, socket.fd(), fn, owner)) {}
+Acceptor::Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner, OnShortage shortage)
+    : handle_(new Handle(loop, *this, socket.fd(), fn, owner, shortage)) {}
 
 Acceptor::~Acceptor() { handle_->close(); }
 

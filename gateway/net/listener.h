@@ -37,11 +37,13 @@ class ListenSocket {
 
 // Accepts on a lent descriptor. One loop. The callback gets a connected, non-blocking, close-on-exec
 // descriptor that it owns. At most `batch` accepts a turn, so that a flood of connections does not stall the
-// established ones. Out of descriptors (EMFILE, ENFILE): accepting stops for 100 ms and goes on; counted.
+// established ones. Out of descriptors (EMFILE, ENFILE): `shortage`, where there is one, may close something
+// and say so (true), then it is tried once more; otherwise accepting stops for 100 ms and goes on; counted.
 class Acceptor {
  public:
   using OnAccept = void (*)(void* owner, int fd, const Address& peer);
-  Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner);
+  using OnShortage = bool (*)(void* owner);
+  Acceptor(Loop& loop, const ListenSocket& socket, OnAccept fn, void* owner, OnShortage shortage = nullptr);
   ~Acceptor();  // stops; the descriptor stays open
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

@@ -43,6 +43,7 @@ class Task : private ListHook {
 class Loop {
  public:
   static constexpr size_t read_buffer_size = 128 * 1024;
+  static constexpr size_t pressed_read_size = 16 * 1024;
   static constexpr size_t cipher_buffer_size = 64 * 1024;  // about four TLS records
 
   Loop();
@@ -70,7 +71,10 @@ class Loop {
   TimerWheel& timers() { return *timers_; }
   BlockPool& blocks() { return blocks_; }
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
-  std::span<char> read_buffer() { return {read_buffer_.get(), read_buffer_size}; }
+  // Shorter while the process is short of memory.
+  std::span<char> read_buffer() {
+    return {read_buffer_.get(), blocks_.pressed() ? pressed_read_size : read_buffer_size};
+  }
   // For net/ alone: where TLS receives what it decrypts into read_buffer(). Made when first asked for.
   std::span<char> cipher_buffer();
   // How long the last turn kept everybody else waiting, in ms: the heartbeat of watchdogs and of

@@ -1,13 +1,17 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 
 #include "base/reason.h"
+#include "net/reader_watch.h"
 
 namespace penstock::net {
 
@@ -79,6 +83,7 @@ void Socket::flush() {
   if (queue_.empty()) return;
   queue_.keep();
   drain_due_ = true;
+  watch_reader();
   update_events();
 }
 
@@ -107,6 +112,30 @@ void Socket::write_more() {
   if (state_ != State::open || !drain_due_ || queue_.size() > Transport::low_mark) return;
   drain_due_ = false;
   if (owner_) owner_->on_socket_drained();
+}
+
+// --- a peer that reads slowly ---
+
+void Socket::watch_reader() {
+  if (send_limits_.timeout_ms == 0 || state_ != State::open) return;
+  if (!watch_) watch_ = std::make_unique<ReaderWatch>(*this);
+  watch_->start();
+}
+
+uint64_t Socket::bytes_taken() const {
+  int waiting = 0;
+  if (::ioctl(fd_, SIOCOUTQ, &waiting) != 0) waiting = 0;
+  uint64_t in_kernel = static_cast<uint64_t>(std::max(waiting, 0));
+  return bytes_written_ > in_kernel ? bytes_written_ - in_kernel : 0;
+}
+
+// What the kernel still holds is not for a peer that takes nothing: the descriptor closes with a reset,
+// whoever closes it.
+void Socket::strike(Limit limit) {
+  linger at_once{1, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  struck_ = limit;
+  fail(ETIMEDOUT);
 }
 
 // --- the end of sending ---
@@ -172,6 +201,7 @@ void Socket::close() {
   owner_ = nullptr;
   const auto place = std::move(place_);  // goes at the end, when the descriptor is free
   leaving_.reset();
+  watch_.reset();
   queue_.clear();
   cancel();
   if (polled_) {
@@ -350,7 +380,13 @@ void Socket::run_task() {
     owner_->on_socket_drained();
     return;
   }
-  owner_->on_socket_error(connect_failed_ ? connect_error(error_) : socket_error(error_, source_));
+  Error error = connect_failed_ ? connect_error(error_) : socket_error(error_, source_);
+  if (struck_ != Limit::none) {
+    error.reason = reason::client_slow;
+    error.text = "the client takes the answer too slowly";
+    error.limit = struck_;
+  }
+  owner_->on_socket_error(error);
 }
 
 Error socket_error(int system_errno, ErrorSource source) {
@@ -402,7 +438,12 @@ Error connect_error(int system_errno) {
     case EHOSTUNREACH:
     case ENETUNREACH: error.text = "no route to the endpoint"; break;
     case EMFILE:
-    case ENFILE: error.text = "no descriptor is free for an upstream connection"; break;
+    case ENFILE:  // nobody's fault but ours
+      error.kind = ErrorKind::limit;
+      error.reason = reason::overload;
+      error.limit = Limit::descriptors;
+      error.text = "no descriptor is free for an upstream connection";
+      break;
     case EADDRNOTAVAIL: error.text = "no local port is free towards the endpoint"; break;
     default: error.text = "the connection attempt failed";
   }

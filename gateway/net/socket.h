@@ -34,6 +34,8 @@ class SocketOwner {
   ~SocketOwner() = default;
 };
 
+class ReaderWatch;
+
 enum class Reading : uint8_t { off, on };
 enum class ReadInto : uint8_t { read_buffer, cipher_buffer };
 
@@ -49,6 +51,7 @@ class Socket final : private LoopHandle, private Task {
 
   SocketOwner* owner() const { return owner_; }
   void hold(std::unique_ptr<Place> place);
+  void limit_sending(const SendLimits& limits) { send_limits_ = limits; }
   void set_owner(SocketOwner& owner) { owner_ = &owner; }
   void set_reading(Reading reading, ReadInto into);
 
@@ -67,6 +70,12 @@ class Socket final : private LoopHandle, private Task {
 
   int fd() const { return fd_; }
   Loop& loop() { return loop_; }
+  // Written and acknowledged by the peer's kernel. A system call.
+  uint64_t bytes_taken() const;
+  // The peer reads too slowly: the end.
+  void strike(Limit limit);
+  const SendLimits& send_limits() const { return send_limits_; }
+  bool rest_waits() const { return state_ == State::open && queue_.keeping(); }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
 
@@ -93,6 +102,7 @@ class Socket final : private LoopHandle, private Task {
   void fail(int system_errno);
   void finish_sending();
   void rest_is_out();
+  void watch_reader();
   void update_events();
   void run_task() override;  // reports the error or the drain; or deletes a socket that libuv never knew
   void loop_ends() override { cut(); }
@@ -118,9 +128,12 @@ class Socket final : private LoopHandle, private Task {
   SendQueue queue_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
-  std::unique_ptr<Place> place_;    // given back at close()
-  uint64_t linger_ms_ = 0;          // with leaving_
-  std::unique_ptr<Timer> leaving_;  // after release(): bounds the sending, then the lingering
+  std::unique_ptr<Place> place_;  // given back at close()
+  SendLimits send_limits_;
+  Limit struck_ = Limit::none;          // in State::failed: of send_limits_
+  std::unique_ptr<ReaderWatch> watch_;  // made when the peer first leaves a rest
+  uint64_t linger_ms_ = 0;              // with leaving_
+  std::unique_ptr<Timer> leaving_;      // after release(): bounds the sending, then the lingering
   uv_poll_t poll_;
 };
 

@@ -29,6 +29,9 @@ class TcpTransport final : public Transport, private SocketOwner {
   void hold(std::unique_ptr<Place> place) override {
     if (socket_) socket_->hold(std::move(place));
   }
+  void limit_sending(const SendLimits& limits) override {
+    if (socket_) socket_->limit_sending(limits);
+  }
   void start_reading() override {
     started_ = true;
     sync_reading();

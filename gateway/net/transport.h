@@ -33,6 +33,13 @@ struct TlsInfo {
   std::string_view server_name;  // SNI as sent, lower case; valid while the transport lives
 };
 
+// How slowly a peer may take what is sent to it. It is looked at a few times in timeout_ms, so it strikes
+// late by a quarter of that at most. 0: no bound of that kind.
+struct SendLimits {
+  uint32_t timeout_ms = 0;  // without taking a byte
+  uint32_t min_rate = 0;    // bytes a second, averaged over timeout_ms
+};
+
 class TransportHandler {
  public:
   // bytes: never empty, valid until this returns.
@@ -62,6 +69,9 @@ class Transport {
   // Kept until the socket is closed, which may be long after the transport is gone; at most once. Without a
   // socket it is given back at once.
   virtual void hold(std::unique_ptr<Place> /*place*/) {}
+  // Also while the rest is sent after close_gracefully(). A peer that is too slow: on_error with reason
+  // client.slow, and the connection ends in a reset.
+  virtual void limit_sending(const SendLimits& /*limits*/) {}
   virtual void start_reading() = 0;  // once, after set_handler
   // Interest in reading stops while any reason is set (costs system calls: only under pressure, never per
   // request).

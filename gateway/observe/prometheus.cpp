@@ -101,6 +101,13 @@ void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
   out.family("penstock_upstream_retries_total", MetricKind::counter,
              "Attempts that replaced a failed one on another connection or endpoint.");
   out.sample({}, static_cast<double>(metrics.retries()));
+  out.family("penstock_limit_reached_total", MetricKind::counter,
+             "How often a limit of the configuration was reached.");
+  for (size_t i = 1; i < limit_count; ++i) {
+    auto limit = static_cast<Limit>(i);
+    std::array<Label, 1> labels{Label{"limit", name(limit)}};
+    out.sample(labels, static_cast<double>(metrics.limits.of(limit)));
+  }
 }
 
 }  // namespace penstock::observe

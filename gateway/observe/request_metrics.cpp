@@ -58,6 +58,7 @@ void RequestMetrics::record(std::string_view route, std::string_view method, uin
 
 void RequestMetrics::merge(const RequestMetrics& other) {
   for (const auto& [key, histogram] : other.series_) series_[key].merge(histogram);
+  limits.merge(other.limits);
   active_requests += other.active_requests;
   open_connections += other.open_connections;
   retries_ += other.retries_;

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limit.h"
+
 namespace penstock::observe {
 
 // Upper bounds in seconds, as OpenTelemetry advises for http.server.request.duration.
@@ -45,6 +47,7 @@ class RequestMetrics {
               int64_t ns);
   void count_retry() { ++retries_; }
 
+  LimitCounts limits;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
 

@@ -1,5 +1,7 @@
 #include "proxy/exchange.h"
 
+#include <algorithm>
+
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
 
@@ -59,6 +61,11 @@ void Exchange::request_head(http::Message& head, http::EndStream end) {
   begin(head);
   request_ended_ = end == http::EndStream::yes;
   in_request_turn_ = true;
+  if (worker_.loop.blocks().exceeded()) {
+    worker_.metrics.limits.add(Limit::buffered);
+    refuse_and_answer(reason::overload, "the gateway holds too much for its clients");
+    return;
+  }
   context_->random = worker_.random.unit();
   worker_.retry_budget.count_request(worker_.worker, last_activity_ms_);
   advance(decision_->start());
@@ -161,11 +168,18 @@ void Exchange::request_end() {
   }
 }
 
+// What may wait for one side before the other is paused; little while the process is short of memory.
+size_t Exchange::buffer_limit() const {
+  constexpr size_t pressed = 4 * 1024;
+  size_t size = listener_.http.buffer_size;
+  return worker_.loop.blocks().pressed() ? std::min(size, pressed) : size;
+}
+
 void Exchange::request_turn_end() {
   in_request_turn_ = false;
   if (!up_) return;
   up_->flush();
-  if (up_->unsent() > http::Stream::high_mark) down_->pause(PauseReason::sink_full);
+  if (up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
 }
 
 void Exchange::client_drained() {
@@ -176,7 +190,7 @@ void Exchange::client_drained() {
 void Exchange::client_lost(const Error& error) {
   down_ = nullptr;
   if (state_ == ExchangeState::done) return;
-  bool timed_out = error.kind == ErrorKind::timeout;
+  bool timed_out = error.kind == ErrorKind::timeout || error.limit != Limit::none;
   if (!upgraded_ && context_->reason.empty())
     context_->reason = error.reason.empty() || !timed_out ? reason::client_closed : error.reason;
   truncated_ = head_sent_ && !upgraded_;

@@ -55,7 +55,7 @@ void Exchange::upstream_ready(http::Stream& stream) {
   // (request_turn_end).
   if (request_ended_ || !in_request_turn_) up_->flush();
   down_->resume(PauseReason::waiting);
-  if (up_->unsent() > http::Stream::high_mark) down_->pause(PauseReason::sink_full);
+  if (up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
   arm_timer();
 }
 
@@ -75,6 +75,7 @@ void Exchange::upstream_drained() {
 
 void Exchange::upstream_lost(const Error& error) {
   if (state_ == ExchangeState::tunnel || head_sent_) {
+    worker_.metrics.limits.add(error.limit);
     detach_upstream();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
     cut(error.reason.empty() ? reason::upstream_reset : error.reason);
@@ -112,6 +113,7 @@ static std::string_view reason_of(const Error& error) {
 
 // Before any byte of an answer went to the client: another attempt, or a local answer.
 void Exchange::attempt_failed(const AttemptEnd& end) {
+  worker_.metrics.limits.add(end.error.limit);
   last_error_ = end.error;
   last_error_.reason = reason_of(end.error);
   // The pool has counted a connection that could not be made; a stale one says nothing about the endpoint.

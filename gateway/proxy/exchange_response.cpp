@@ -115,7 +115,7 @@ void Exchange::response_data(std::string_view bytes) {
 void Exchange::response_turn_end() {
   if (!down_ || !head_sent_) return;
   down_->flush();
-  if (up_ && down_->unsent() > http::Stream::high_mark) up_->pause(PauseReason::sink_full);
+  if (up_ && down_->unsent() > buffer_limit()) up_->pause(PauseReason::sink_full);
 }
 
 void Exchange::response_end() {
@@ -220,6 +220,7 @@ void Exchange::report() {
   summary.upstream = context.upstream_name;
   summary.endpoint = context.endpoint_address;
   summary.request_id = context.request_id;
+  if (context.reason == reason::request_body_too_large) worker_.metrics.limits.add(Limit::body_size);
   context.phase = Phase::complete;
   for (const ChainLink& link : decision_->chain().completions())
     link.filter->on_complete(call_of(link, context), summary);

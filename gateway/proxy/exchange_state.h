@@ -97,6 +97,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void advance(Decision::Step step);
   void resume(void* data) override;
   void hold(std::string_view bytes);
+  size_t buffer_limit() const;
 
   // exchange_attempt.cpp: attempts upstream
   void open_upstream(const Grant& grant);

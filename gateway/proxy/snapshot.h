@@ -27,7 +27,9 @@ struct ListenerInfo {
   std::shared_ptr<const net::TlsServerContext> tls;  // null: plain
   http::DownstreamSettings http;
   uint64_t body_size_limit = 0;
-  uint32_t max_connections = 10'000;  // of the whole process
+  net::SendLimits sending;
+  uint32_t max_connections = 10'000;            // of the whole process
+  uint32_t max_connections_per_client = 5'000;  // of the whole process; 0: any number
   std::vector<net::Cidr> trusted_proxies;
   config::ClientAddress client_address = config::ClientAddress::x_forwarded_for;
   uint16_t redirect_port = 0;  // not 0: every request is sent to https on this port (308)

@@ -35,9 +35,17 @@ http::DownstreamSettings settings_of(const config::ListenerLimits& limits) {
   http::DownstreamSettings settings;
   settings.header_size = static_cast<uint32_t>(limits.header_size);
   settings.header_count = limits.header_count;
+  settings.uri_size = static_cast<uint32_t>(limits.uri_size);
+  settings.trailer_size = static_cast<uint32_t>(limits.trailer_size);
+  settings.trailer_count = limits.trailer_count;
   settings.header_timeout_ms = ms(limits.header_timeout);
   settings.body_timeout_ms = ms(limits.body_timeout);
+  settings.min_body_rate = static_cast<uint32_t>(limits.min_body_rate);
+  settings.rate_grace_ms = ms(limits.rate_grace);
   settings.idle_timeout_ms = ms(limits.idle_timeout);
+  settings.max_requests = limits.max_requests;
+  settings.pipelined_size = static_cast<uint32_t>(limits.pipelined_size);
+  settings.buffer_size = static_cast<uint32_t>(limits.buffer_size);
   return settings;
 }
 
@@ -69,6 +77,9 @@ void build_listeners(Building& building) {
     info->http = settings_of(listener.limits);
     info->body_size_limit = listener.limits.body_size;
     info->max_connections = listener.limits.max_connections;
+    info->max_connections_per_client = listener.limits.max_connections_per_client;
+    info->sending = {static_cast<uint32_t>(listener.limits.send_timeout.count()),
+                     static_cast<uint32_t>(listener.limits.min_send_rate)};
     for (const config::Network& network : listener.trusted_proxies)
       if (auto cidr = net::Cidr::parse(cidr_text(network))) info->trusted_proxies.push_back(*cidr);
     info->client_address = listener.client_address;

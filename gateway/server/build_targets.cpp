@@ -66,6 +66,11 @@ void build_clusters(Building& building) {
     settings.balance = policy(upstream.balance);
     settings.max_idle = upstream.keepalive.max_idle;
     settings.idle_timeout_ms = static_cast<uint32_t>(upstream.keepalive.idle_timeout.count());
+    settings.http.header_size = static_cast<uint32_t>(upstream.limits.header_size);
+    settings.http.header_count = upstream.limits.header_count;
+    settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
+    settings.http.trailer_count = upstream.limits.trailer_count;
+    settings.http.max_informational = upstream.limits.max_informational;
     building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
     building.snapshot.clusters.push_back(std::move(settings));
     building.snapshot.cluster_positions.push_back(building.at(upstream.at));

@@ -3,6 +3,7 @@
 // takes what waits in its queue, serves its connections to the end on the generation that it knew last, and
 // is then let go by the worker. Owned by the worker, its thread only.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,7 @@ class DoorOwner {
   virtual http::DownstreamOwner& downstream_owner() = 0;
   virtual void connection_opened() = 0;
   virtual void connection_closed() = 0;
+  virtual void limit_reached(Limit limit) = 0;
   // The last connection of a closed door is gone; the owner lets go of the door later, not inside this call.
   // May come more than once.
   virtual void door_empty(Door& door) = 0;
@@ -67,11 +69,19 @@ class Door {
   bool empty() const { return connections_.empty() && handshakes_.empty() && places_.empty(); }
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
+  // fn must not remove any but the one it is given.
+  template <class Fn>
+  void for_each_connection(Fn fn) {
+    connections_.for_each(fn);
+  }
 
  private:
   class Handshake;
   class Place;
   static void accepted(void* door, int descriptor, const net::Address& peer);
+  static bool out_of_descriptors(void* door);
+  std::unique_ptr<Place> admit(int descriptor, const net::Address& peer);
+  bool make_room(Limit limit);
   void serve(std::unique_ptr<net::Transport> transport);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
@@ -86,6 +96,8 @@ class Door {
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket
   uint32_t idle_grace_ms_ = 0;        // of close()
+  int descriptor_mark_;               // from it on descriptors are kept for backends
+  uint64_t no_room_until_ms_ = 0;     // make_room() found none
 };
 
 }  // namespace penstock::server

@@ -1,4 +1,5 @@
 // What /metrics shows: the workers' shares added up, the plugins' series and facts of the process.
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -70,6 +71,13 @@ void Server::collect(std::function<void(std::string)> done) {
     });
 }
 
+void Server::write_loads(observe::PrometheusText& out, uint64_t (ListenerLoad::*number)() const) const {
+  for (size_t i = 0; snapshot_ && i < snapshot_->listeners.size(); ++i)
+    if (auto load = loads_.find(door_key(i)); load != loads_.end())
+      out.sample({{"listener", snapshot_->listeners[i]->name}},
+                 static_cast<double>(((*load->second).*number)()));
+}
+
 std::string Server::render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const {
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
@@ -77,10 +85,15 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::write_requests(out, total);
   write_workers(out, shares);
   out.family("penstock_listener_refused_connections_total", MetricKind::counter,
-             "Connections closed at accept because max_connections was reached.");
-  for (size_t i = 0; snapshot_ && i < snapshot_->listeners.size(); ++i)
-    if (auto load = loads_.find(door_key(i)); load != loads_.end())
-      out.sample({{"listener", snapshot_->listeners[i]->name}}, static_cast<double>(load->second->refused()));
+             "Connections closed at accept because a limit on connections or descriptors was reached.");
+  write_loads(out, &ListenerLoad::refused);
+  out.family("penstock_listener_evicted_connections_total", MetricKind::counter,
+             "Connections closed, while they waited for a request, to make room for new ones.");
+  write_loads(out, &ListenerLoad::evicted);
+  out.family(
+      "penstock_buffered_bytes", MetricKind::gauge,
+      "What is held for clients and backends, in the steps of 64 KiB a worker in which it is counted.");
+  out.sample({}, static_cast<double>(std::max<int64_t>(budget_.used(), 0)));
   write_plugin_metrics(out, plugins_.host->metrics());
   out.family("penstock_ratelimit_evictions_total", MetricKind::counter,
              "Keys in use that rate limits forgot because the table was full.");

@@ -84,7 +84,7 @@ void Server::make_workers(const config::Config&) {
   auto count = static_cast<uint32_t>(workers_.size());
   retry_budget_ = std::make_unique<proxy::RetryBudget>(count);
   for (uint32_t i = 0; i < count; ++i) {
-    Worker::Process process{loop_, plugins_.names, *retry_budget_, count};
+    Worker::Process process{loop_, plugins_.names, *retry_budget_, budget_, count, [this] { relieve(); }};
     workers_[i] = std::make_unique<Worker>(process, i, seed());
     workers_[i]->start();
   }
@@ -165,6 +165,7 @@ void Server::commit() {
     auto& load = loads_[door_key(i)];
     if (!load) load = std::make_shared<ListenerLoad>();
   }
+  budget_.set_limit(config.limits.buffered);
   directory_->apply(config.upstreams);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
   if (rollout_->status || !config.status) {
@@ -180,6 +181,11 @@ void Server::commit() {
   say(fmt::format("{}: {} routes, {} workers, generation {}", first ? "ready" : "reloaded",
                   snapshot_->routes.size(), workers_.size(), generation_));
   if (std::exchange(reload_again_, false)) reload();
+}
+
+// A worker is over the bound on memory and holds little of it itself.
+void Server::relieve() {
+  for (auto& worker : workers_) worker->relieve();
 }
 
 void Server::refuse(const std::string& why) {

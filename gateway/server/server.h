@@ -14,6 +14,7 @@
 #include "net/resolver.h"
 #include "net/signals.h"
 #include "net/timer.h"
+#include "observe/prometheus.h"
 #include "plugin/host.h"
 #include "proxy/snapshot.h"
 #include "server/exit_code.h"
@@ -54,6 +55,7 @@ class Server final : private StatusSource {
   std::string bind(const LoadedConfiguration& loaded);
   void roll_out();
   void prepared(Worker::Prepared result);
+  void relieve();
   void commit();
   void refuse(const std::string& why);
   WorkerPlan plan_for(uint32_t worker) const;
@@ -72,9 +74,11 @@ class Server final : private StatusSource {
   void collect(std::function<void(std::string)> done) override;
   // Address and scheme: what a door and its load are kept by over reloads.
   std::string door_key(size_t listener) const;
+  void write_loads(observe::PrometheusText& out, uint64_t (ListenerLoad::*number)() const) const;
   std::string render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const;
 
   std::string configuration_path_;
+  MemoryBudget budget_;
   net::Loop loop_;
   PluginEnvironment plugins_;
   std::unique_ptr<net::Resolver> resolver_;

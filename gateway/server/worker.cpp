@@ -11,6 +11,10 @@ namespace {
 // How long an idle keep-alive connection of a removed listener is kept, so that a request which is under way
 // to us is still answered.
 constexpr uint32_t idle_grace_ms = 1'000;
+// Under pressure the connections are looked through no more often than this; those that hold less are not
+// worth cutting.
+constexpr uint64_t relief_interval_ms = 20;
+constexpr size_t worth_cutting = 16 * 1024;
 }  // namespace
 
 // A generation that nobody uses: its plugins are stopped before the loop blocks again, outside of whoever let
@@ -43,9 +47,15 @@ class Worker::GoneDoor final : public net::Deferred {
 };
 
 Worker::Worker(Process process, uint32_t index, uint64_t seed)
-    : WorkerContext(own_loop, process.names, process.retry_budget, index, seed), process_(process) {}
+    : WorkerContext(own_loop, process.names, process.retry_budget, index, seed), process_(process) {
+  auto exceeded = [](void* self) {
+    auto& exceeding = *static_cast<Worker*>(self);
+    exceeding.loop.schedule(exceeding.own_relief_);
+  };
+  loop.blocks().report_to(&process_.memory, exceeded, this);
+}
 
-Worker::~Worker() = default;
+Worker::~Worker() { loop.blocks().report_to(nullptr, nullptr, nullptr); }
 
 void Worker::start() {
   // Signals are the main thread's.
@@ -85,6 +95,10 @@ void Worker::set_endpoints(const std::string& upstream, std::shared_ptr<const up
     if (auto it = clusters_.find(upstream); it != clusters_.end())
       it->second.cluster->set_endpoints(std::move(set));
   });
+}
+
+void Worker::relieve() {
+  loop.post([this] { shed(Relief::own); });
 }
 
 void Worker::set_draining() {
@@ -211,6 +225,31 @@ void Worker::cut_connections() {
   std::vector<Door*> doors;
   for (auto& door : closed_doors_) doors.push_back(door.get());
   for (Door* door : doors) door->cut();
+}
+
+// The largest first, until what this worker let go of is what the process is over its bound, and a little
+// more. What the other workers hold only they can let go of.
+void Worker::shed(Relief whose) {
+  const MemoryBudget& memory = process_.memory;
+  uint64_t now = loop.now_ms();
+  if (!memory.exceeded() || now < next_relief_ms_) return;
+  next_relief_ms_ = now + relief_interval_ms;
+  int64_t limit = static_cast<int64_t>(memory.limit());
+  int64_t excess = memory.used() - limit + limit / 16;
+  std::vector<std::pair<size_t, http::DownstreamConnection*>> large;
+  auto look = [&](http::DownstreamConnection& connection) {
+    if (size_t held = connection.held_bytes(); held >= worth_cutting) large.emplace_back(held, &connection);
+  };
+  for (auto& [key, door] : doors_) door->for_each_connection(look);
+  for (auto& door : closed_doors_) door->for_each_connection(look);
+  std::ranges::sort(large, std::ranges::greater{}, &std::pair<size_t, http::DownstreamConnection*>::first);
+  // Connections are deleted late: those further down the list are still there.
+  for (auto& [held, connection] : large) {
+    if (excess <= 0) return;
+    connection->shed();
+    excess -= static_cast<int64_t>(held);
+  }
+  if (excess > 0 && whose == Relief::everywhere) process_.main.post([this] { process_.relieve_all(); });
 }
 
 void Worker::door_empty(Door& door) {

@@ -43,7 +43,9 @@ class Worker final : private WorkerLoop,
     net::Loop& main;
     proxy::Names& names;
     proxy::RetryBudget& retry_budget;
+    MemoryBudget& memory;
     uint32_t workers;
+    std::function<void()> relieve_all;  // main thread: relieve() on every worker
   };
   Worker(Process process, uint32_t index, uint64_t seed);
   ~Worker() override;  // after join()
@@ -56,6 +58,7 @@ class Worker final : private WorkerLoop,
   void abandon();  // what was prepared
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
+  void relieve();       // over the bound on memory: lets go of its largest connections
   void set_draining();  // from now on answers carry Connection: close
   // Lets nobody in any more; `empty` once when the last connection is gone.
   void stop_accepting(uint32_t idle_grace_ms, std::function<void()> empty);
@@ -72,16 +75,24 @@ class Worker final : private WorkerLoop,
   using Doors = std::map<std::string, std::unique_ptr<Door>>;
   class Retired;
   class GoneDoor;
+  enum class Relief : uint8_t { own, everywhere };
+  struct OwnRelief final : net::Task {
+    explicit OwnRelief(Worker& of) : worker(of) {}
+    void run_task() override { worker.shed(Relief::everywhere); }
+    Worker& worker;
+  };
 
   // DoorOwner
   net::Loop& door_loop() override { return loop; }
   http::DownstreamOwner& downstream_owner() override { return *this; }
   void connection_opened() override { ++metrics.open_connections; }
   void connection_closed() override { --metrics.open_connections; }
+  void limit_reached(Limit limit) override { metrics.limits.add(limit); }
   void door_empty(Door& door) override;
   // http::DownstreamOwner
   http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
   void on_closed(http::DownstreamConnection& connection) override;
+  void on_limit(Limit limit) override { metrics.limits.add(limit); }
   // proxy::WorkerContext
   void generation_unused(proxy::Generation& generation) override;
 
@@ -92,12 +103,15 @@ class Worker final : private WorkerLoop,
   void open_doors(std::vector<DoorPlan> plans, proxy::Generation& generation);
   void close_doors(Doors doors, uint32_t idle_grace_ms);
   void cut_connections();
+  void shed(Relief whose);
   void retire(std::unique_ptr<proxy::Generation> generation);
   void release_clusters(const proxy::Snapshot& snapshot);
   void report_if_empty();
   void end_if_done();
 
   Process process_;
+  OwnRelief own_relief_{*this};
+  uint64_t next_relief_ms_ = 0;
   std::map<std::string, ClusterUse> clusters_;
   std::unique_ptr<proxy::Generation> prepared_;
   std::vector<std::unique_ptr<proxy::Generation>> generations_;  // those with users; the newest is current

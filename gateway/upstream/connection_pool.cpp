@@ -165,7 +165,7 @@ void ConnectionPool::on_connected(Connecting& connecting,
     preferred_ = connecting.index;
     adopt(std::move(*result), connecting.address);
   } else {
-    endpoint_.count(Outcome::failure);
+    if (result.error().limit == Limit::none) endpoint_.count(Outcome::failure);  // else it is our shortage
     if (waiting_ > connecting_count_) fail_waiter(*waiters_.front(), connect_error(result.error()));
   }
   endpoint_.unref();

@@ -36,7 +36,7 @@ struct Read {
   std::string show() const;
 };
 
-inline constexpr http::http1::HeadLimits limits{4096, 48};
+inline constexpr http::http1::HeadLimits limits{4096, 48, UINT32_MAX, 4096, 48};
 
 // How the bytes come: all at once, one by one, or cut by a sequence that `seed` gives.
 enum class Cut { whole, bytewise, irregular };

@@ -135,6 +135,7 @@ class Client final : public DownstreamOwner {
   std::function<void(Recorder&)> prepare;
   std::unique_ptr<DownstreamConnection> connection;
   size_t closed = 0;
+  LimitCounts limits;
 
   explicit Client(net::Loop& on, DownstreamSettings with = {}) : loop(on), settings(with) {
     connection = make_http1_downstream(loop, std::make_unique<ScriptedTransport>(wire), settings, *this);
@@ -153,6 +154,7 @@ class Client final : public DownstreamOwner {
     ++closed;
     loop.defer_delete(std::move(connection));
   }
+  void on_limit(Limit limit) override { limits.add(limit); }
   Recorder& stream(size_t i = 0) { return *streams.at(i); }
   std::string log() const {
     std::string out;

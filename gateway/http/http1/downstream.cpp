@@ -1,10 +1,11 @@
 // The client's side of HTTP/1: one exchange at a time; what comes early is held. See connection.h.
-#include <string>
 #include <utility>
 
 #include "base/reason.h"
 #include "http/connection.h"
+#include "http/http1/body_pace.h"
 #include "http/http1/deadline.h"
+#include "http/http1/held_bytes.h"
 #include "http/http1/stream_base.h"
 
 namespace penstock::http::http1 {
@@ -12,15 +13,17 @@ namespace {
 
 constexpr unsigned max_probes = 2;
 
-Error lost(ErrorKind kind, std::string_view reason, std::string_view text) {
-  return {kind, ErrorSource::downstream, Retry::no, reason, text};
+Error lost(ErrorKind kind, std::string_view reason, std::string_view text, Limit limit = Limit::none) {
+  return {kind, ErrorSource::downstream, Retry::no, reason, text, limit};
 }
 
 class Downstream final : public DownstreamConnection, public StreamBase {
  public:
   Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const DownstreamSettings& settings,
              DownstreamOwner& owner)
-      : StreamBase(loop, std::move(transport), Side::request, {settings.header_size, settings.header_count}),
+      : StreamBase(loop, std::move(transport), Side::request,
+                   {settings.header_size, settings.header_count, settings.uri_size, settings.trailer_size,
+                    settings.trailer_count}),
         settings_(settings),
         owner_(owner),
         deadline_(
@@ -34,6 +37,9 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void drain(uint32_t idle_grace_ms) override;
   void close() override;
   size_t open_streams() const override { return handler_ ? 1 : 0; }
+  void shed() override;
+  uint64_t waiting_since_ms() const override;
+  size_t held_bytes() const override { return unsent() + arena_.bytes_held() + held_.size(); }
 
   // --- Stream ---
   void send_informational(const Message& head) override;
@@ -86,17 +92,17 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool continued_ = false;    // and got it
   bool persistent_ = true;    // another request may follow
   bool refused_ = false;      // its head could not be read; nothing more is
+  BodyPace body_pace_;
 
   // of the connection
-  bool served_ = false;  // at least one request was
+  uint32_t served_ = 0;  // requests
   bool draining_ = false;
   bool reading_ = false;     // read() is on the stack
   bool read_ended_ = false;  // the client's FIN came
   bool end_seen_ = false;    // and was acted upon
   bool held_full_ = false;   // reading is paused because too much is held
   uint8_t probes_ = 0;
-  std::string held_;  // bytes behind the request that is open; no memory while empty
-  size_t held_begin_ = 0;
+  HeldBytes held_{loop_.blocks()};
 };
 
 void Downstream::on_read(std::span<const char> bytes) {
@@ -144,8 +150,13 @@ void Downstream::begin_stream() {
   upgrade_ = message_.upgrade;
   expects_ = message_.expect_continue;
   continued_ = false;
+  body_pace_.start(settings_);
   persistent_ = parser_.framing().persistent;
-  served_ = true;
+  ++served_;
+  if (served_ == settings_.max_requests && persistent_) {
+    persistent_ = false;
+    owner_.on_limit(Limit::max_requests);
+  }
   probes_ = 0;
   written_before_ = transport_->bytes_written();
   handler_ = &owner_.on_stream(*this, *this);
@@ -160,6 +171,7 @@ void Downstream::refuse(const Error& error) {
   version_ = message_.version;
   written_before_ = transport_->bytes_written();
   Error copy = error;
+  owner_.on_limit(copy.limit);
   handler_ = &owner_.on_stream(*this, *this);
   handler_->on_bad_head(copy, message_);
 }
@@ -167,17 +179,16 @@ void Downstream::refuse(const Error& error) {
 // Bytes behind the request that is open: the next requests, or the first bytes of a tunnel.
 void Downstream::keep_rest(std::string_view rest) {
   if (refused_ || (!persistent_ && upgrade_.empty())) return;
-  held_.erase(0, held_begin_);  // a client that never lets it run empty must not make it grow
-  held_begin_ = 0;
   held_.append(rest);
   if (held_full_ || held_.size() <= settings_.pipelined_size) return;
   held_full_ = true;
+  owner_.on_limit(Limit::pipelined_size);
   transport_->pause(PauseReason::pipelined);
 }
 
 // A client that sends requests and reads no answers gets no further ones: what it has not taken yet is
 // bounded.
-bool Downstream::answers_wait() const { return transport_->unsent() > net::Transport::high_mark; }
+bool Downstream::answers_wait() const { return transport_->unsent() > settings_.buffer_size; }
 
 void Downstream::on_drained() {
   if (handler_) return handler_->on_drained();
@@ -185,18 +196,16 @@ void Downstream::on_drained() {
 }
 
 void Downstream::read_held() {
-  std::string_view input = std::string_view(held_).substr(held_begin_);
+  std::string_view input = held_.view();
   read(input);
   if (!transport_) return;
-  held_begin_ = held_.size() - input.size();
+  held_.keep_last(input.size());
   if (held_full_ && input.size() <= settings_.pipelined_size) {
     held_full_ = false;
     transport_->resume(PauseReason::pipelined);
   }
   after_read();  // may still use views into held_
-  if (held_begin_ < held_.size()) return;
-  held_ = {};
-  held_begin_ = 0;
+  held_.drop_used();
 }
 
 void Downstream::run_task() {
@@ -246,7 +255,8 @@ void Downstream::on_error(const Error& error) {
   Error copy = error;
   copy.source = ErrorSource::downstream;
   copy.retry = Retry::no;
-  copy.reason = reason::client_closed;
+  if (copy.limit == Limit::none) copy.reason = reason::client_closed;
+  owner_.on_limit(copy.limit);
   broken_ = true;  // nothing can be sent any more
   if (StreamHandler* handler = take_handler()) handler->on_reset(copy);
   if (transport_) closed();
@@ -263,15 +273,20 @@ bool Downstream::body_awaited() const {
          !pauses_.any() && !continue_awaited();
 }
 
+uint64_t Downstream::waiting_since_ms() const {
+  if (!transport_ || handler_) return UINT64_MAX;
+  return parser_.head_begun() && served_ > 0 ? started_ms_ : waiting_since_ms_;
+}
+
 void Downstream::set_deadline() {
   if (!transport_) return;
+  if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
   if (!handler_) {
-    if (parser_.head_begun())
-      deadline_.at((served_ ? started_ms_ : waiting_since_ms_) + settings_.header_timeout_ms);
+    if (parser_.head_begun()) deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
     return;  // otherwise it runs since the accept or the last exchange
   }
   if (body_awaited())
-    deadline_.in(settings_.body_timeout_ms);
+    deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
   else if (read_ended_ && parser_.complete() && !writer_.begun() && probes_ < max_probes)
     deadline_.in(settings_.linger_ms);
   else
@@ -280,11 +295,18 @@ void Downstream::set_deadline() {
 
 void Downstream::on_deadline() {
   if (!handler_) {
-    if (!parser_.head_begun()) return close_gracefully(0);
-    refuse(lost(ErrorKind::timeout, reason::request_timeout, "the head took too long"));
+    if (!parser_.head_begun()) {
+      owner_.on_limit(served_ ? Limit::idle_timeout : Limit::header_timeout);
+      return close_gracefully(0);
+    }
+    refuse(
+        lost(ErrorKind::timeout, reason::request_timeout, "the head took too long", Limit::header_timeout));
     if (transport_) after_read();
   } else if (body_awaited()) {
-    lose(lost(ErrorKind::timeout, reason::request_timeout, "the body took too long"));
+    bool slow = body_pace_.too_slow(loop_.now_ms(), received_);
+    lose(lost(ErrorKind::timeout, reason::request_timeout,
+              slow ? "the body comes too slowly" : "the body took too long",
+              slow ? Limit::min_body_rate : Limit::body_timeout));
   } else if (read_ended_) {
     probe();
   }
@@ -381,9 +403,16 @@ void Downstream::close() {
         "the connection is closed from this side"});
 }
 
+void Downstream::shed() {
+  if (!transport_) return;
+  lose(lost(ErrorKind::limit, reason::overload, "the process holds too much for its clients",
+            Limit::buffered));
+}
+
 // The stream ends without its handler having asked for it.
 void Downstream::lose(const Error& error) {
   Error copy = error;
+  owner_.on_limit(copy.limit);
   bool unanswered =
       !writer_.begun() && !broken_ && copy.source == ErrorSource::downstream &&
       (copy.kind == ErrorKind::protocol || copy.kind == ErrorKind::timeout || copy.kind == ErrorKind::limit);
@@ -434,6 +463,7 @@ void Downstream::closed() {
   ++epoch_;
   deadline_.clear();
   cancel();
+  held_.clear();
   transport_.reset();
   owner_.on_closed(*this);
 }

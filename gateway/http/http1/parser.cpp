@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t first_store = 512;
 constexpr uint32_t first_lines = 16;
+constexpr uint64_t around_target = 64;  // method, blanks and version of a request line
 
 Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
 
@@ -120,7 +121,8 @@ Event Parser::read_line(std::string_view& input) {
   if (lf == std::string_view::npos) {
     if (stored_size_ == 0 && !token_char(piece.empty() ? 'x' : piece.front()))
       return fail_malformed("the first byte begins no HTTP message");
-    if (piece.size() < input.size()) return fail_too_large(reason::request_uri_too_long);
+    bool longer = side_ == Side::request && stored_size_ + piece.size() > limits_.target + around_target;
+    if (longer || piece.size() < input.size()) return fail_too_large(Limit::uri_size);
     input = {};
     store(piece);
     return Event::more;
@@ -152,6 +154,7 @@ bool Parser::judge_line(std::string_view line) {
     version_ = read->version;
     method_size_ = static_cast<uint32_t>(read->method.size());
     target_size_ = static_cast<uint32_t>(read->target.size());
+    if (target_size_ > limits_.target) return fail_too_large(Limit::uri_size), false;
   } else {
     auto read = read_status_line(line);
     if (!read) return fail(read.error()), false;
@@ -178,9 +181,9 @@ Event Parser::read_fields(std::string_view& input) {
     input.remove_prefix(used);
     return finish_head();
   }
-  if (too_many_) return fail_too_large(reason::request_header_too_large);
+  if (too_many_) return fail_too_large(Limit::header_count);
   if (code != HPE_OK) return fail_llhttp(code);
-  if (used < input.size()) return fail_too_large(reason::request_header_too_large);
+  if (used < input.size()) return fail_too_large(Limit::header_size);
   input = {};
   return Event::more;
 }
@@ -212,13 +215,13 @@ Event Parser::read_chunks(std::string_view& input) {
 // begins.
 Event Parser::read_trailers(std::string_view& input) {
   while (!input.empty()) {
-    std::string_view piece = input.substr(0, limits_.size - stored_size_);
+    std::string_view piece = input.substr(0, limits_.trailer_size - stored_size_);
     size_t lf = piece.find('\n');
     size_t used = lf == std::string_view::npos ? piece.size() : lf + 1;
     store(piece.substr(0, used));
     input.remove_prefix(used);
     if (lf == std::string_view::npos) {
-      if (!input.empty()) return fail_too_large(reason::request_header_too_large);
+      if (!input.empty()) return fail_too_large(Limit::trailer_size);
       return Event::more;
     }
     std::string_view line = stored().substr(fed_at_);
@@ -226,7 +229,7 @@ Event Parser::read_trailers(std::string_view& input) {
     if (line.size() == 2) return finish_trailers();
     if (!token_char(line.front()) || count_controls(line) != 2)
       return fail_malformed("a trailer that is no field line");
-    if (!add_line(fed_at_)) return fail_too_large(reason::request_header_too_large);
+    if (!add_line(fed_at_)) return fail_too_large(Limit::trailer_count);
     fed_at_ = stored_size_;
   }
   return Event::more;
@@ -330,9 +333,27 @@ Event Parser::fail_malformed(std::string_view text) {
   return fail(side_ == Side::request ? request_error(reason::request_malformed, text) : response_error(text));
 }
 
-Event Parser::fail_too_large(std::string_view request_reason) {
-  Error error = side_ == Side::request ? request_error(request_reason, "the head is over its limit")
-                                       : response_error("the head is over its limit");
+// `limit` is the listener's; an upstream's has the same name.
+Event Parser::fail_too_large(Limit limit) {
+  constexpr std::string_view text = "the head or the trailers are over their limit";
+  auto of_upstream = [&] {
+    switch (limit) {
+      case Limit::header_count: return Limit::upstream_header_count;
+      case Limit::trailer_size: return Limit::upstream_trailer_size;
+      case Limit::trailer_count: return Limit::upstream_trailer_count;
+      default: return Limit::upstream_header_size;
+    }
+  };
+  Error error;
+  if (side_ == Side::request) {
+    error = request_error(
+        limit == Limit::uri_size ? reason::request_uri_too_long : reason::request_header_too_large, text);
+    error.limit = limit;
+  } else {
+    error = response_error(text);
+    error.reason = reason::upstream_too_large;
+    error.limit = of_upstream();
+  }
   error.kind = ErrorKind::limit;
   return fail(error);
 }
@@ -375,7 +396,7 @@ void Parser::recover_message() {
 }
 
 bool Parser::add_line(uint32_t begin) {
-  if (line_count_ == limits_.count) {
+  if (line_count_ == (phase_ == Phase::trailers ? limits_.trailer_count : limits_.count)) {
     too_many_ = true;
     return false;
   }

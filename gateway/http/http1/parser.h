@@ -18,8 +18,11 @@
 namespace penstock::http::http1 {
 
 struct HeadLimits {
-  uint32_t size = 0;   // bytes of a head with its start line; also of the trailers
-  uint32_t count = 0;  // fields of a head; also of the trailers
+  uint32_t size = 0;   // bytes of a head with its start line
+  uint32_t count = 0;  // fields of a head
+  uint32_t target = UINT32_MAX;
+  uint32_t trailer_size = 8 * 1024;
+  uint32_t trailer_count = 32;
 };
 
 enum class Event : uint8_t {
@@ -88,7 +91,7 @@ class Parser {
   Event finish_trailers();
   Event fail(const Error& error);
   Event fail_malformed(std::string_view text);
-  Event fail_too_large(std::string_view request_reason);
+  Event fail_too_large(Limit limit);
   Event fail_llhttp(llhttp_errno code);
   void recover_message();
 

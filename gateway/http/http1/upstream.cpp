@@ -12,7 +12,9 @@ class Upstream final : public UpstreamConnection, public StreamBase {
  public:
   Upstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const UpstreamSettings& settings,
            UpstreamOwner& owner)
-      : StreamBase(loop, std::move(transport), Side::response, {settings.header_size, settings.header_count}),
+      : StreamBase(loop, std::move(transport), Side::response,
+                   {settings.header_size, settings.header_count, UINT32_MAX, settings.trailer_size,
+                    settings.trailer_count}),
         owner_(owner),
         max_informational_(settings.max_informational) {
     transport_->start_reading();
@@ -98,7 +100,13 @@ void Upstream::read(std::string_view input) {
 }
 
 void Upstream::on_interim() {
-  if (++informational_ > max_informational_) return fail(response_error("too many interim answers"));
+  if (++informational_ > max_informational_) {
+    Error error = response_error("too many interim answers");
+    error.kind = ErrorKind::limit;
+    error.reason = reason::upstream_too_large;
+    error.limit = Limit::upstream_max_informational;
+    return fail(error);
+  }
   uint32_t epoch = epoch_;
   handler_->on_informational(message_);
   if (epoch == epoch_) message_.reset();

@@ -59,6 +59,25 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_duration(fallback("listeners[].limits.body_timeout")).value() == limits.body_timeout);
   CHECK(parse_duration(fallback("listeners[].limits.idle_timeout")).value() == limits.idle_timeout);
   CHECK(parse_integer(fallback("listeners[].limits.max_connections")).value() == limits.max_connections);
+  CHECK(parse_size(fallback("listeners[].limits.uri_size")).value() == limits.uri_size);
+  CHECK(parse_size(fallback("listeners[].limits.trailer_size")).value() == limits.trailer_size);
+  CHECK(parse_integer(fallback("listeners[].limits.trailer_count")).value() == limits.trailer_count);
+  CHECK(parse_byte_rate(fallback("listeners[].limits.min_body_rate")).value() == limits.min_body_rate);
+  CHECK(parse_duration(fallback("listeners[].limits.rate_grace")).value() == limits.rate_grace);
+  CHECK(parse_duration(fallback("listeners[].limits.send_timeout")).value() == limits.send_timeout);
+  CHECK(parse_byte_rate(fallback("listeners[].limits.min_send_rate")).value() == limits.min_send_rate);
+  CHECK(parse_integer(fallback("listeners[].limits.max_requests")).value() == limits.max_requests);
+  CHECK(parse_integer(fallback("listeners[].limits.max_connections_per_client")).value() ==
+        limits.max_connections_per_client);
+  CHECK(parse_size(fallback("listeners[].limits.pipelined_size")).value() == limits.pipelined_size);
+  CHECK(parse_size(fallback("listeners[].limits.buffer_size")).value() == limits.buffer_size);
+  CHECK(parse_size(fallback("limits.buffered")).value() == ProcessLimits{}.buffered);
+  const UpstreamLimits answers;
+  CHECK(parse_size(fallback("upstreams.*.limits.header_size")).value() == answers.header_size);
+  CHECK(parse_integer(fallback("upstreams.*.limits.header_count")).value() == answers.header_count);
+  CHECK(parse_size(fallback("upstreams.*.limits.trailer_size")).value() == answers.trailer_size);
+  CHECK(parse_integer(fallback("upstreams.*.limits.trailer_count")).value() == answers.trailer_count);
+  CHECK(parse_integer(fallback("upstreams.*.limits.max_informational")).value() == answers.max_informational);
   CHECK(parse_duration(fallback("routes[].timeouts.connect")).value() == silent.timeouts.connect);
   CHECK(parse_duration(fallback("routes[].timeouts.first_byte")).value() == silent.timeouts.first_byte);
   CHECK(parse_duration(fallback("routes[].timeouts.idle")).value() == silent.timeouts.idle);
@@ -265,4 +284,62 @@ TEST_CASE("addresses, networks and names as values") {
         Attribute{AttributeKind::header, "x-a"});
   for (const std::string_view bad : {"{", "}", "{x}", "{header.}", "{header.a b}"})
     CHECK_FALSE(parse_template(bad).has_value());
+}
+
+TEST_CASE("limits are taken as written, and none turns off those that may be off") {
+  const Loaded written = load_text("t.yaml",
+                                   "schema: 1\n"
+                                   "limits: { buffered: 64MiB }\n"
+                                   "listeners:\n"
+                                   "  name: a\n"
+                                   "  address: 127.0.0.1:80\n"
+                                   "  limits: { uri_size: 4KiB, trailer_size: 2KiB, trailer_count: 5, "
+                                   "min_body_rate: 1KiB/s, rate_grace: 7s, send_timeout: 9s, "
+                                   "min_send_rate: 500B/s, max_requests: 11, max_connections_per_client: 12, "
+                                   "pipelined_size: 16KiB, buffer_size: 32KiB }\n",
+                                   environment());
+  REQUIRE(joined(lines(written)) == "");
+  const ListenerLimits& limits = written.config.listeners.at(0).limits;
+  CHECK(limits.uri_size == 4'096);
+  CHECK(limits.trailer_size == 2'048);
+  CHECK(limits.trailer_count == 5);
+  CHECK(limits.min_body_rate == 1'024);
+  CHECK(limits.rate_grace == Duration(7'000));
+  CHECK(limits.send_timeout == Duration(9'000));
+  CHECK(limits.min_send_rate == 500);
+  CHECK(limits.max_requests == 11);
+  CHECK(limits.max_connections_per_client == 12);
+  CHECK(limits.pipelined_size == 16 * 1024);
+  CHECK(limits.buffer_size == 32 * 1024);
+  CHECK(written.config.limits.buffered == 64 * 1024 * 1024);
+
+  const Loaded none = load_text("t.yaml",
+                                "schema: 1\n"
+                                "listeners:\n"
+                                "  name: a\n"
+                                "  address: 127.0.0.1:80\n"
+                                "  limits: { min_body_rate: none, min_send_rate: none, max_requests: none, "
+                                "max_connections_per_client: none }\n",
+                                environment());
+  REQUIRE(joined(lines(none)) == "");
+  CHECK(none.config.listeners.at(0).limits.min_body_rate == 0);
+  CHECK(none.config.listeners.at(0).limits.min_send_rate == 0);
+  CHECK(none.config.listeners.at(0).limits.max_requests == 0);
+  CHECK(none.config.listeners.at(0).limits.max_connections_per_client == 0);
+}
+
+TEST_CASE("limits in a wrong form say what would be right") {
+  const auto limit = [](std::string_view text) {
+    return joined(lines(load_text(
+        "t.yaml", fmt::format("listeners: {{ name: a, address: '127.0.0.1:80', limits: {{ {} }} }}\n", text),
+        environment())));
+  };
+  CHECK(limit("min_body_rate: 240") ==
+        "1:73 error[bad-rate] min_body_rate '240' is no rate of bytes, the unit is missing\n");
+  CHECK(limit("min_body_rate: 1MiB") ==
+        "1:73 error[bad-rate] min_body_rate '1MiB' is no rate of bytes, 'MiB' is no unit of it\n");
+  CHECK(limit("min_body_rate: 0B/s") ==
+        "1:73 error[out-of-range] min_body_rate '0B/s' is out of range, allowed is 1B/s to 1024MiB/s\n");
+  CHECK(limit("send_timeout: none") == "1:72 error[bad-duration] send_timeout 'none' is no duration\n");
+  CHECK(limit("max_request: 5").find("error[unknown-key]") != std::string::npos);
 }

@@ -150,3 +150,39 @@ TEST_CASE("out of descriptors accepting waits and goes on when some are free") {
   probe.reset();
   runner.until([&] { return accepted.fds.size() == 1; });
 }
+
+TEST_CASE("out of descriptors, what the owner closes is used at once") {
+  LoopRunner runner;
+  auto socket = ListenSocket::bind(loopback());
+  struct Owner {
+    std::vector<Fd> fds;
+    int asked = 0;
+    static void on_accept(void* raw, int fd, const Address&) {
+      static_cast<Owner*>(raw)->fds.emplace_back(fd);
+    }
+    static bool on_shortage(void* raw) {
+      auto& self = *static_cast<Owner*>(raw);
+      ++self.asked;
+      // A full table is told even when nobody waits: enough is closed once.
+      if (self.asked > 1) return false;
+      self.fds.erase(self.fds.begin());
+      return true;
+    }
+  } owner;
+  Acceptor acceptor(runner.loop, *socket, Owner::on_accept, &owner, Owner::on_shortage);
+  Fd first = dial(socket->address());
+  runner.until([&] { return owner.fds.size() == 1; });
+  Fd second = dial(socket->address());
+  struct Limit {
+    rlimit before{};
+    Limit() { REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0); }
+    ~Limit() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  } limit;
+  Fd probe(::dup(second.get()));
+  rlimit tight{static_cast<rlim_t>(probe.get() + 1), limit.before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  runner.until([&] { return owner.asked > 0; });
+  CHECK(owner.fds.size() == 1);  // the second in the place of the first, in the same turn
+  CHECK(acceptor.descriptor_shortages() > 0);
+  CHECK(read_all(first.get()).empty());
+}

@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <array>
 #include <future>
 #include <string>
 #include <thread>
@@ -691,4 +692,78 @@ TEST_CASE("an address that cannot be connected to is an error, not a crash") {
   runner.until([&] { return attempt.result.has_value(); });
   REQUIRE(!attempt.result->has_value());
   CHECK(attempt.result->error().retry == Retry::yes);
+}
+
+namespace {
+
+// A transport with more to send than the kernel takes at once.
+struct SlowReader : Connection {
+  SlowReader() : Connection(8 * 1024, 8 * 1024) {
+    transport->limit_sending({100, 1'000});
+    transport->start_reading();
+    transport->append(std::string(1 << 20, 'x'));
+    transport->flush();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a client that takes nothing for send_timeout is cut, and told apart from one that left") {
+  SlowReader c;
+  REQUIRE(c.transport->unsent() > 0);
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.error.kind == ErrorKind::timeout);
+  CHECK(c.handler.error.reason == reason::client_slow);
+  CHECK(c.handler.error.limit == Limit::send_timeout);
+  c.transport.reset();
+  char byte;
+  while (::recv(c.pair.far.get(), &byte, 1, 0) == 1) {}
+  CHECK(errno == ECONNRESET);  // never an end that looks whole
+}
+
+TEST_CASE("a client that takes a byte now and then is cut for its rate") {
+  Connection c(8 * 1024, 8 * 1024);
+  c.transport->limit_sending({200, 1'000'000'000});
+  c.transport->start_reading();
+  c.transport->append(std::string(1 << 20, 'x'));
+  c.transport->flush();
+  std::array<char, 4096> some;
+  c.runner.until([&] {
+    [[maybe_unused]] ssize_t got = ::recv(c.pair.far.get(), some.data(), some.size(), MSG_DONTWAIT);
+    return c.handler.errors == 1;
+  });
+  CHECK(c.handler.error.limit == Limit::min_send_rate);
+}
+
+TEST_CASE("a client that takes everything in time is never cut, however often a rest is left") {
+  Connection c(8 * 1024, 8 * 1024);
+  c.transport->limit_sending({10'000, 1});
+  c.transport->start_reading();
+  const std::string piece(100'000, 'x');
+  for (int i = 0; i < 20; ++i) {
+    c.transport->append(piece);
+    c.transport->flush();
+    std::thread reader([&] { CHECK(read_all(c.pair.far.get(), piece.size()).size() == piece.size()); });
+    c.runner.until([&] { return c.transport->unsent() == 0; });
+    reader.join();
+  }
+  CHECK(c.handler.errors == 0);
+}
+
+TEST_CASE("the rest of a connection that was given up is bounded by send_timeout too") {
+  struct Flag final : Place {
+    explicit Flag(bool& at) : gone(at) {}
+    ~Flag() override { gone = true; }
+    bool& gone;
+  };
+  SlowReader c;
+  bool gone = false;
+  c.transport->hold(std::make_unique<Flag>(gone));
+  c.transport->close_gracefully(1'000);
+  c.transport.reset();
+  CHECK(!gone);
+  c.runner.until([&] { return gone; });
+  char byte;
+  while (::recv(c.pair.far.get(), &byte, 1, 0) == 1) {}
+  CHECK(errno == ECONNRESET);
 }

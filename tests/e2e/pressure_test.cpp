@@ -1,0 +1,220 @@
+// Hostile masses: slow clients by the thousand, no descriptors left, no memory left. Others are served all
+// the time, what is held stays under its bound, and all is well again when the pressure ends.
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "e2e/harness/client.h"
+#include "e2e/harness/gateway.h"
+#include "e2e/harness/waiting.h"
+
+using namespace e2e;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t memory_factor = 8;  // red zones and the quarantine
+#else
+constexpr size_t memory_factor = 1;
+#endif
+constexpr size_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
+
+std::string configuration(const Backend& backend, const std::string& limits,
+                          const std::string& process = {}) {
+  return "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n" + process +
+         "drain: { accept_for: 0s, timeout: 1s }\n"
+         "listeners: [{ name: http, address: \"127.0.0.1:0\", limits: { " +
+         limits +
+         " } }]\n"
+         "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
+         "upstreams: { u: { endpoints: \"" +
+         backend.endpoint() + "\" } }\n";
+}
+
+double metric(Gateway& gateway, const std::string& series) {
+  std::string all = get(gateway.status_port(), "/metrics").body;
+  size_t at = all.find("\n" + series + " ");
+  if (at == std::string::npos) throw Failure("no metric " + series);
+  return std::stod(all.substr(at + series.size() + 2));
+}
+
+template <class Done>
+void await(const std::string& what, Done done) {
+  auto until = Clock::now() + patience;
+  while (!done())
+    if (Clock::now() > until) throw Failure("did not happen: " + what);
+}
+
+bool served(uint16_t port) {
+  try {
+    return get(port, "/r").status == 200;
+  } catch (const std::exception&) {
+    return false;  // refused while there is no room
+  }
+}
+
+using Clients = std::vector<std::unique_ptr<Client>>;
+
+void add(Clients& clients, uint16_t port, size_t count, const std::string& say) {
+  for (size_t i = 0; i < count; ++i) {
+    clients.push_back(std::make_unique<Client>(port));
+    if (!say.empty()) clients.back()->send(say);
+  }
+}
+
+// User and system time of the process so far, in ms.
+long cpu_ms(Gateway& gateway) {
+  std::ifstream file("/proc/" + std::to_string(gateway.process().pid()) + "/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::istringstream rest(text.substr(text.rfind(')') + 2));
+  std::string word;
+  long user = 0, system = 0;
+  for (int field = 3; field <= 13; ++field) rest >> word;
+  rest >> user >> system;
+  return (user + system) * 1000 / ::sysconf(_SC_CLK_TCK);
+}
+
+void allow_descriptors(Gateway& gateway, size_t count) {
+  rlimit files{};
+  REQUIRE(::prlimit(gateway.process().pid(), RLIMIT_NOFILE, nullptr, &files) == 0);
+  files.rlim_cur = count;
+  REQUIRE(::prlimit(gateway.process().pid(), RLIMIT_NOFILE, &files, nullptr) == 0);
+}
+
+const std::string slow_head = "GET /r HTTP/1.1\r\nhost: a\r\nx-slow: " + std::string(100, 's');
+
+}  // namespace
+
+TEST_CASE("2,000 slow heads cost at most 5 KiB each, and others are served meanwhile") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "header_timeout: 10m"));
+  for (int i = 0; i < 50; ++i) REQUIRE(served(gateway.port()));
+  size_t before = gateway.resident_bytes();
+  Clients slow;
+  add(slow, gateway.port(), 2'000, slow_head);
+  await("all are open", [&] { return metric(gateway, "http_server_open_connections") >= 2'000; });
+  for (int i = 0; i < 50; ++i) CHECK(served(gateway.port()));
+  CHECK(gateway.resident_bytes() - before <= 2'000 * 5 * kibibyte * memory_factor);
+}
+
+TEST_CASE("a house full of slow heads makes room for newcomers") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "header_timeout: 10m, max_connections: 200"));
+  Clients slow;
+  add(slow, gateway.port(), 200, slow_head);
+  await("all are open", [&] { return metric(gateway, "http_server_open_connections") == 200; });
+  await("a newcomer is served", [&] { return served(gateway.port()); });
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+  CHECK(metric(gateway, "http_server_open_connections") <= 200);
+}
+
+TEST_CASE("requests under way keep their places: over max_connections newcomers are refused") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "max_connections: 20, min_body_rate: none"));
+  Clients busy;
+  add(busy, gateway.port(), 20, "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+  await("all are requests", [&] { return metric(gateway, "http_server_active_requests") == 20; });
+  for (int i = 0; i < 5; ++i) CHECK(!served(gateway.port()));
+  CHECK(metric(gateway, "penstock_listener_refused_connections_total{listener=\"http\"}") == 5);
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") == 0);
+  for (auto& client : busy) {
+    client->send("world");
+    CHECK(client->read_response().status == 200);
+  }
+}
+
+TEST_CASE("slow bodies by the thousand are ended by their rate, while others are served") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "body_timeout: 10m, min_body_rate: 1KiB/s, rate_grace: 1s"));
+  Clients slow;
+  add(slow, gateway.port(), 1'000, "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\nx");
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+  for (auto& client : slow) CHECK(client->read_response().status == 408);
+  await("all is free", [&] { return metric(gateway, "http_server_active_requests") == 0; });
+  await("backends too", [&] { return metric(gateway, "http_client_open_connections") <= 64; });
+  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"min_body_rate\"}") == 1'000);
+}
+
+TEST_CASE("out of descriptors: no busy loop, idle connections make room, and all is well afterwards") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "idle_timeout: 10m"));
+  REQUIRE(served(gateway.port()));
+  bool by_mark = false;
+  SUBCASE("found at accept") {}
+  SUBCASE("seen before, by the number of the descriptor") { by_mark = true; }
+  size_t most = gateway.open_descriptors() + 60;
+  allow_descriptors(gateway, most);
+  if (by_mark)
+    REQUIRE(gateway.reload(configuration(backend, "idle_timeout: 10m")).find("reloaded") !=
+            std::string::npos);
+  Clients idle;
+  add(idle, gateway.port(), 100, "");
+  await("no descriptor is left for clients",
+        [&] { return gateway.open_descriptors() >= (by_mark ? most - most / 8 : most) - 1; });
+  long before = cpu_ms(gateway);
+  await("a newcomer is served", [&] { return served(gateway.port()); });
+  CHECK(cpu_ms(gateway) - before < 700);  // it took a second at least, and there are two workers
+  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"descriptors\"}") > 0);
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
+  idle.clear();
+  await("all is well", [&] { return served(gateway.port()); });
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+}
+
+TEST_CASE("no descriptor for a backend is 503 and not the backend's fault") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "idle_timeout: 10m"));
+  Client client(gateway.port());
+  client.send("GET /close HTTP/1.1\r\nhost: a\r\n\r\n");  // the client's connection is there, no other is
+  client.read_response();
+  await("no backend connection", [&] { return metric(gateway, "http_client_open_connections") == 0; });
+  allow_descriptors(gateway, 3);
+  for (int i = 0; i < 10; ++i) {
+    client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n");
+    Response response = client.read_response();
+    CHECK(response.status == 503);
+    CHECK(response.body.find("\"overload\"") != std::string::npos);
+  }
+  allow_descriptors(gateway, 1'000);
+  client.send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(client.read_response().status == 200);  // the endpoint did not rest
+}
+
+TEST_CASE("slow readers in masses stay under the bound on memory, and others are answered") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "send_timeout: 10m", "limits: { buffered: 16MiB }\n"));
+  for (int i = 0; i < 50; ++i) REQUIRE(served(gateway.port()));
+  size_t before = gateway.resident_bytes();
+  Clients slow;
+  for (int round = 0; round < 10; ++round) {
+    add(slow, gateway.port(), 50, "GET /bytes/104857600 HTTP/1.1\r\nhost: a\r\n\r\n");
+    await("somebody is answered", [&] { return served(gateway.port()); });
+    CHECK(metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte);
+  }
+  CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
+  slow.clear();
+  await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+}
+
+TEST_CASE("a client that does not read costs a few buffers, and its backend is released when it goes") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "send_timeout: 10m"));
+  REQUIRE(served(gateway.port()));
+  size_t before = gateway.resident_bytes();
+  Clients deaf;
+  add(deaf, gateway.port(), 8, "GET /bytes/1073741824 HTTP/1.1\r\nhost: a\r\n\r\n");
+  for (auto& client : deaf) CHECK(client->read_head().status == 200);
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+  CHECK(gateway.resident_bytes() - before < 8 * mebibyte * memory_factor);
+  deaf.clear();
+  await("its backend is free", [&] { return metric(gateway, "http_server_active_requests") == 0; });
+}
