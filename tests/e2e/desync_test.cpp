@@ -6,15 +6,14 @@
 #include <csignal>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "desync/payloads.h"
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/recording.h"
 #include "e2e/harness/waiting.h"
-#include "e2e/harness/wire_server.h"
 #include "fuzz/reference_reader.h"
 
 using namespace e2e;
@@ -22,45 +21,6 @@ using desync::Payload;
 using desync::Then;
 
 namespace {
-
-// Answers each whole request with its own target.
-class Recording {
- public:
-  Recording() : server_([this](WireServer::Conversation& talk) { read(talk); }) {}
-  std::string endpoint() const { return server_.endpoint(); }
-
-  std::vector<std::string> take() {
-    std::lock_guard lock(mutex_);
-    return std::exchange(received_, {});
-  }
-  std::string strange() const {
-    std::lock_guard lock(mutex_);
-    return strange_;
-  }
-
- private:
-  void read(WireServer::Conversation& talk) {
-    std::lock_guard lock(mutex_);
-    while (talk.taken < talk.received.size()) {
-      auto reading = reference::read_request(std::string_view(talk.received).substr(talk.taken));
-      if (reading.outcome == reference::Outcome::refused)
-        strange_ += reading.why + ": " + talk.received + "\n";
-      if (reading.outcome != reference::Outcome::whole) return;
-      const reference::Message& request = reading.message;
-      talk.taken += request.size;
-      if (request.count("connection") + request.count("keep-alive") + request.count("http2-settings") > 0)
-        strange_ += "a field of the client's connection: " + talk.received + "\n";
-      received_.push_back(request.method + " " + request.value("host") + " " + request.target + " " +
-                          request.body);
-      talk.to_send += "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(request.target.size()) +
-                      "\r\n\r\n" + request.target;
-    }
-  }
-  mutable std::mutex mutex_;
-  std::vector<std::string> received_;
-  std::string strange_;
-  WireServer server_;
-};
 
 std::string configuration(const Recording& backend) {
   return "schema: 1\nworkers: 1\nstatus: { address: \"127.0.0.1:0\" }\n"
