@@ -81,6 +81,7 @@ void compile_one(const Node& node, Build& build) {
     if (const auto parsed = parse_network(network.name)) listener.trusted_proxies.push_back(*parsed);
   if (const Node* source = usable(node, "client_address")) {
     if (source->text == "forwarded") listener.client_address = ClientAddress::forwarded;
+    if (source->text == "proxy_protocol") listener.client_address = ClientAddress::proxy_protocol;
     if (node.find("trusted_proxies") == nullptr)
       build.diagnostics
           .warning("no-effect", source->key_at, path + ".client_address",

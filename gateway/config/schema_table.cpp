@@ -58,8 +58,8 @@ constexpr SchemaRow rows[] = {
      "What waits for one side before the other is not read any more"},
     {"listeners[].trusted_proxies", list, "", "", "Peers whose forwarding headers are believed"},
     {"listeners[].trusted_proxies[]", network, "", "", "An address or a network"},
-    {"listeners[].client_address", choice, "x-forwarded-for", "x-forwarded-for|forwarded|!proxy_protocol",
-     "Where the client's address comes from behind a trusted proxy"},
+    {"listeners[].client_address", choice, "x-forwarded-for", "x-forwarded-for|forwarded|proxy_protocol",
+     "Where a trusted proxy says who the client is; proxy_protocol (v1, v2): it must"},
     {"listeners[].redirect", name, "", "", "Answer 308 to this listener's port"},
 
     {"status", group, "", "address", "Read-only /livez, /readyz and /metrics; absent: none"},

@@ -62,6 +62,8 @@ class DownstreamConnection : public net::Deferred, public ListHook {
   // Since when it waits for the next head, or for the rest of one (Loop::now_ms); UINT64_MAX while a request
   // is under way.
   virtual uint64_t waiting_since_ms() const = 0;
+  // The first head's time has run since then: something was read before this connection got to read.
+  virtual void count_wait_from(uint64_t ms) = 0;
   // Bytes held for it here, roughly.
   virtual size_t held_bytes() const = 0;
 

@@ -59,6 +59,14 @@ Address Address::from_sockaddr(const sockaddr* address) {
     std::memcpy(&out.v4, address, sizeof(out.v4));
   else if (address->sa_family == AF_INET6)
     std::memcpy(&out.v6, address, sizeof(out.v6));
+  else if (address->sa_family == AF_UNIX)
+    return unix_peer();
+  return out;
+}
+
+Address Address::unix_peer() {
+  Address out;
+  out.any.sa_family = AF_UNIX;
   return out;
 }
 
@@ -79,6 +87,12 @@ bool Address::is_loopback() const {
 }
 
 size_t Address::write_ip(char* out) const {
+  constexpr std::string_view unix_text = "unix:";
+  if (is_unix()) {
+    std::memcpy(out, unix_text.data(), unix_text.size());
+    out[unix_text.size()] = '\0';
+    return unix_text.size();
+  }
   const char* done = nullptr;
   if (any.sa_family == AF_INET)
     done = inet_ntop(AF_INET, &v4.sin_addr, out, INET6_ADDRSTRLEN);
@@ -97,6 +111,7 @@ std::string Address::ip() const {
 
 std::string Address::to_string() const {
   std::string text = ip();
+  if (is_unix()) return text;
   bool brackets = text.find(':') != text.npos;
   return (brackets ? "[" + text + "]" : text) + ":" + std::to_string(port());
 }
@@ -112,10 +127,14 @@ bool operator==(const Address& a, const Address& b) {
 }
 
 std::optional<Cidr> Cidr::parse(std::string_view text) {
+  Cidr out;
+  if (text == "unix" || text == "unix:") {
+    out.unix_ = true;
+    return out;
+  }
   size_t slash = text.find('/');
   auto address = Address::from_ip(text.substr(0, slash), 0);
   if (!address) return std::nullopt;
-  Cidr out;
   out.v4_ = address->any.sa_family == AF_INET;
   uint8_t full = out.v4_ ? 32 : 128;
   out.bits_ = full;
@@ -138,6 +157,7 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
 
 bool Cidr::contains(const Address& address) const {
   const uint8_t* bytes = nullptr;
+  if (unix_ || address.is_unix()) return unix_ && address.is_unix();
   if (address.any.sa_family == AF_INET) {
     if (v4_) bytes = reinterpret_cast<const uint8_t*>(&address.v4.sin_addr);
   } else if (address.any.sa_family == AF_INET6) {

@@ -197,7 +197,9 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   context.peer = &stream.peer();
   context.tls = stream.tls();
   context.client = *context.peer;
-  bool believed = !listener.trusted_proxies.empty() && trusted(listener, *context.peer);
+  // A PROXY header says who the peer is and nothing of what the peer sends.
+  bool believed = listener.client_address != config::ClientAddress::proxy_protocol &&
+                  !listener.trusted_proxies.empty() && trusted(listener, *context.peer);
   if (believed) context.client = client_of(context, listener);
   char* text = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
   context.client_address = {text, context.client.write_ip(text)};

@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "net/proxy_receiver.h"
 #include "net/tcp_transport.h"
 
 namespace penstock::server {
@@ -37,15 +38,57 @@ bool trusted(const proxy::ListenerInfo& info, const net::Address& address) {
 // A connection's share of max_connections, and of its client's.
 class Door::Place final : public net::Place {
  public:
-  Place(Door& door, const ClientTable::Key& client) : door_(door), client_(client) {}
+  explicit Place(Door& door) : door_(door) {}
   ~Place() override {
     if (client_.family != AF_UNSPEC) door_.plan_.load->clients.leave(client_);
     door_.gave_back(*this);
   }
 
+  void set_client(const ClientTable::Key& client) { client_ = client; }
+
  private:
   Door& door_;
   ClientTable::Key client_;
+};
+
+// An accepted connection of a proxy until its PROXY header is there. Owned by its door's list.
+class Door::Greeting final : public net::Deferred, public ListHook {
+ public:
+  Greeting(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
+      : door_(door),
+        peer_(peer),
+        place_(std::move(place)),
+        accepted_ms_(door.owner_.door_loop().now_ms()),
+        receiver_(std::make_unique<net::ProxyReceiver>(door.owner_.door_loop(), descriptor,
+                                                       door.settings_.header_timeout_ms, on_end, this)) {}
+  void hurry() { receiver_->hurry(hurried_ms); }
+  void cut() {
+    receiver_.reset();
+    place_.reset();
+  }
+
+ private:
+  // A header comes with the first bytes: a door that closes does not wait longer for one.
+  static constexpr uint64_t hurried_ms = 1'000;
+
+  static void on_end(void* self, net::ProxyHeaderEnd end) { static_cast<Greeting*>(self)->ended(end); }
+  void ended(net::ProxyHeaderEnd end) {
+    bool good = end == net::ProxyHeaderEnd::good;
+    if (end == net::ProxyHeaderEnd::malformed) door_.plan_.load->count_bad_greeting();
+    if (end == net::ProxyHeaderEnd::timeout) door_.owner_.limit_reached(Limit::header_timeout);
+    bool proxied = good && receiver_->header().kind == net::ProxyHeader::Kind::proxied;
+    net::Address client = proxied ? receiver_->header().source : peer_;
+    if (good && (!proxied || door_.count_client(*place_, client)))
+      door_.begin(receiver_->release(), client, std::move(place_), accepted_ms_);
+    cut();
+    door_.greeting_over(*this);
+  }
+
+  Door& door_;
+  net::Address peer_;
+  std::unique_ptr<Place> place_;
+  uint64_t accepted_ms_;
+  std::unique_ptr<net::ProxyReceiver> receiver_;
 };
 
 // An accepted TLS connection until its handshake is over. Owned by its door's list.
@@ -68,7 +111,7 @@ class Door::Handshake final : public net::Deferred,
     auto transport = std::move(transport_);
     transport->set_handler(nullptr);
     Door& door = door_;
-    door.serve(std::move(transport));
+    door.serve(std::move(transport), door.owner_.door_loop().now_ms());
     door.handshake_over(*this);
   }
   void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
@@ -106,6 +149,7 @@ void Door::close(uint32_t idle_grace_ms) {
     acceptor_.reset();
     plan_.socket.reset();
   }
+  greetings_.for_each([](Greeting& greeting) { greeting.hurry(); });
   connections_.for_each([&](http::DownstreamConnection& connection) { connection.drain(idle_grace_ms); });
   report_if_empty();
 }
@@ -113,6 +157,10 @@ void Door::close(uint32_t idle_grace_ms) {
 void Door::cut() {
   acceptor_.reset();
   plan_.socket.reset();
+  while (Greeting* greeting = greetings_.front()) {
+    greeting->cut();
+    greeting_over(*greeting);
+  }
   while (Handshake* handshake = handshakes_.front()) {
     handshake->cut();
     handshake_over(*handshake);
@@ -128,18 +176,27 @@ void Door::accepted(void* self, int descriptor, const net::Address& peer) {
     ::close(descriptor);
     return;
   }
-  door.owner_.connection_opened();
-  door.places_.push_back(*place);
-  if (door.plan_.info->tls) {
-    auto* handshake = new Handshake(door, descriptor, peer);
-    door.handshakes_.push_back(*handshake);
+  const proxy::ListenerInfo& info = *door.plan_.info;
+  // From others a PROXY header is what it looks like: a request that is none.
+  if (info.client_address == config::ClientAddress::proxy_protocol && trusted(info, peer))
+    door.greetings_.push_back(*new Greeting(door, descriptor, peer, std::move(place)));
+  else
+    door.begin(descriptor, peer, std::move(place), door.owner_.door_loop().now_ms());
+}
+
+void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place,
+                 uint64_t accepted_ms) {
+  const proxy::ListenerInfo& info = *plan_.info;
+  if (info.tls) {
+    auto* handshake = new Handshake(*this, descriptor, peer);
+    handshakes_.push_back(*handshake);
     handshake->transport().hold(std::move(place));
-    handshake->transport().limit_sending(door.plan_.info->sending);
+    handshake->transport().limit_sending(info.sending);
   } else {
-    auto transport = net::make_tcp_transport(door.owner_.door_loop(), descriptor, peer);
+    auto transport = net::make_tcp_transport(owner_.door_loop(), descriptor, peer);
     transport->hold(std::move(place));
-    transport->limit_sending(door.plan_.info->sending);
-    door.serve(std::move(transport));
+    transport->limit_sending(info.sending);
+    serve(std::move(transport), accepted_ms);
   }
 }
 
@@ -156,15 +213,25 @@ std::unique_ptr<Door::Place> Door::admit(int descriptor, const net::Address& pee
     load.count_refused();
     return nullptr;
   }
-  ClientTable::Key client;
-  if (info.max_connections_per_client != 0 && !trusted(info, peer)) client = ClientTable::key_of(peer);
-  if (client.family != AF_UNSPEC && !load.clients.enter(client, info.max_connections_per_client)) {
-    owner_.limit_reached(Limit::max_connections_per_client);
-    load.leave();
-    load.count_refused();
-    return nullptr;
+  owner_.connection_opened();
+  auto place = std::make_unique<Place>(*this);
+  places_.push_back(*place);
+  if (!trusted(info, peer) && !count_client(*place, peer)) return nullptr;
+  return place;
+}
+
+// False: this client has its most.
+bool Door::count_client(Place& place, const net::Address& client) {
+  uint32_t most = plan_.info->max_connections_per_client;
+  ClientTable::Key key = ClientTable::key_of(client);
+  if (most == 0 || key.family == AF_UNSPEC) return true;
+  if (plan_.load->clients.enter(key, most)) {
+    place.set_client(key);
+    return true;
   }
-  return std::make_unique<Place>(*this, client);
+  owner_.limit_reached(Limit::max_connections_per_client);
+  plan_.load->count_refused();
+  return false;
 }
 
 bool Door::out_of_descriptors(void* door) { return static_cast<Door*>(door)->make_room(Limit::descriptors); }
@@ -199,11 +266,12 @@ bool Door::make_room(Limit limit) {
   return count > 0;
 }
 
-void Door::serve(std::unique_ptr<net::Transport> transport) {
+void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms) {
   auto connection = http::make_http1_downstream(owner_.door_loop(), std::move(transport), settings_,
                                                 owner_.downstream_owner());
   connection->context = this;
   auto& served = *connection.release();
+  if (accepted_ms < owner_.door_loop().now_ms()) served.count_wait_from(accepted_ms);
   connections_.push_back(served);
   if (closed()) served.drain(idle_grace_ms_);  // its handshake was over too late
 }
@@ -211,6 +279,12 @@ void Door::serve(std::unique_ptr<net::Transport> transport) {
 void Door::left(http::DownstreamConnection& connection) {
   connection.unlink();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
+  report_if_empty();
+}
+
+void Door::greeting_over(Greeting& greeting) {
+  greeting.unlink();
+  owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&greeting));
   report_if_empty();
 }
 

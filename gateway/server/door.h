@@ -66,7 +66,9 @@ class Door {
   // At once, whatever is under way.
   void cut();
   // Neither connections nor sockets of former ones that still send or linger.
-  bool empty() const { return connections_.empty() && handshakes_.empty() && places_.empty(); }
+  bool empty() const {
+    return connections_.empty() && greetings_.empty() && handshakes_.empty() && places_.empty();
+  }
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
   // fn must not remove any but the one it is given.
@@ -76,13 +78,17 @@ class Door {
   }
 
  private:
+  class Greeting;
   class Handshake;
   class Place;
   static void accepted(void* door, int descriptor, const net::Address& peer);
   static bool out_of_descriptors(void* door);
+  void begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place, uint64_t accepted_ms);
+  bool count_client(Place& place, const net::Address& client);
+  void greeting_over(Greeting& greeting);
   std::unique_ptr<Place> admit(int descriptor, const net::Address& peer);
   bool make_room(Limit limit);
-  void serve(std::unique_ptr<net::Transport> transport);
+  void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
   void report_if_empty();
@@ -93,6 +99,7 @@ class Door {
   http::DownstreamSettings settings_;  // borrowed by the connections
   std::unique_ptr<net::Acceptor> acceptor_;
   IntrusiveList<http::DownstreamConnection> connections_;
+  IntrusiveList<Greeting> greetings_;
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket
   uint32_t idle_grace_ms_ = 0;        // of close()

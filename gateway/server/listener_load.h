@@ -21,9 +21,12 @@ class ListenerLoad {
   void count_evicted(uint64_t connections) { evicted_.fetch_add(connections, std::memory_order_relaxed); }
   void leave() { connections_.fetch_sub(1, std::memory_order_relaxed); }
 
+  void count_bad_greeting() { bad_greetings_.fetch_add(1, std::memory_order_relaxed); }
+
   uint32_t connections() const { return connections_.load(std::memory_order_relaxed); }
   uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
   uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }
+  uint64_t bad_greetings() const { return bad_greetings_.load(std::memory_order_relaxed); }
 
   ClientTable clients;
 
@@ -31,6 +34,7 @@ class ListenerLoad {
   alignas(64) std::atomic<uint32_t> connections_{0};
   alignas(64) std::atomic<uint64_t> refused_{0};
   std::atomic<uint64_t> evicted_{0};
+  std::atomic<uint64_t> bad_greetings_{0};
 };
 
 }  // namespace penstock::server

@@ -90,6 +90,9 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   out.family("penstock_listener_evicted_connections_total", MetricKind::counter,
              "Connections closed, while they waited for a request, to make room for new ones.");
   write_loads(out, &ListenerLoad::evicted);
+  out.family("penstock_listener_bad_proxy_headers_total", MetricKind::counter,
+             "Connections of trusted proxies closed because they began with no valid PROXY header.");
+  write_loads(out, &ListenerLoad::bad_greetings);
   out.family(
       "penstock_buffered_bytes", MetricKind::gauge,
       "What is held for clients and backends, in the steps of 64 KiB a worker in which it is counted.");

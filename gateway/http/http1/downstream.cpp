@@ -39,6 +39,10 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   size_t open_streams() const override { return handler_ ? 1 : 0; }
   void shed() override;
   uint64_t waiting_since_ms() const override;
+  void count_wait_from(uint64_t ms) override {
+    waiting_since_ms_ = ms;
+    deadline_.at(ms + settings_.header_timeout_ms);
+  }
   size_t held_bytes() const override { return unsent() + arena_.bytes_held() + held_.size(); }
 
   // --- Stream ---

@@ -103,7 +103,7 @@ TEST_CASE("listeners that cannot work") {
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', protocols: [h2], client_address: "
                  "proxy_protocol }\n") ==
         "1:59 error[not-supported-yet] protocols 'h2' is not supported yet\n"
-        "1:80 error[not-supported-yet] client_address 'proxy_protocol' is not supported yet\n");
+        "1:64 warning[no-effect] client_address has no effect without trusted_proxies\n");
 }
 
 TEST_CASE("two listeners on one port, the wildcard address among them") {

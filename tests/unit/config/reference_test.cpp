@@ -83,7 +83,6 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.zookeeper",
       "expect_public",
       "listeners[].address=unix:*",
-      "listeners[].client_address=proxy_protocol",
       "listeners[].protocols[]=h2",
       "listeners[].tls.client_auth",
       "plugins.*.type=cors",

@@ -132,3 +132,28 @@ TEST_CASE("what is no block is refused") {
     CHECK(!Cidr::parse(text).has_value());
   }
 }
+
+TEST_CASE("whoever comes through a unix socket has no IP and is written unix:") {
+  Address peer = Address::unix_peer();
+  CHECK(peer.is_unix());
+  CHECK(!peer.valid());
+  CHECK(peer.ip() == "unix:");
+  CHECK(peer.to_string() == "unix:");
+  CHECK(peer.port() == 0);
+  CHECK(!peer.is_loopback());
+  CHECK(peer == Address::unix_peer());
+  CHECK(!(peer == *Address::from_ip("127.0.0.1", 0)));
+  sockaddr_storage raw{};
+  raw.ss_family = AF_UNIX;
+  CHECK(Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw)) == peer);
+
+  for (const char* text : {"unix", "unix:"}) {
+    auto peers = Cidr::parse(text);
+    REQUIRE(peers.has_value());
+    CHECK(peers->contains(peer));
+    CHECK(!peers->contains(*Address::from_ip("0.0.0.0", 0)));
+    CHECK(!peers->contains(*Address::from_ip("::", 0)));
+  }
+  CHECK(!Cidr::parse("0.0.0.0/0")->contains(peer));
+  CHECK(!Cidr::parse("::/0")->contains(peer));
+}
