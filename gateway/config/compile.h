@@ -51,6 +51,9 @@ void take(const Node* map, std::string_view key, uint32_t& out);
 void take_or_none(const Node* map, std::string_view key, uint32_t& out);       // none: 0
 void take_rate_or_none(const Node* map, std::string_view key, uint64_t& out);  // none: 0
 void take_size(const Node* map, std::string_view key, uint64_t& out);
+// What one can listen on; paths are relative to the file that names them. The mode is a unix socket's.
+std::optional<Address> listen_address(const Node* node, Build& build);
+void take_mode(const Node* map, uint32_t& out, const Address& address, const std::string& path, Build& build);
 bool flag(const Node* map, std::string_view key, bool fallback);
 std::vector<NameRef> names_in(const Node* list);
 // The name for a message.

@@ -60,6 +60,32 @@ void take_size(const Node* map, std::string_view key, uint64_t& out) {
   if (const auto value = parse_size(node->text)) out = *value;
 }
 
+std::optional<Address> listen_address(const Node* node, Build& build) {
+  if (node == nullptr || !node->is_scalar()) return std::nullopt;
+  if (!node->text.starts_with("unix:")) {
+    const auto parsed = parse_address(node->text);
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  }
+  const auto path = parse_unix_address(node->text);
+  if (!path) return std::nullopt;
+  Address address;
+  address.unix_path = build.sources.resolve(node->at.file, *path);
+  address.loopback = true;
+  return address;
+}
+
+void take_mode(const Node* map, uint32_t& out, const Address& address, const std::string& path,
+               Build& build) {
+  const Node* node = usable(map, "socket_mode");
+  if (node == nullptr || !node->is_scalar()) return;
+  if (const auto value = parse_mode(node->text)) out = *value;
+  if (address.unix_path.empty())
+    build.diagnostics
+        .warning("no-effect", node->key_at, path + ".socket_mode",
+                 "socket_mode has no effect, the address is no unix socket")
+        .hint = "take it out, or write address: unix:PATH";
+}
+
 bool flag(const Node* map, std::string_view key, bool fallback) {
   const Node* node = usable(map, key);
   if (node == nullptr || !node->is_scalar()) return fallback;

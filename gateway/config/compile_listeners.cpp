@@ -72,8 +72,9 @@ void compile_one(const Node& node, Build& build) {
   take(&node, "name", listener.name);
   const std::string path = "listeners." + listener.name;
   if (const Node* address = usable(node, "address")) {
-    if (const auto parsed = parse_address(address->text)) listener.address = *parsed;
+    if (const auto parsed = listen_address(address, build)) listener.address = *parsed;
     listener.address_at = address->at;
+    take_mode(&node, listener.socket_mode, listener.address, path, build);
   }
   listener.tls = compile_tls(usable(node, "tls"), path + ".tls", build);
   compile_limits(usable(node, "limits"), listener.limits);
@@ -102,6 +103,11 @@ void check_redirect(const Listener& listener, const std::map<std::string_view, c
     for (const auto& [name, unused] : by_name) names.push_back(name);
     report_unknown_name(*listener.redirect, "unknown-listener",
                         fmt::format("listener '{}' redirects to", listener.name), names, path, build);
+  } else if (!found->second->address.unix_path.empty()) {
+    build.diagnostics
+        .error("redirect-unix", listener.redirect->at, path,
+               fmt::format("listener '{}' redirects to '{}', which has no port", listener.name, found->first))
+        .hint = "redirect to a listener with an IP address";
   } else if (found->second->redirect) {
     build.diagnostics.error(
         "redirect-loop", listener.redirect->at, path,
@@ -116,6 +122,7 @@ class Claims {
   explicit Claims(Build& build) : build_(build) {}
 
   void add(const Address& address, Position at, const std::string& path) {
+    if (!address.unix_path.empty()) return add_path(address, at, path);
     if (address.host.empty() || address.port == 0) return;
     const Claim mine{bytes_of(address), address.ipv6, &address, at};
     for (const Claim& other : claims_) {
@@ -135,6 +142,15 @@ class Claims {
   }
 
  private:
+  void add_path(const Address& address, Position at, const std::string& path) {
+    const auto [first, fresh] = paths_.emplace(address.unix_path, at);
+    if (fresh) return;
+    Diagnostic& diagnostic = build_.diagnostics.error(
+        "address-in-use", at, path, fmt::format("unix:{} is listened on twice", address.unix_path));
+    diagnostic.related = first->second;
+    diagnostic.related_note = "first at";
+  }
+
   using Bytes = std::array<unsigned char, 16>;
   struct Claim {
     Bytes bytes;
@@ -152,6 +168,7 @@ class Claims {
   }
 
   Build& build_;
+  std::map<std::string, Position> paths_;
   std::vector<Claim> claims_;
 };
 

@@ -22,7 +22,11 @@ void compile_status(const Node& root, Build& build) {
   const Node* status = usable(root, "status");
   const Node* node = usable(status, "address");
   if (node == nullptr) return;
-  if (const auto address = parse_address(node->text)) build.config.status = Status{*address, node->at};
+  const auto address = listen_address(node, build);
+  if (!address) return;
+  uint32_t mode = Status{}.socket_mode;
+  take_mode(status, mode, *address, "status", build);
+  build.config.status = Status{*address, mode, node->at};
 }
 
 // Sinks over the network come later; the logging plugin reads all else. False: answered here.

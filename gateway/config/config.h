@@ -65,6 +65,7 @@ struct Listener {
 
 struct Status {
   Address address;
+  uint32_t socket_mode = 0660;
   Position at;
 };
 

@@ -160,7 +160,29 @@ Parsed<Address> parse_address(std::string_view text) {
   return address;
 }
 
+Parsed<std::string> parse_unix_address(std::string_view text) {
+  constexpr size_t longest = 100;  // the kernel's 107, less a suffix that we need
+  text.remove_prefix(std::min(text.size(), std::string_view("unix:").size()));
+  if (!is_file_name(text) || text.ends_with('/'))
+    return wrong("names no file for the socket", "write unix:/run/penstock/http.sock");
+  if (text.size() > longest) return wrong(fmt::format("has a path over {} bytes", longest));
+  return std::string(text);
+}
+
+Parsed<uint32_t> parse_mode(std::string_view text) {
+  uint32_t mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc() || end != text.data() + text.size() || mode > 0777)
+    return wrong("is no file mode", "write 0660: octal, owner, group and others");
+  return mode;
+}
+
 Parsed<Network> parse_network(std::string_view text) {
+  if (text == "unix" || text == "unix:") {  // YAML takes [unix:] for a map
+    Network peers;
+    peers.unix_peers = true;
+    return peers;
+  }
   const std::string hint = "write 10.0.0.0/8, 2001:db8::/32 or one address";
   const size_t slash = text.find('/');
   const std::string_view host = text.substr(0, slash);

@@ -18,19 +18,21 @@ struct Complaint {
 template <class T>
 using Parsed = std::expected<T, Complaint>;
 
-Parsed<Duration> parse_duration(std::string_view text);        // 500ms, 5s, 2m, 1h
-Parsed<uint64_t> parse_size(std::string_view text);            // 64KiB, 10MiB, 1GiB, in bytes
-Parsed<uint64_t> parse_byte_rate(std::string_view text);       // 240B/s, 16KiB/s, in bytes a second
-Parsed<double> parse_percent(std::string_view text);           // 0% to 100%: 20% as 0.2
-Parsed<int64_t> parse_integer(std::string_view text);          // -3, 100
-Parsed<bool> parse_flag(std::string_view text);                // true, false
-Parsed<uint16_t> parse_port(std::string_view text);            // 1..65535
-Parsed<Address> parse_address(std::string_view text);          // 127.0.0.1:80, [::1]:80
-Parsed<Network> parse_network(std::string_view text);          // 10.0.0.0/8, ::1/128, or one address
-Parsed<std::string> parse_method(std::string_view text);       // GET
-Parsed<std::string> parse_header_name(std::string_view text);  // in lower case
-Parsed<Attribute> parse_attribute(std::string_view text);      // client.address, header.x-tenant
-Parsed<Template> parse_template(std::string_view text);        // v-{path.id}; {{ and }} are literal braces
+Parsed<Duration> parse_duration(std::string_view text);         // 500ms, 5s, 2m, 1h
+Parsed<uint64_t> parse_size(std::string_view text);             // 64KiB, 10MiB, 1GiB, in bytes
+Parsed<uint64_t> parse_byte_rate(std::string_view text);        // 240B/s, 16KiB/s, in bytes a second
+Parsed<double> parse_percent(std::string_view text);            // 0% to 100%: 20% as 0.2
+Parsed<int64_t> parse_integer(std::string_view text);           // -3, 100
+Parsed<bool> parse_flag(std::string_view text);                 // true, false
+Parsed<uint16_t> parse_port(std::string_view text);             // 1..65535
+Parsed<Address> parse_address(std::string_view text);           // 127.0.0.1:80, [::1]:80
+Parsed<std::string> parse_unix_address(std::string_view text);  // unix:/run/x.sock; the path
+Parsed<uint32_t> parse_mode(std::string_view text);             // 0660: octal
+Parsed<Network> parse_network(std::string_view text);           // 10.0.0.0/8, ::1/128, one address, or unix:
+Parsed<std::string> parse_method(std::string_view text);        // GET
+Parsed<std::string> parse_header_name(std::string_view text);   // in lower case
+Parsed<Attribute> parse_attribute(std::string_view text);       // client.address, header.x-tenant
+Parsed<Template> parse_template(std::string_view text);         // v-{path.id}; {{ and }} are literal braces
 
 Parsed<std::string> parse_date(std::string_view text);  // 2026-06-01, 2026-06-01T10:00Z; as written
 

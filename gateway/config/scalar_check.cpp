@@ -54,11 +54,12 @@ ScalarProblem scalar_problem(std::string_view text, const SchemaRow& row) {
     case ValueType::attribute: return plain_problem("bad-attribute", parse_attribute(text));
     case ValueType::header_name: return plain_problem("bad-header", parse_header_name(text));
     case ValueType::method: return plain_problem("bad-method", parse_method(text));
+    case ValueType::mode: return plain_problem("bad-mode", parse_mode(text));
     case ValueType::flag: return plain_problem("bad-flag", parse_flag(text));
     case ValueType::date: return plain_problem("bad-date", parse_date(text));
     case ValueType::address:
-      if (row.allowed == "!unix:*" && text.starts_with("unix:"))
-        return {"not-supported-yet", "is not supported yet", "write IP:port"};
+      if (row.allowed == "unix:*" && text.starts_with("unix:"))
+        return plain_problem("bad-address", parse_unix_address(text));
       return plain_problem("bad-address", parse_address(text));
     case ValueType::host_port: return plain_problem("bad-address", parse_host_port(text));
     case ValueType::network: return plain_problem("bad-network", parse_network(text));

@@ -32,6 +32,7 @@ std::string_view name(ValueType type) {
     case ValueType::attribute: return "an attribute";
     case ValueType::header_name: return "a header name";
     case ValueType::method: return "a method";
+    case ValueType::mode: return "a file mode";
     case ValueType::file: return "a file name";
     case ValueType::flag: return "true or false";
     case ValueType::integer: return "a whole number";

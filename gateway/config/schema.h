@@ -28,6 +28,7 @@ enum class ValueType : uint8_t {
   attribute,
   header_name,
   method,
+  mode,  // 0660
   file,  // a path, relative to the file that names it
   flag,
   integer,  // `allowed` is a range "1..100"

@@ -32,7 +32,7 @@ struct Address {
   uint16_t port = 0;
   bool ipv6 = false;
   bool loopback = false;
-  std::string unix_path;  // not empty: nothing of the above; absolute, or relative to the working directory
+  std::string unix_path;  // not empty: nothing of the above but loopback
   bool operator==(const Address&) const = default;
 };
 

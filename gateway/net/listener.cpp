@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include <cstring>
 #include <utility>
 
 #include "net/loop.h"
@@ -31,16 +34,49 @@ std::expected<ListenSocket, BindError> ListenSocket::bind(const Address& address
   return out;
 }
 
+// Bound beside the path and moved there when it listens, so that whoever connects meets the old socket or the
+// new one, never none.
+std::expected<ListenSocket, BindError> ListenSocket::bind_unix(const std::string& path, uint32_t mode,
+                                                               int backlog) {
+  sockaddr_un address{};
+  const std::string made = path + ".new";
+  if (made.size() >= sizeof address.sun_path) return std::unexpected(BindError{ENAMETOOLONG, "bind"});
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, made.data(), made.size());
+  int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::unexpected(BindError{errno, "socket"});
+  ListenSocket out(fd, Address::unix_peer());  // closes fd on every way out
+  ::unlink(made.c_str());                      // of a start that was broken off
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return std::unexpected(BindError{errno, "bind"});
+  struct stat info{};
+  // Nobody can connect before listen().
+  bool good = ::chmod(made.c_str(), mode) == 0 && ::stat(made.c_str(), &info) == 0 &&
+              ::listen(fd, backlog) == 0 && ::rename(made.c_str(), path.c_str()) == 0;
+  if (!good) {
+    BindError error{errno, "listen"};
+    ::unlink(made.c_str());
+    return std::unexpected(error);
+  }
+  out.file_ = {path, info.st_dev, info.st_ino};
+  return out;
+}
+
 ListenSocket::ListenSocket(ListenSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), address_(other.address_) {}
+    : fd_(std::exchange(other.fd_, -1)), address_(other.address_), file_(std::exchange(other.file_, {})) {}
 
 ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(address_, other.address_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
 ListenSocket::~ListenSocket() {
+  struct stat info{};
+  bool ours = !file_.path.empty() && ::stat(file_.path.c_str(), &info) == 0 && info.st_dev == file_.device &&
+              info.st_ino == file_.inode;
+  if (ours) ::unlink(file_.path.c_str());
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -93,6 +129,7 @@ struct Acceptor::Handle final : LoopHandle {
       socklen_t length = sizeof(peer.v6);
       int accepted = ::accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (accepted >= 0) {
+        if (peer.is_unix()) peer = Address::unix_peer();  // whatever name it bound itself to
         fn(owner, accepted, peer);
         return Took::connection;
       }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "net/address.h"
@@ -21,18 +22,28 @@ struct BindError {
 class ListenSocket {
  public:
   static std::expected<ListenSocket, BindError> bind(const Address& address, int backlog = 4096);
+  // At a path, with this mode from the first moment on; what lies there is replaced, so ask before who
+  // listens (server/listen_sockets.h). The file goes with the socket, if it is still this one's.
+  static std::expected<ListenSocket, BindError> bind_unix(const std::string& path, uint32_t mode,
+                                                          int backlog = 4096);
   ListenSocket(ListenSocket&& other) noexcept;
   ListenSocket& operator=(ListenSocket&& other) noexcept;
   ~ListenSocket();
   int fd() const { return fd_; }
+  const std::string& path() const { return file_.path; }  // of a unix socket
   const Address& address() const {
     return address_;
   }  // with the port that the kernel chose when 0 was asked for
 
  private:
+  struct File {
+    std::string path;
+    uint64_t device = 0, inode = 0;
+  };
   ListenSocket(int fd, Address address) : fd_(fd), address_(address) {}
   int fd_ = -1;
   Address address_;
+  File file_;
 };
 
 // Accepts on a lent descriptor. One loop. The callback gets a connected, non-blocking, close-on-exec

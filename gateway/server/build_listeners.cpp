@@ -50,6 +50,7 @@ http::DownstreamSettings settings_of(const config::ListenerLimits& limits) {
 }
 
 std::string cidr_text(const config::Network& network) {
+  if (network.unix_peers) return "unix:";
   sockaddr_storage storage{};
   if (network.ipv6) {
     auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);

@@ -25,7 +25,7 @@ struct SocketGroup {
 
 using SocketGroups = std::map<std::string, SocketGroup>;
 
-// What a listener's sockets are kept by: its address, or with port 0 its name.
+// What a listener's sockets are kept by: its address or path, or with port 0 its name.
 std::string socket_key(const config::Listener& listener);
 
 // The sockets for these listeners: those that are there already and new ones, bound now, one a worker. On
@@ -36,10 +36,14 @@ std::expected<SocketGroups, std::string> bind_listeners(const std::vector<config
 // One line for a human: what could not be bound, why, and what to do about it.
 std::string bind_failure(const std::string& what, const std::string& address, const net::BindError& error);
 
-// Why nobody can listen on this address right now; nullopt: one can. With SO_REUSEPORT a second gateway would
-// bind without an error and take half of the connections, so this is asked first.
-std::optional<net::BindError> occupied(const net::Address& address);
+// One socket there, when nobody else listens. With SO_REUSEPORT a second gateway would bind without an error
+// and take half of the connections, and a unix socket's file would be taken away from it, so that is asked
+// first.
+std::expected<net::ListenSocket, net::BindError> bind_free(const config::Address& address, uint32_t mode,
+                                                           int backlog);
 
+// "127.0.0.1:80", "unix:/run/x.sock".
+std::string address_text(const config::Address& address);
 net::Address socket_address(const config::Address& address);
 
 }  // namespace penstock::server

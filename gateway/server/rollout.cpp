@@ -221,9 +221,14 @@ void Server::announce(const SocketGroups& before) const {
   for (size_t i = 0; i < listeners.size(); ++i) {
     if (before.contains(socket_key(listeners[i]))) continue;
     const proxy::ListenerInfo& info = *snapshot_->listeners[i];
-    say(fmt::format("listener {} on {}://{}", info.name, info.scheme, info.address.to_string()));
+    if (info.address.is_unix())
+      say(fmt::format("listener {} on {}", info.name, address_text(listeners[i].address)));
+    else
+      say(fmt::format("listener {} on {}://{}", info.name, info.scheme, info.address.to_string()));
   }
-  if (status_ && before.empty()) say("status on http://" + status_->address().to_string());
+  if (!status_ || !before.empty()) return;
+  say("status on " + (status_->address().is_unix() ? address_text(status_->configured())
+                                                   : "http://" + status_->address().to_string()));
 }
 
 }  // namespace penstock::server

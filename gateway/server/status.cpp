@@ -93,11 +93,8 @@ class StatusListener::Request final : public net::Deferred, public http::StreamH
 
 std::expected<std::unique_ptr<StatusListener>, std::string> StatusListener::bind(
     net::Loop& loop, StatusSource& source, const config::Status& status) {
-  net::Address address = socket_address(status.address);
-  if (auto error = occupied(address))
-    return std::unexpected(bind_failure("status", address.to_string(), *error));
-  auto socket = net::ListenSocket::bind(address, 128);
-  if (!socket) return std::unexpected(bind_failure("status", address.to_string(), socket.error()));
+  auto socket = bind_free(status.address, status.socket_mode, 128);
+  if (!socket) return std::unexpected(bind_failure("status", address_text(status.address), socket.error()));
   return std::unique_ptr<StatusListener>(new StatusListener(loop, source, status, std::move(*socket)));
 }
 

@@ -343,3 +343,45 @@ TEST_CASE("limits in a wrong form say what would be right") {
   CHECK(limit("send_timeout: none") == "1:72 error[bad-duration] send_timeout 'none' is no duration\n");
   CHECK(limit("max_request: 5").find("error[unknown-key]") != std::string::npos);
 }
+
+TEST_CASE("unix sockets: the path is relative to the file that names it, the mode is octal") {
+  const auto load = [](std::string_view listener, std::string_view rest = {}) {
+    return load_text("conf/t.yaml",
+                     fmt::format("schema: 1\nlisteners: {{ name: a, {} }}\n{}", listener, rest),
+                     environment());
+  };
+  const Loaded good = load("address: 'unix:a.sock', socket_mode: 0600, trusted_proxies: [unix, 10.0.0.0/8]",
+                           "status: { address: 'unix:/run/s.sock', socket_mode: 0666 }\n");
+  REQUIRE(joined(lines(good)) == "");
+  const Listener& listener = good.config.listeners.at(0);
+  CHECK(listener.address.unix_path.ends_with("a.sock"));
+  CHECK(listener.address.loopback);
+  CHECK(listener.socket_mode == 0600);
+  CHECK(listener.trusted_proxies.at(0).unix_peers);
+  CHECK(!listener.trusted_proxies.at(1).unix_peers);
+  CHECK(good.config.status->address.unix_path == "/run/s.sock");
+  CHECK(good.config.status->socket_mode == 0666);
+  CHECK(load("address: 'unix:/run/a.sock'").config.listeners.at(0).socket_mode == 0660);
+
+  const auto problems = [&](std::string_view listener_text, std::string_view rest = {}) {
+    return joined(lines(load(listener_text, rest)));
+  };
+  CHECK(problems("address: 'unix:'").find("error[bad-address] address 'unix:' names no file") !=
+        std::string::npos);
+  CHECK(problems("address: 'unix:/run/'").find("names no file") != std::string::npos);
+  CHECK(
+      problems(fmt::format("address: 'unix:/{}'", std::string(100, 'x'))).find("has a path over 100 bytes") !=
+      std::string::npos);
+  CHECK(problems("address: 'unix:/a', socket_mode: 0990").find("error[bad-mode]") != std::string::npos);
+  CHECK(problems("address: 'unix:/a', socket_mode: 01777").find("error[bad-mode]") != std::string::npos);
+  CHECK(problems("address: '127.0.0.1:80', socket_mode: 0600").find("warning[no-effect] socket_mode") !=
+        std::string::npos);
+  CHECK(problems("address: 'unix:/a.sock'", "status: 'unix:/a.sock'\n")
+            .find("error[address-in-use] unix:/a.sock is listened on twice") != std::string::npos);
+  CHECK(joined(lines(load_text("t.yaml",
+                               "listeners:\n"
+                               "- { name: a, address: 'unix:/a.sock' }\n"
+                               "- { name: b, address: '127.0.0.1:80', redirect: a }\n",
+                               environment())))
+            .find("error[redirect-unix]") != std::string::npos);
+}

@@ -82,7 +82,6 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.kubernetes",
       "discovery.zookeeper",
       "expect_public",
-      "listeners[].address=unix:*",
       "listeners[].protocols[]=h2",
       "listeners[].tls.client_auth",
       "plugins.*.type=cors",
@@ -93,7 +92,6 @@ TEST_CASE("the keys that are not supported yet") {
       "routes[].importance",
       "routes[].mirror",
       "routes[].paths",
-      "status.address=unix:*",
       "tests",
       "tracing",
       "upstreams.*.balance.maglev",
@@ -120,12 +118,7 @@ TEST_CASE("the keys that are not supported yet") {
   CHECK(found == expected);
 }
 
-TEST_CASE("an address or a provider that is not supported yet is told once, as that") {
-  CHECK(joined(lines(
-            load_text("t.yaml", "listeners: { name: a, address: 'unix:/run/a.sock' }\n", environment()))) ==
-        "1:32 error[not-supported-yet] address 'unix:/run/a.sock' is not supported yet\n");
-  CHECK(joined(lines(load_rest("status: 'unix:a'\n"))) ==
-        "2:9 error[not-supported-yet] address 'unix:a' is not supported yet\n");
+TEST_CASE("a provider that is not supported yet is told once, as that, and a resolver is an IP address") {
   CHECK(joined(lines(load_rest("discovery: { dns: { servers: 'unix:a' } }\n"))) ==
         "2:30 error[bad-address] servers 'unix:a' has no IPv4 address before the port\n");
   const auto discover = [](std::string_view text) {
