@@ -30,7 +30,7 @@ std::string binary(char command, char family, const std::string& rest) {
 std::string read(const std::string& header) {
   ProxyHeader out;
   ProxyHeaderRead whole = read_proxy_header(header, out);
-  for (const std::string behind : {"GET / HTTP/1.1\r\n\r\n"s, "\x16\x03\x01"s, v2}) {
+  for (const std::string& behind : {"GET / HTTP/1.1\r\n\r\n"s, "\x16\x03\x01"s, v2}) {
     ProxyHeader other;
     ProxyHeaderRead longer = read_proxy_header(header + behind, other);
     if (whole.state == State::more) continue;
