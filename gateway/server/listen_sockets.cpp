@@ -15,7 +15,7 @@
 namespace penstock::server {
 namespace {
 
-constexpr int backlog = 4096;
+constexpr int client_backlog = 4096;
 
 // Why nobody can listen here right now; nullopt: one can.
 std::optional<net::BindError> occupied(const net::Address& address) {
@@ -114,7 +114,7 @@ std::expected<SocketGroups, std::string> bind_listeners(const std::vector<config
       return std::unexpected(
           bind_failure("listener '" + listener.name + "'", address_text(listener.address), error));
     };
-    auto first = bind_free(listener.address, listener.socket_mode, backlog);
+    auto first = bind_free(listener.address, listener.socket_mode, client_backlog);
     if (!first) return refused(first.error());
     group.sockets.push_back(std::make_shared<net::ListenSocket>(std::move(*first)));
     while (group.sockets.size() < workers) {
@@ -123,7 +123,7 @@ std::expected<SocketGroups, std::string> bind_listeners(const std::vector<config
         continue;
       }
       // With port 0 the others take what the first was given.
-      auto next = net::ListenSocket::bind(group.address(), backlog);
+      auto next = net::ListenSocket::bind(group.address(), client_backlog);
       if (!next) return refused(next.error());
       group.sockets.push_back(std::make_shared<net::ListenSocket>(std::move(*next)));
     }
