@@ -40,6 +40,8 @@ struct Loop::Handles final : WheelAlarm {
   void clear() override { uv_timer_stop(&timer); }
   void run_posted();
   void end_turn();  // tasks and deletions, until there are none
+  void do_work();   // what waits for a turn with a share left
+  void add_work(Task& task);
   void refresh_wall();
   bool idle();
   static Handles& from(uv_loop_t* raw) { return *static_cast<Handles*>(raw->data); }
@@ -50,11 +52,14 @@ struct Loop::Handles final : WheelAlarm {
   uv_prepare_t prepare;
   uv_check_t check;
   uv_timer_t timer;
+  uv_idle_t spin;         // while work waits: the loop looks for events, but does not block
   bool stopping = false;  // stop() was called in this run
   uint64_t turn_began_ms = 0;
   uint64_t wall_base_ms = 0;
   int64_t wall_base_ns = 0;
   IntrusiveList<Task> tasks;
+  IntrusiveList<Task> work;
+  uint64_t worked_ns = 0;  // in this turn
   std::vector<std::unique_ptr<Deferred>> deferred, deleting;
   std::vector<std::function<void()>> running;
   std::mutex mutex;                           // guards `posted` alone
@@ -69,18 +74,21 @@ Loop::Handles::Handles(Loop& of) : loop(of) {
   uv_prepare_init(&raw, &prepare);
   uv_check_init(&raw, &check);
   uv_timer_init(&raw, &timer);
-  async.data = prepare.data = check.data = timer.data = nullptr;
+  uv_idle_init(&raw, &spin);
+  async.data = prepare.data = check.data = timer.data = spin.data = nullptr;
   // Before the loop blocks: libuv has just read the clock for its timers, so the turn's length costs no
   // further clock call.
   uv_prepare_start(&prepare, [](uv_prepare_t* handle) {
     Handles& self = from(handle->loop);
     self.loop.lag_ms_ = uv_now(&self.raw) - self.turn_began_ms;
+    self.worked_ns = 0;
     self.end_turn();
   });
   uv_check_start(&check, [](uv_check_t* handle) {
     Handles& self = from(handle->loop);
     self.turn_began_ms = uv_now(&self.raw);
     if (self.turn_began_ms - self.wall_base_ms >= wall_refresh_ms) self.refresh_wall();
+    self.do_work();
   });
   for (auto* handle : {reinterpret_cast<uv_handle_t*>(&async), reinterpret_cast<uv_handle_t*>(&prepare),
                        reinterpret_cast<uv_handle_t*>(&check)})
@@ -121,9 +129,24 @@ void Loop::Handles::end_turn() {
   }
 }
 
+void Loop::Handles::add_work(Task& task) {
+  if (work.empty()) uv_idle_start(&spin, [](uv_idle_t*) {});
+  work.push_back(task);
+}
+
+// After the events of the turn, so that those who have their connection already come first.
+void Loop::Handles::do_work() {
+  while (worked_ns < work_share_ns) {
+    Task* task = work.pop_front();
+    if (!task) break;
+    task->run_task();
+  }
+  if (work.empty()) uv_idle_stop(&spin);
+}
+
 bool Loop::Handles::idle() {
   std::lock_guard lock(mutex);
-  return posted.empty() && tasks.empty() && deferred.empty();
+  return posted.empty() && tasks.empty() && deferred.empty() && work.empty();
 }
 
 Loop::Loop()
@@ -190,6 +213,14 @@ void Loop::defer_delete(std::unique_ptr<Deferred> object) { handles_->deferred.p
 void Loop::schedule(Task& task) {
   if (!task.scheduled()) handles_->tasks.push_back(task);
 }
+
+bool Loop::may_work(Task& task) {
+  if (handles_->work.empty() && handles_->worked_ns < work_share_ns) return true;
+  handles_->add_work(task);
+  return false;
+}
+
+void Loop::worked(uint64_t ns) { handles_->worked_ns += ns; }
 
 std::span<char> Loop::cipher_buffer() {
   if (!cipher_buffer_) cipher_buffer_ = std::make_unique_for_overwrite<char[]>(cipher_buffer_size);

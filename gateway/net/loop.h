@@ -65,6 +65,13 @@ class Loop {
   // scheduled: nothing.
   void schedule(Task& task);
 
+  // Work of milliseconds that many peers can cause at once (TLS handshakes): a turn does about work_share_ns
+  // of it, and what is more waits for later turns, in order, while everybody else is served in between. True:
+  // do it now; false: the task runs when its turn has come. Either way worked() tells how long it took.
+  static constexpr uint64_t work_share_ns = 2'000'000;
+  bool may_work(Task& task);
+  void worked(uint64_t ns);
+
   uint64_t now_ms() const;  // monotonic, cached once a turn (uv_now)
   int64_t wall_ns() const;  // Unix time in ns, advanced with now_ms(): at most a turn old, no system call
   uint64_t now_ns() const;  // monotonic, read now (vDSO): for durations only, not for every byte

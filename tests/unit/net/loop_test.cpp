@@ -166,3 +166,29 @@ TEST_CASE("a signal reaches the handler, which may destroy its Signals") {
   runner.until([&] { return !signals; });
   CHECK(caught == std::vector<int>{SIGUSR1, SIGUSR2});
 }
+
+TEST_CASE("work that waits runs in later turns, in order, each within the share of its turn") {
+  struct Work final : Task {
+    Work(Loop& on, std::vector<int>& into, int number) : loop(on), done(into), n(number) {}
+    void run_task() override {
+      done.push_back(n);
+      loop.worked(Loop::work_share_ns);
+    }
+    Loop& loop;
+    std::vector<int>& done;
+    int n;
+  };
+  LoopRunner runner;
+  std::vector<int> done;
+  Work one(runner.loop, done, 1), two(runner.loop, done, 2), three(runner.loop, done, 3);
+  CHECK(runner.loop.may_work(one));
+  runner.loop.worked(Loop::work_share_ns);
+  CHECK(!runner.loop.may_work(one));
+  CHECK(!runner.loop.may_work(two));
+  CHECK(!runner.loop.may_work(three));
+  CHECK(done.empty());
+  two.cancel();
+  runner.until([&] { return done.size() == 2; });
+  CHECK(done == std::vector<int>{1, 3});
+  CHECK(runner.loop.may_work(two));
+}
