@@ -22,6 +22,8 @@ std::string_view name(Limit limit) {
     case Limit::max_connections: return "max_connections";
     case Limit::max_connections_per_client: return "max_connections_per_client";
     case Limit::pipelined_size: return "pipelined_size";
+    case Limit::handshake_timeout: return "handshake_timeout";
+    case Limit::max_handshakes: return "max_handshakes";
     case Limit::upstream_header_size: return "upstream.header_size";
     case Limit::upstream_header_count: return "upstream.header_count";
     case Limit::upstream_trailer_size: return "upstream.trailer_size";

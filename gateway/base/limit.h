@@ -27,6 +27,8 @@ enum class Limit : uint8_t {
   max_connections,
   max_connections_per_client,
   pipelined_size,
+  handshake_timeout,
+  max_handshakes,
   // of an upstream
   upstream_header_size,
   upstream_header_count,

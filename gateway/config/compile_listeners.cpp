@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <map>
@@ -9,41 +8,6 @@
 
 namespace penstock::config {
 namespace {
-
-void warn_readable_key(const FilePath& key, const std::string& path, Build& build) {
-  struct stat info{};
-  if (::stat(key.path.c_str(), &info) != 0 || (info.st_mode & S_IROTH) == 0) return;
-  build.diagnostics
-      .warning("readable-secret", key.at, path, fmt::format("others can read the private key {}", key.path))
-      .hint = fmt::format("chmod o-r {}", key.path);
-}
-
-std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path, Build& build) {
-  if (node == nullptr) return std::nullopt;
-  ListenerTls tls;
-  tls.at = node->key_at;
-  std::string version = "TLSv1.2";
-  take(node, "min_version", version);
-  tls.min_version = version == "TLSv1.3" ? TlsVersion::tls_1_3 : TlsVersion::tls_1_2;
-  const Node* list = usable(node, "certificates");
-  if (list == nullptr) return tls;
-  if (list->children.empty())
-    build.diagnostics.error("missing-key", list->key_at, path + ".certificates",
-                            "'certificates' is empty, TLS needs at least one");
-  for (size_t i = 0; i < list->children.size(); ++i) {
-    const Node* certificate = usable(list->children[i], "cert");
-    const Node* key = usable(list->children[i], "key");
-    if (certificate == nullptr || key == nullptr) continue;
-    const std::string place = fmt::format("{}.certificates[{}]", path, i);
-    CertificatePair pair;
-    pair.at = list->children[i].at;
-    pair.certificate = readable_file(*certificate, place + ".cert", "the certificate", build);
-    pair.key = readable_file(*key, place + ".key", "the private key", build);
-    warn_readable_key(pair.key, place + ".key", build);
-    tls.certificates.push_back(std::move(pair));
-  }
-  return tls;
-}
 
 void compile_limits(const Node* node, ListenerLimits& limits) {
   take_size(node, "header_size", limits.header_size);

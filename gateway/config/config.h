@@ -9,22 +9,10 @@
 
 #include "config/node.h"
 #include "config/route_config.h"
+#include "config/tls_config.h"
 #include "config/values.h"
 
 namespace penstock::config {
-
-enum class TlsVersion : uint8_t { tls_1_2, tls_1_3 };
-
-struct CertificatePair {
-  FilePath certificate;
-  FilePath key;
-  Position at;
-};
-struct ListenerTls {
-  TlsVersion min_version = TlsVersion::tls_1_2;
-  std::vector<CertificatePair> certificates;  // picked by SNI, the first is the default; never empty
-  Position at;
-};
 
 struct ListenerLimits {
   uint64_t header_size = 32 * 1024;

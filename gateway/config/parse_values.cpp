@@ -98,8 +98,14 @@ bool is_ip(int family, std::string_view text, unsigned char* bytes) {
 }  // namespace
 
 Parsed<Duration> parse_duration(std::string_view text) {
-  static constexpr std::array<Unit, 4> units{{{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}}};
-  const auto value = with_unit(text, units, uint64_t{10'000} * 3'600'000, "duration", "500ms, 5s, 2m or 1h");
+  // Days and years are there for what lasts that long (hsts); 20,000 hours are a little over two years.
+  static constexpr std::array<Unit, 6> units{{{"s", 1000},
+                                              {"ms", 1},
+                                              {"m", 60'000},
+                                              {"h", 3'600'000},
+                                              {"d", uint64_t{24} * 3'600'000},
+                                              {"y", uint64_t{365} * 24 * 3'600'000}}};
+  const auto value = with_unit(text, units, uint64_t{20'000} * 3'600'000, "duration", "500ms, 5s, 2m or 1h");
   if (!value) return std::unexpected(value.error());
   return Duration(static_cast<int64_t>(*value));
 }

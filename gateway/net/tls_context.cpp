@@ -1,82 +1,304 @@
 #include "net/tls_context.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <time.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
+
+#include "net/digest.h"
 
 namespace penstock::net {
 namespace {
 
-// Mozilla's "intermediate" list (guidelines 5.7) without the DHE suites: forward secrecy and AEAD only.
-constexpr const char* ciphers_1_2 =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* ciphers_1_3 =
-    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+using Of = TlsProblem::Of;
+using Severity = TlsProblem::Severity;
 
-std::string openssl_reason() {
-  unsigned long code = ERR_peek_last_error();
-  const char* text = code ? ERR_reason_error_string(code) : nullptr;
-  std::string out = text ? text : "unknown reason";
-  ERR_clear_error();
+std::string alpn_wire(const std::vector<std::string>& protocols) {
+  std::string out;
+  for (const auto& protocol : protocols) {
+    out.push_back(static_cast<char>(protocol.size()));
+    out += protocol;
+  }
   return out;
 }
 
-// OpenSSL's own message for a file that is not there is hard to read.
-std::string unreadable(const char* what, const std::string& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    ::close(fd);
-    return {};
-  }
-  return std::string("cannot read ") + what + " '" + path + "': " + std::strerror(errno);
-}
+int64_t wall_seconds() { return static_cast<int64_t>(::time(nullptr)); }
 
-int no_passphrase(char*, int, int, void*) { return 0; }  // instead of asking on the terminal
-
-std::vector<std::string> dns_names(X509* certificate) {
-  std::vector<std::string> out;
-  auto* names =
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
-    if (name->type != GEN_DNS) continue;
-    out.push_back(normal_server_name({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                                      static_cast<size_t>(ASN1_STRING_length(name->d.dNSName))}));
-  }
-  GENERAL_NAMES_free(names);
-  return out;
-}
-
-int64_t not_after(X509* certificate) {
-  tm when{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1) return 0;
-  return timegm(&when);
+std::string day(int64_t seconds) {
+  const time_t when = static_cast<time_t>(seconds);
+  tm parts{};
+  ::gmtime_r(&when, &parts);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
 }  // namespace
 
-std::string normal_server_name(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  std::string out(name);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
+// --- reading ---
+
+bool TlsContext::build(const TlsContext* before, std::vector<TlsProblem>& problems) {
+  if (settings_.certificates.empty()) {
+    problems.push_back(
+        {Of::listener, 0, Severity::error, "a TLS listener needs at least one certificate with its key"});
+    return false;
+  }
+  alpn_ = alpn_wire(settings_.alpn);
+  note_files();
+  bool good = true;
+  for (size_t i = 0; i < settings_.certificates.size(); ++i) {
+    Identity identity = read_certificate(i, before, problems);
+    good &= identity != nullptr;
+    facts_.push_back(identity ? CertificateFacts{identity->names, identity->not_after} : CertificateFacts{});
+    identities_.push_back(std::move(identity));
+  }
+  good &= read_trust(before, problems);
+  good &= read_tickets(before, problems);
+  if (!good) return false;
+  index_names();
+  if (!make_contexts(problems)) return false;
+  warn_of_unused(problems);
+  return true;
 }
 
-TlsContext::TlsContext(TlsVersion min_version, const std::vector<std::string>& alpn)
-    : min_version_(min_version) {
-  for (const auto& protocol : alpn) {
-    alpn_.push_back(static_cast<char>(protocol.size()));
-    alpn_ += protocol;
+// Before they are read: a change that comes in between is then seen as one.
+void TlsContext::note_files() {
+  std::vector<std::string> paths;
+  for (const CertificateFiles& files : settings_.certificates)
+    paths.insert(paths.end(), {files.cert, files.key, files.ocsp});
+  if (settings_.client_auth != ClientAuth::none)
+    paths.insert(paths.end(), {settings_.client_ca, settings_.client_crl});
+  paths.push_back(settings_.ticket_file);
+  std::erase(paths, std::string());
+  std::ranges::sort(paths);
+  const auto repeated = std::ranges::unique(paths);
+  paths.erase(repeated.begin(), repeated.end());
+  for (const std::string& path : paths) files_.push_back({path, FileStamp::of(path)});
+}
+
+TlsContext::Identity TlsContext::read_certificate(size_t index, const TlsContext* before,
+                                                  std::vector<TlsProblem>& problems) {
+  const CertificateFiles& files = settings_.certificates[index];
+  auto read = read_identity(files);
+  if (!read) {
+    problems.push_back({Of::certificate, index, Severity::error, std::move(read.error())});
+    return before ? before->identities_[index] : nullptr;
   }
+  TlsIdentity& identity = **read;
+  if (!files.ocsp.empty()) {
+    if (auto staple = read_staple(files.ocsp, identity))
+      identity.staple = std::move(*staple);
+    else
+      problems.push_back({Of::ocsp, index, Severity::error, std::move(staple.error())});
+    // A certificate that was renewed does not wait for its new answer: it is served without one.
+    if (identity.staple.der.empty() && !before) return nullptr;
+  }
+  if (identity.not_after < wall_seconds())
+    problems.push_back(
+        {Of::certificate, index, Severity::warning,
+         fmt::format("certificate '{}' has expired on {}", files.cert, day(identity.not_after))});
+  const int64_t until = identity.staple.until;
+  if (until != 0 && until < wall_seconds())
+    problems.push_back(
+        {Of::ocsp, index, Severity::warning,
+         fmt::format("OCSP answer '{}' has expired on {}: it is not stapled", files.ocsp, day(until))});
+  return std::move(*read);
+}
+
+bool TlsContext::read_trust(const TlsContext* before, std::vector<TlsProblem>& problems) {
+  if (settings_.client_auth == ClientAuth::none) return true;
+  auto trust = read_client_trust(settings_);
+  if (trust)
+    trust_ = std::move(*trust);
+  else
+    problems.push_back(std::move(trust.error()));
+  if (!trust_ && before) trust_ = before->trust_;
+  if (!trust_) return false;
+  if (trust_->crl_until != 0 && trust_->crl_until < wall_seconds())
+    problems.push_back({Of::client_crl, 0, Severity::warning,
+                        fmt::format("'{}' has expired on {}: no client certificate is accepted",
+                                    settings_.client_crl, day(trust_->crl_until))});
+  return true;
+}
+
+bool TlsContext::read_tickets(const TlsContext* before, std::vector<TlsProblem>& problems) {
+  if (settings_.ticket_file.empty()) return true;
+  auto keys = TicketKeys::read(settings_.ticket_file);
+  if (keys)
+    file_tickets_ = std::move(*keys);
+  else
+    problems.push_back({Of::ticket_file, 0, Severity::error, std::move(keys.error())});
+  if (!file_tickets_ && before) file_tickets_ = before->file_tickets_;
+  return file_tickets_ != nullptr;
+}
+
+// --- names ---
+
+void TlsContext::index_names() {
+  std::map<std::string, std::vector<size_t>> by_name;
+  for (size_t i = 0; i < facts_.size(); ++i)
+    for (const std::string& name : facts_[i].names) by_name[name].push_back(i);
+  // The default: the first one, beside those of other kinds of key that share its first name.
+  set_of(facts_[0].names.empty() ? std::vector<size_t>{0} : by_name[facts_[0].names[0]]);
+  for (const auto& [name, candidates] : by_name) {
+    const size_t set = set_of(candidates);
+    if (name.starts_with("*."))
+      wildcard_.emplace(name.substr(2), set);
+    else
+      exact_.emplace(name, set);
+  }
+}
+
+// Of several with the same kind of key the first one wins.
+size_t TlsContext::set_of(const std::vector<size_t>& candidates) {
+  std::vector<size_t> chosen;
+  for (size_t candidate : candidates) {
+    const int type = identities_[candidate]->key_type;
+    if (std::ranges::none_of(chosen, [&](size_t other) { return identities_[other]->key_type == type; }))
+      chosen.push_back(candidate);
+  }
+  for (size_t i = 0; i < sets_.size(); ++i)
+    if (sets_[i].certificates == chosen) return i;
+  sets_.push_back({std::move(chosen), nullptr});
+  return sets_.size() - 1;
+}
+
+void TlsContext::warn_of_unused(std::vector<TlsProblem>& problems) const {
+  for (size_t i = 0; i < facts_.size(); ++i) {
+    const bool used = std::ranges::any_of(
+        sets_, [&](const Set& set) { return std::ranges::count(set.certificates, i) > 0; });
+    if (!used)
+      problems.push_back({Of::certificate, i, Severity::warning,
+                          fmt::format("certificate '{}' is never shown: {}", settings_.certificates[i].cert,
+                                      facts_[i].names.empty() ? "it has no DNS name"
+                                                              : "others before it have all of its names")});
+  }
+}
+
+// RFC 6125 6.4.3: a wildcard stands for exactly one label.
+const TlsContext::Set* TlsContext::find(std::string_view server_name) const {
+  const std::string name = normal_server_name(server_name);
+  if (auto found = exact_.find(name); found != exact_.end()) return &sets_[found->second];
+  const size_t dot = name.find('.');
+  if (dot == 0 || dot == name.npos) return nullptr;
+  auto found = wildcard_.find(name.substr(dot + 1));
+  return found != wildcard_.end() ? &sets_[found->second] : nullptr;
+}
+
+size_t TlsContext::select(std::string_view server_name) const {
+  const Set* found = find(server_name);
+  return found ? found->certificates.front() : 0;
+}
+
+const OcspStaple* TlsContext::staple_of(const X509* leaf) const {
+  for (const Identity& identity : identities_)
+    if (identity->leaf.get() == leaf) return identity->staple.der.empty() ? nullptr : &identity->staple;
+  return nullptr;
+}
+
+// --- contexts ---
+
+bool TlsContext::make_contexts(std::vector<TlsProblem>& problems) {
+  for (Set& set : sets_) {
+    set.context = make_context(set, problems);
+    if (!set.context) return false;
+  }
+  return true;
+}
+
+SslContext TlsContext::make_context(const Set& set, std::vector<TlsProblem>& problems) {
+  ERR_clear_error();
+  SslContext context(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* raw = context.get();
+  if (!raw) {
+    problems.push_back({Of::listener, 0, Severity::error, "OpenSSL gives no context: " + openssl_reason()});
+    return nullptr;
+  }
+  SSL_CTX_set_options(raw, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  // The chain is what its file holds: nothing is looked up and verified in each handshake.
+  SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
+  if (!set_parameters(raw, settings_, problems)) return nullptr;
+  set_sessions(raw);
+  set_client_auth(raw);
+  SSL_CTX_set_client_hello_cb(raw, on_client_hello, this);
+  SSL_CTX_set_tlsext_servername_callback(raw, on_server_name);
+  SSL_CTX_set_tlsext_servername_arg(raw, this);
+  SSL_CTX_set_tlsext_status_cb(raw, on_status_request);
+  SSL_CTX_set_tlsext_status_arg(raw, this);
+  if (!alpn_.empty()) SSL_CTX_set_alpn_select_cb(raw, on_alpn, this);
+  for (size_t index : set.certificates) {
+    const TlsIdentity& identity = *identities_[index];
+    if (SSL_CTX_use_cert_and_key(raw, identity.leaf.get(), identity.key.get(), identity.chain.get(), 1) == 1)
+      continue;
+    problems.push_back(
+        {Of::certificate, index, Severity::error,
+         fmt::format("'{}' cannot be served: {}", settings_.certificates[index].cert, openssl_reason())});
+    return nullptr;
+  }
+  return context;
+}
+
+void TlsContext::set_sessions(SSL_CTX* context) const {
+  // Tickets alone resume sessions: the cache would be one lock for all workers.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  // Of this listener, under these rules for clients: nowhere else does a session go on, and no longer than
+  // they hold. A client that a new CRL revokes must show its certificate again.
+  const auto id = sha256(fmt::format("{}\n{}\n{}", settings_.name, static_cast<int>(settings_.client_auth),
+                                     trust_ ? trust_->digest : std::string()));
+  SSL_CTX_set_session_id_context(context, id.data(), static_cast<unsigned int>(id.size()));
+  if (settings_.ticket_lifetime_s == 0) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+    return;
+  }
+  SSL_CTX_set_timeout(context, static_cast<long>(settings_.ticket_lifetime_s));
+  SSL_CTX_set_num_tickets(context, 1);
+  set_ticket_callbacks(context);
+}
+
+void TlsContext::set_client_auth(SSL_CTX* context) const {
+  if (!trust_) return;
+  const bool required = settings_.client_auth == ClientAuth::required;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify_depth(context, static_cast<int>(settings_.client_depth));
+  SSL_CTX_set1_cert_store(context, trust_->store.get());
+  BioHandle bio(BIO_new_mem_buf(trust_->ca_bytes.data(), static_cast<int>(trust_->ca_bytes.size())));
+  while (CertificateHandle ca{PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)})
+    SSL_CTX_add_client_CA(context, ca.get());
+  ERR_clear_error();
+}
+
+// --- callbacks ---
+
+// The SNI before OpenSSL looks for a session, which may go on under its own name alone.
+int TlsContext::on_client_hello(SSL* ssl, int*, void*) {
+  auto& session = *static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  const unsigned char* bytes = nullptr;
+  size_t size = 0;
+  session.sent_name.clear();
+  // RFC 6066 3: a list (two bytes of length) with one name: type 0, two bytes of length. What does not look
+  // so, OpenSSL refuses later.
+  constexpr size_t before_name = 5;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &size) == 1 && size > before_name)
+    session.sent_name =
+        normal_server_name({reinterpret_cast<const char*>(bytes) + before_name, size - before_name});
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int TlsContext::on_server_name(SSL* ssl, int* alert, void* raw) {
+  const auto& self = *static_cast<const TlsContext*>(raw);
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const Set* found = name ? self.find(name) : nullptr;
+  if (!found && self.settings_.unknown_name == UnknownName::refuse) {
+    static_cast<TlsSession*>(SSL_get_app_data(ssl))->refused_name = true;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  if (!found) return SSL_TLSEXT_ERR_NOACK;
+  if (found->context.get() != self.first()) SSL_set_SSL_CTX(ssl, found->context.get());
+  return SSL_TLSEXT_ERR_OK;
 }
 
 // RFC 7301 3.2: our order counts; no common protocol ends the handshake, no offer goes on without ALPN.
@@ -91,85 +313,28 @@ int TlsContext::on_alpn(SSL*, const unsigned char** out, unsigned char* out_size
   return SSL_TLSEXT_ERR_OK;
 }
 
-int TlsContext::on_server_name(SSL* ssl, int*, void* raw) {
-  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (!name) return SSL_TLSEXT_ERR_NOACK;
-  auto& self = *static_cast<const TlsContext*>(raw);
-  size_t chosen = self.select(name);
-  if (chosen != 0) SSL_set_SSL_CTX(ssl, self.context(chosen));
+int TlsContext::on_status_request(SSL* ssl, void* raw) {
+  const OcspStaple* staple = static_cast<const TlsContext*>(raw)->staple_of(SSL_get_certificate(ssl));
+  const int64_t now = wall_seconds();
+  if (!staple || now < staple->from || (staple->until != 0 && now >= staple->until))
+    return SSL_TLSEXT_ERR_NOACK;
+  void* copy = OPENSSL_memdup(staple->der.data(), staple->der.size());
+  if (!copy) return SSL_TLSEXT_ERR_NOACK;
+  SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(staple->der.size()));  // takes it
   return SSL_TLSEXT_ERR_OK;
 }
 
-SslContext TlsContext::make_context() {
-  SslContext context(SSL_CTX_new(TLS_server_method()));
-  SSL_CTX* raw = context.get();
-  if (!raw) return context;
-  SSL_CTX_set_min_proto_version(raw, min_version_ == TlsVersion::v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
-  SSL_CTX_set_options(raw, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
-  // Tickets alone resume sessions: the cache would be one lock for all workers.
-  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(raw, 1);
-  SSL_CTX_set_cipher_list(raw, ciphers_1_2);
-  SSL_CTX_set_ciphersuites(raw, ciphers_1_3);
-  SSL_CTX_set_default_passwd_cb(raw, no_passphrase);
-  SSL_CTX_set_tlsext_servername_callback(raw, on_server_name);
-  SSL_CTX_set_tlsext_servername_arg(raw, this);
-  if (!alpn_.empty()) SSL_CTX_set_alpn_select_cb(raw, on_alpn, this);
-  return context;
+// --- TlsServerContext ---
+
+std::shared_ptr<const TlsServerContext> TlsContext::reread(std::vector<TlsProblem>& problems) const {
+  auto next = std::make_shared<TlsContext>(settings_);
+  return next->build(this, problems) ? next : nullptr;
 }
 
-std::string TlsContext::add(const CertificateFiles& files) {
-  if (auto message = unreadable("certificate", files.cert); !message.empty()) return message;
-  if (auto message = unreadable("key", files.key); !message.empty()) return message;
-  ERR_clear_error();
-  SslContext context = make_context();
-  if (!context) return "OpenSSL gives no context: " + openssl_reason();
-  if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert.c_str()) != 1)
-    return "'" + files.cert + "' is no usable PEM certificate chain, leaf first: " + openssl_reason();
-  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
-      ERR_clear_error();
-      return "key '" + files.key + "' does not belong to certificate '" + files.cert + "'";
-    }
-    return "'" + files.key + "' is no usable PEM private key without passphrase: " + openssl_reason();
-  }
-  X509* certificate = SSL_CTX_get0_certificate(context.get());
-  facts_.push_back({dns_names(certificate), not_after(certificate)});
-  contexts_.push_back(std::move(context));
-  index_names(facts_.size() - 1);
-  return {};
-}
-
-void TlsContext::index_names(size_t certificate) {
-  for (const auto& name : facts_[certificate].names) {
-    if (name.starts_with("*."))
-      wildcard_.emplace(name.substr(2), certificate);
-    else
-      exact_.emplace(name, certificate);
-  }
-}
-
-// RFC 6125 6.4.3: a wildcard stands for exactly one label.
-size_t TlsContext::select(std::string_view server_name) const {
-  std::string name = normal_server_name(server_name);
-  if (auto found = exact_.find(name); found != exact_.end()) return found->second;
-  size_t dot = name.find('.');
-  if (dot != 0 && dot != name.npos)
-    if (auto found = wildcard_.find(name.substr(dot + 1)); found != wildcard_.end()) return found->second;
-  return 0;
-}
-
-std::expected<std::shared_ptr<const TlsServerContext>, TlsServerContext::Failure> TlsServerContext::load(
-    const std::vector<CertificateFiles>& certificates, TlsVersion min_version,
-    const std::vector<std::string>& alpn) {
-  if (certificates.empty())
-    return std::unexpected(Failure{0, "a TLS listener needs at least one certificate with its key"});
-  auto context = std::make_shared<TlsContext>(min_version, alpn);
-  for (size_t i = 0; i < certificates.size(); ++i)
-    if (auto message = context->add(certificates[i]); !message.empty())
-      return std::unexpected(Failure{i, std::move(message)});
-  return context;
+std::shared_ptr<const TlsServerContext> TlsServerContext::load(TlsSettings settings,
+                                                               std::vector<TlsProblem>& problems) {
+  auto context = std::make_shared<TlsContext>(std::move(settings));
+  return context->build(nullptr, problems) ? context : nullptr;
 }
 
 }  // namespace penstock::net

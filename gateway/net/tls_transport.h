@@ -1,56 +1,156 @@
-// TLS (OpenSSL 3) over a TCP descriptor, server side. A TlsServerContext is immutable, made on the main
-// thread from a listener's certificates and shared by all workers through the snapshot; one with the exact or
-// wildcard name of the SNI is chosen at the handshake, else the first. The transport's contract is
-// transport.h's.
+// One TLS connection over a TCP descriptor, server side; made by TlsServer::accept. The transport's contract
+// is transport.h's. Private to net/.
 #pragma once
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "net/transport.h"
+#include "base/intrusive_list.h"
+#include "net/openssl_handles.h"
+#include "net/send_queue.h"
+#include "net/socket.h"
+#include "net/timer.h"
+#include "net/tls_bio.h"
+#include "net/tls_context.h"
+#include "net/tls_server.h"
 
 namespace penstock::net {
 
-struct CertificateFiles {
-  std::string cert, key;  // PEM; cert is the chain, leaf first
-};
-enum class TlsVersion : uint8_t { v1_2, v1_3 };
+class TlsTransport;
 
-class TlsServerContext {
+// A handshake that waits for its client; in the order of accept.
+struct WaitingHandshake : ListHook {
+  explicit WaitingHandshake(TlsTransport& of) : transport(of) {}
+  TlsTransport& transport;
+};
+
+class TlsServer::Waiting {
  public:
-  struct Failure {
-    size_t certificate;   // index into the list that was given
-    std::string message;  // one line for a diagnostic: which file, what is wrong, what to do
-  };
-  struct CertificateFacts {
-    std::vector<std::string> names;  // SAN dNSNames, lower case
-    int64_t not_after;               // Unix seconds
-  };
-  // Loads and checks (a key that does not match its certificate is an error; no certificate at all too).
-  static std::expected<std::shared_ptr<const TlsServerContext>, Failure> load(
-      const std::vector<CertificateFiles>& certificates, TlsVersion min_version,
-      const std::vector<std::string>& alpn);
-  virtual ~TlsServerContext() = default;
-  virtual const std::vector<CertificateFacts>& certificates() const = 0;
-  // Index of the certificate that this SNI would get: used by the handshake and by explain alike.
-  virtual size_t select(std::string_view server_name) const = 0;
+  IntrusiveList<WaitingHandshake> list;
 };
 
-// Takes ownership of an accepted descriptor; the handshake begins at once, so set the handler before
-// returning to the loop. on_handshake comes once before any other callback (call start_reading there or
-// later; the handler may be exchanged first); when the handshake fails or takes over handshake_timeout_ms (0:
-// no bound) the handler gets on_error only. bytes_read and bytes_written count ciphertext.
-class TlsHandshakeHandler {
+// The owner side of a TLS connection, like TcpTransport with a session between handler and socket. socket_ is
+// null once the connection was given up. Whatever OpenSSL is given or gives runs to its end at once: reading
+// stops for want of ciphertext alone, writing never (the send queue takes everything). The session is made
+// with the client's first byte: one that says nothing costs a socket alone.
+class TlsTransport final : public Transport,
+                           private SocketOwner,
+                           private Task,
+                           private ClientCertificateSource {
  public:
-  virtual void on_handshake() = 0;
+  TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake);
+  ~TlsTransport() override {
+    if (socket_) socket_->close();
+  }
 
- protected:
-  ~TlsHandshakeHandler() = default;
+  void hold(std::unique_ptr<Place> place) override {
+    if (socket_) socket_->hold(std::move(place));
+  }
+  void limit_sending(const SendLimits& limits) override {
+    if (socket_) socket_->limit_sending(limits);
+  }
+  void start_reading() override {
+    started_ = true;
+    wake();
+  }
+  void pause(PauseReason reason) override {
+    if (pauses_.set(reason)) sync_reading();
+  }
+  void resume(PauseReason reason) override {
+    if (pauses_.clear(reason)) wake();
+  }
+
+  void append(std::string_view bytes) override {
+    while (!(bytes = plain_.append(bytes)).empty()) encrypt();
+  }
+  void append_borrowed(std::string_view bytes) override {
+    while (!(bytes = plain_.append_borrowed(bytes)).empty()) encrypt();
+  }
+  std::span<char> reserve(size_t size) override;
+  void commit(size_t used) override { plain_.commit(used); }
+  void flush() override {
+    encrypt();
+    if (socket_) socket_->flush();
+  }
+  size_t unsent() const override { return plain_.size() + (socket_ ? socket_->unsent() : 0); }
+
+  void shutdown() override;
+  void close_gracefully(uint64_t linger_ms) override;
+  void abort() override {
+    if (Socket* socket = leave()) socket->reset();
+  }
+
+  const Address& peer() const override { return peer_; }
+  const Address& local() const override;
+  const TlsInfo* tls() const override { return &info_; }
+  bool truncated() const override { return truncated_; }
+  uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
+  uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
+
+  // The handshake ends, without an alert: there are too many.
+  void give_up();
+
+ private:
+  enum class State : uint8_t { handshake, open, failed };
+  // How far the session came: wants_input = all was used up; stopped = the handler does not read now; ended =
+  // close_notify; gone = a callback destroyed this object or left the connection.
+  enum class Pull : uint8_t { established, wants_input, stopped, ended, failed, gone };
+
+  void on_socket_read(std::span<const char> bytes) override;
+  void on_socket_read_end() override;
+  void on_socket_drained() override { handler_->on_drained(); }
+  void on_socket_error(const Error& error) override;
+  void run_task() override;
+  const ClientCertificate* client_certificate() const override;
+
+  bool begin_session(std::span<const char> bytes);
+  bool later(std::span<const char> bytes);
+  void process(std::span<const char> bytes);
+  Pull advance();
+  Pull handshake();
+  Pull established();
+  TlsFailure why_failed() const;
+  Pull pull_plaintext();
+  void encrypt();
+  bool write_record(const char* bytes, size_t size);
+  void describe_session();
+  void send_close_notify();
+  void wake();
+  void sync_reading();
+  void fail_later(std::string_view text);
+  void fail_handshake(TlsFailure failure, std::string_view text);
+  void handshake_over();
+  bool reads_now() const { return started_ && !pauses_.any() && !ended_; }
+  // Static, because `self` may be gone already.
+  static bool left(const Socket* socket, const SocketOwner* self) { return socket->owner() != self; }
+  Socket* leave();
+
+  Loop& loop_;
+  TlsServer* server_;  // null once the handshake is over
+  Socket* socket_;
+  TlsWire wire_;
+  std::shared_ptr<const TlsContext> context_;
+  std::shared_ptr<const TicketKeys> tickets_;  // while the handshake lasts
+  TlsSession session_;
+  Ssl ssl_;  // null before the first byte
+  TlsHandshakeHandler* handshake_handler_;
+  State state_ = State::handshake;
+  PauseReasons pauses_;
+  bool started_ = false;
+  bool ended_ = false;       // the end was passed on
+  bool truncated_ = false;   // with ended_: no close_notify
+  bool close_sent_ = false;  // ours
+  bool processing_ = false;  // inside process(): it goes on by itself
+  bool more_ = false;        // bytes or an end wait: for the handler to read again, or for a later turn
+  bool lingers_ = true;      // in State::failed: the peer gets the chance to read an alert
+  SendQueue plain_;          // appended, not encrypted yet
+  std::vector<char> held_;   // ciphertext that came in while more_
+  WaitingHandshake waiting_;
+  Timer handshake_timer_;
+  Error error_;  // in State::failed, until reported
+  TlsInfo info_;
+  std::string server_name_;
+  mutable std::unique_ptr<ClientCertificate> client_;  // when it was asked for
+  Address peer_;
+  mutable Address local_;
+  uint64_t bytes_read_ = 0;  // both: after the socket was left
+  uint64_t bytes_written_ = 0;
 };
-std::unique_ptr<Transport> make_tls_server_transport(Loop& loop, int fd, const Address& peer,
-                                                     std::shared_ptr<const TlsServerContext> context,
-                                                     uint64_t handshake_timeout_ms,
-                                                     TlsHandshakeHandler& on_handshake);
 
 }  // namespace penstock::net

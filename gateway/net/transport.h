@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/pause.h"
 #include "base/result.h"
@@ -25,12 +26,35 @@ namespace penstock::net {
 
 class Loop;
 
+// A client's certificate that was verified in the handshake.
+struct ClientCertificate {
+  std::string subject;             // RFC 4514
+  std::vector<std::string> names;  // subjectAltName: "DNS:a.b", "URI:...", "email:...", "IP:..."
+  std::string fingerprint;         // SHA-256 of its DER, lower-case hexadecimal
+  int64_t not_after = 0;           // Unix seconds
+};
+class ClientCertificateSource {
+ public:
+  // Null: the client showed none. Valid while the transport lives.
+  virtual const ClientCertificate* client_certificate() const = 0;
+
+ protected:
+  ~ClientCertificateSource() = default;
+};
+
 // Facts of a TLS session that routing, plugins and logs may ask for; empty on plain connections.
 struct TlsInfo {
   std::string_view version;      // "TLSv1.3", static text
   std::string_view cipher;       // static text
   std::string_view alpn;         // "http/1.1" | "h2" | ""; valid while the transport lives
   std::string_view server_name;  // SNI as sent, lower case; valid while the transport lives
+  bool resumed = false;          // with a ticket of an earlier session
+  const ClientCertificateSource* client = nullptr;
+
+  // Read from the session when first asked for.
+  const ClientCertificate* client_certificate() const {
+    return client ? client->client_certificate() : nullptr;
+  }
 };
 
 // How slowly a peer may take what is sent to it. It is looked at a few times in timeout_ms, so it strikes

@@ -102,6 +102,8 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
   head_sent_ = true;
   context_->response_status = head.status;
   head.headers.set(http::HeaderId::x_request_id, context_->request_id);
+  // In place of the backend's: two fields would be one too many (RFC 6797 7.1).
+  if (!listener_.hsts.empty()) head.headers.set("strict-transport-security", listener_.hsts);
   if (worker_.draining) down_->close_after();
   down_->send_head(head, end);
 }

@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "http/connection.h"
 #include "net/address.h"
-#include "net/tls_transport.h"
+#include "net/tls_server.h"
 #include "proxy/consumers.h"
 #include "proxy/route.h"
 #include "proxy/router.h"
@@ -24,7 +24,10 @@ struct ListenerInfo {
   uint32_t index = 0;
   net::Address address;
   std::string scheme;                                // "http" | "https"
-  std::shared_ptr<const net::TlsServerContext> tls;  // null: plain
+  std::shared_ptr<const net::TlsServerContext> tls;  // as it was loaded; null: plain
+  uint32_t handshake_timeout_ms = 10'000;
+  uint32_t max_handshakes = 1'000;  // of the whole process
+  std::string hsts;                 // Strict-Transport-Security; empty: none
   http::DownstreamSettings http;
   uint64_t body_size_limit = 0;
   net::SendLimits sending;

@@ -1,33 +1,122 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "server/building.h"
 #include "server/listen_sockets.h"
 
 namespace penstock::server {
 namespace {
 
-std::shared_ptr<const net::TlsServerContext> load_certificates(Building& building,
-                                                               const config::Listener& listener) {
-  const config::ListenerTls& tls = *listener.tls;
-  std::vector<net::CertificateFiles> files;
-  for (const config::CertificatePair& pair : tls.certificates)
-    files.push_back({pair.certificate.path, pair.key.path});
-  // A file that is not there was reported at its own place already.
-  for (const net::CertificateFiles& pair : files) {
-    bool readable = ::access(pair.cert.c_str(), R_OK) == 0 && ::access(pair.key.c_str(), R_OK) == 0;
-    if (!readable && !building.diagnostics.ok()) return nullptr;
+std::vector<std::string> names_of(const std::vector<config::NameRef>& refs) {
+  std::vector<std::string> names;
+  for (const config::NameRef& ref : refs) names.push_back(ref.name);
+  return names;
+}
+
+net::TlsVersion version_of(config::TlsVersion version) {
+  return version == config::TlsVersion::tls_1_3 ? net::TlsVersion::v1_3 : net::TlsVersion::v1_2;
+}
+
+net::ClientAuth client_auth_of(config::ClientAuth::Mode mode) {
+  switch (mode) {
+    case config::ClientAuth::Mode::none: return net::ClientAuth::none;
+    case config::ClientAuth::Mode::optional: return net::ClientAuth::optional;
+    case config::ClientAuth::Mode::required: break;
   }
-  auto version =
-      tls.min_version == config::TlsVersion::tls_1_3 ? net::TlsVersion::v1_3 : net::TlsVersion::v1_2;
-  auto context = net::TlsServerContext::load(files, version, {"http/1.1"});
-  if (context) return *context;
-  const net::TlsServerContext::Failure& failure = context.error();
-  bool known = failure.certificate < tls.certificates.size();
-  building.diagnostics.error(
-      "bad-certificate", known ? tls.certificates[failure.certificate].at : tls.at,
-      "listeners." + listener.name + ".tls.certificates[" + std::to_string(failure.certificate) + "]",
-      failure.message);
-  return nullptr;
+  return net::ClientAuth::required;
+}
+
+net::TlsSettings tls_settings(const config::Listener& listener) {
+  const config::ListenerTls& tls = *listener.tls;
+  net::TlsSettings settings;
+  settings.name = listener.name;
+  for (const config::CertificatePair& pair : tls.certificates)
+    settings.certificates.push_back({pair.certificate.path, pair.key.path, pair.ocsp.path});
+  settings.min_version = version_of(tls.min_version);
+  settings.max_version = version_of(tls.max_version);
+  settings.ciphers = names_of(tls.ciphers);
+  settings.ciphersuites = names_of(tls.ciphersuites);
+  settings.groups = names_of(tls.groups);
+  settings.alpn = {"http/1.1"};
+  if (tls.unknown_sni == config::UnknownSni::reject) settings.unknown_name = net::UnknownName::refuse;
+  settings.client_auth = client_auth_of(tls.client_auth.mode);
+  settings.client_ca = tls.client_auth.ca.path;
+  settings.client_crl = tls.client_auth.crl.path;
+  settings.client_depth = tls.client_auth.depth;
+  if (tls.tickets.use == config::SessionTickets::Use::on)
+    settings.ticket_lifetime_s =
+        static_cast<uint32_t>(std::max<int64_t>(tls.tickets.rotate.count() / 1000, 1));
+  settings.ticket_file = tls.tickets.key_file.path;
+  return settings;
+}
+
+// Where a problem stands in the configuration.
+struct Place {
+  config::Position at;
+  std::string path;
+  std::string_view code;
+};
+
+Place place_of(const net::TlsProblem& problem, const config::Listener& listener) {
+  using Of = net::TlsProblem::Of;
+  const config::ListenerTls& tls = *listener.tls;
+  const std::string path = "listeners." + listener.name + ".tls";
+  const std::string index = "[" + std::to_string(problem.index) + "]";
+  switch (problem.of) {
+    case Of::listener: break;
+    case Of::certificate:
+      return {tls.certificates[problem.index].at, path + ".certificates" + index, "bad-certificate"};
+    case Of::ocsp:
+      return {tls.certificates[problem.index].ocsp.at, path + ".certificates" + index + ".ocsp", "bad-ocsp"};
+    case Of::cipher: return {tls.ciphers[problem.index].at, path + ".ciphers" + index, "bad-cipher"};
+    case Of::ciphersuite:
+      return {tls.ciphersuites[problem.index].at, path + ".ciphersuites" + index, "bad-cipher"};
+    case Of::group: return {tls.groups[problem.index].at, path + ".groups" + index, "bad-group"};
+    case Of::client_ca: return {tls.client_auth.ca.at, path + ".client_auth.ca", "bad-ca"};
+    case Of::client_crl: return {tls.client_auth.crl.at, path + ".client_auth.crl", "bad-crl"};
+    case Of::ticket_file: return {tls.tickets.key_file.at, path + ".tickets.key_file", "bad-ticket-keys"};
+  }
+  return {tls.at, path, "bad-tls"};
+}
+
+bool readable(const net::TlsSettings& settings) {
+  std::vector<std::string> files{settings.client_ca, settings.client_crl, settings.ticket_file};
+  for (const net::CertificateFiles& pair : settings.certificates)
+    files.insert(files.end(), {pair.cert, pair.key, pair.ocsp});
+  return std::ranges::all_of(
+      files, [](const std::string& file) { return file.empty() || ::access(file.c_str(), R_OK) == 0; });
+}
+
+std::shared_ptr<const net::TlsServerContext> load_tls(Building& building, const config::Listener& listener) {
+  net::TlsSettings settings = tls_settings(listener);
+  // A file that is not there was reported at its own place already.
+  if (!building.diagnostics.ok() && !readable(settings)) return nullptr;
+  std::vector<net::TlsProblem> problems;
+  auto context = net::TlsServerContext::load(std::move(settings), problems);
+  for (const net::TlsProblem& problem : problems) {
+    const Place place = place_of(problem, listener);
+    if (problem.severity == net::TlsProblem::Severity::error)
+      building.diagnostics.error(place.code, place.at, place.path, problem.message);
+    else
+      building.diagnostics.warning(place.code, place.at, place.path, problem.message);
+  }
+  return context;
+}
+
+std::string hsts_text(const config::Hsts& hsts) {
+  std::string text = "max-age=" + std::to_string(hsts.max_age.count() / 1000);
+  if (hsts.scope == config::Hsts::Scope::subdomains) text += "; includeSubDomains";
+  if (hsts.preload == config::Hsts::Preload::yes) text += "; preload";
+  return text;
+}
+
+void build_tls(Building& building, const config::Listener& listener, proxy::ListenerInfo& info) {
+  const config::ListenerTls& tls = *listener.tls;
+  info.tls = load_tls(building, listener);
+  info.handshake_timeout_ms = static_cast<uint32_t>(tls.handshake_timeout.count());
+  info.max_handshakes = tls.max_handshakes;
+  if (tls.hsts) info.hsts = hsts_text(*tls.hsts);
 }
 
 http::DownstreamSettings settings_of(const config::ListenerLimits& limits) {
@@ -74,7 +163,7 @@ void build_listeners(Building& building) {
     info->index = static_cast<uint32_t>(building.snapshot.listeners.size());
     info->address = socket_address(listener.address);
     info->scheme = listener.tls ? "https" : "http";
-    if (listener.tls) info->tls = load_certificates(building, listener);
+    if (listener.tls) build_tls(building, listener, *info);
     info->http = settings_of(listener.limits);
     info->body_size_limit = listener.limits.body_size;
     info->max_connections = listener.limits.max_connections;

@@ -13,6 +13,11 @@
 namespace penstock::server {
 namespace {
 
+// To a client that speaks plain HTTP on a TLS port.
+constexpr std::string_view plain_answer =
+    "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 46\r\nconnection: close\r\n\r\n"
+    "This port speaks TLS: the address is https://\n";
+
 // A connection that waits for a request shorter than this may have one on the way to us.
 constexpr uint64_t least_wait_ms = 1'000;
 // So many make room at once, so that a flood of new ones does not look through all the others for each.
@@ -98,9 +103,7 @@ class Door::Handshake final : public net::Deferred,
                               private net::TransportHandler {
  public:
   Handshake(Door& door, int descriptor, const net::Address& peer) : door_(door) {
-    transport_ =
-        net::make_tls_server_transport(door.owner_.door_loop(), descriptor, peer, door.plan_.info->tls,
-                                       door.settings_.header_timeout_ms, *this);
+    transport_ = door.tls_->accept(descriptor, peer, *this);
     transport_->set_handler(this);
   }
   net::Transport& transport() { return *transport_; }
@@ -117,7 +120,10 @@ class Door::Handshake final : public net::Deferred,
   void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
   void on_read_end() override {}
   void on_drained() override {}
-  void on_error(const Error&) override { door_.handshake_over(*this); }
+  void on_error(const Error& error) override {
+    if (error.limit != Limit::none) door_.owner_.limit_reached(error.limit);
+    door_.handshake_over(*this);
+  }
 
   Door& door_;
   std::unique_ptr<net::Transport> transport_;
@@ -129,6 +135,8 @@ Door::Door(DoorOwner& owner, DoorPlan plan, proxy::Generation& generation)
       generation_(&generation),
       settings_(plan_.info->http),
       descriptor_mark_(descriptor_mark()) {
+  if (plan_.info->tls) tls_ = std::make_unique<net::TlsServer>(owner_.door_loop(), tls_settings());
+  serve_tls(std::move(plan_.tls));
   acceptor_ =
       std::make_unique<net::Acceptor>(owner_.door_loop(), *plan_.socket, accepted, this, out_of_descriptors);
 }
@@ -140,6 +148,16 @@ void Door::renew(DoorPlan plan, proxy::Generation& generation) {
   generation_ = &generation;
   settings_ = plan_.info->http;
   descriptor_mark_ = descriptor_mark();
+  if (tls_) tls_->set(tls_settings());
+  serve_tls(std::move(plan_.tls));
+}
+
+net::TlsServer::Settings Door::tls_settings() const {
+  return {.handshake_timeout_ms = plan_.info->handshake_timeout_ms, .plain_answer = plain_answer};
+}
+
+void Door::serve_tls(TlsServing tls) {
+  if (tls_) tls_->serve(std::move(tls.context), std::move(tls.tickets));
 }
 
 void Door::close(uint32_t idle_grace_ms) {
@@ -187,7 +205,11 @@ void Door::accepted(void* self, int descriptor, const net::Address& peer) {
 void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place,
                  uint64_t accepted_ms) {
   const proxy::ListenerInfo& info = *plan_.info;
-  if (info.tls) {
+  if (tls_) {
+    if (!admit_handshake()) {
+      ::close(descriptor);
+      return;
+    }
     auto* handshake = new Handshake(*this, descriptor, peer);
     handshakes_.push_back(*handshake);
     handshake->transport().hold(std::move(place));
@@ -261,9 +283,23 @@ bool Door::make_room(Limit limit) {
     std::push_heap(longest.begin(), longest.begin() + static_cast<std::ptrdiff_t>(count), later);
   });
   for (size_t i = 0; i < count; ++i) longest[i].connection->close();
+  const bool room = count > 0;
+  // Clients that are silent before their handshake is over go next; their places are free after this turn.
+  while (!room && tls_ && count < evicted_at_once && tls_->give_up_oldest()) ++count;
   plan_.load->count_evicted(count);
   if (count == 0) no_room_until_ms_ = now + look_again_ms;
-  return count > 0;
+  return room;
+}
+
+// Silent clients must not keep others out: past max_handshakes the oldest that waits for its client makes
+// room. When all of them wait for us instead, one more would only make it worse.
+bool Door::admit_handshake() {
+  if (plan_.load->begin_handshake() <= plan_.info->max_handshakes) return true;
+  owner_.limit_reached(Limit::max_handshakes);
+  if (tls_->give_up_oldest() || handshakes_.empty()) return true;
+  plan_.load->end_handshake();
+  tls_->counters.count(net::TlsFailure::refused);
+  return false;
 }
 
 void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms) {
@@ -289,6 +325,7 @@ void Door::greeting_over(Greeting& greeting) {
 }
 
 void Door::handshake_over(Handshake& handshake) {
+  plan_.load->end_handshake();
   handshake.unlink();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&handshake));
   report_if_empty();

@@ -11,7 +11,7 @@
 #include "http/connection.h"
 #include "net/listener.h"
 #include "net/place.h"
-#include "net/tls_transport.h"
+#include "net/tls_server.h"
 #include "proxy/snapshot.h"
 #include "server/listen_sockets.h"
 #include "server/listener_load.h"
@@ -20,11 +20,18 @@ namespace penstock::server {
 
 class Door;
 
+// What TLS handshakes are made with from now on; it changes without a reload.
+struct TlsServing {
+  std::shared_ptr<const net::TlsServerContext> context;  // null: plain
+  std::shared_ptr<const net::TicketKeys> tickets;        // null: none
+};
+
 // What a door is made or renewed from. `info` lives in the snapshot that is being committed.
 struct DoorPlan {
   std::string key;  // address and scheme
   SharedSocket socket;
   std::shared_ptr<ListenerLoad> load;
+  TlsServing tls;
   const proxy::ListenerInfo* info = nullptr;
 };
 
@@ -59,6 +66,9 @@ class Door {
 
   // New settings for connections there are and to come; the owner exchanges its pin.
   void renew(DoorPlan plan, proxy::Generation& generation);
+  void serve_tls(TlsServing tls);
+  // Null: plain.
+  const net::TlsCounters* tls_counters() const { return tls_ ? &tls_->counters : nullptr; }
   // Takes what waits in the accept queue, lets go of the socket, and asks every connection to end: idle ones
   // after idle_grace_ms, others after their answer.
   void close(uint32_t idle_grace_ms);
@@ -88,6 +98,8 @@ class Door {
   void greeting_over(Greeting& greeting);
   std::unique_ptr<Place> admit(int descriptor, const net::Address& peer);
   bool make_room(Limit limit);
+  net::TlsServer::Settings tls_settings() const;
+  bool admit_handshake();
   void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
@@ -96,7 +108,8 @@ class Door {
   DoorOwner& owner_;
   DoorPlan plan_;
   proxy::Generation* generation_;
-  http::DownstreamSettings settings_;  // borrowed by the connections
+  http::DownstreamSettings settings_;    // borrowed by the connections
+  std::unique_ptr<net::TlsServer> tls_;  // null: plain
   std::unique_ptr<net::Acceptor> acceptor_;
   IntrusiveList<http::DownstreamConnection> connections_;
   IntrusiveList<Greeting> greetings_;

@@ -19,6 +19,11 @@ class ListenerLoad {
   }
   void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
   void count_evicted(uint64_t connections) { evicted_.fetch_add(connections, std::memory_order_relaxed); }
+  // How many TLS handshakes are under way, this one included.
+  uint32_t begin_handshake() { return handshakes_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  void end_handshake() { handshakes_.fetch_sub(1, std::memory_order_relaxed); }
+  uint32_t handshakes() const { return handshakes_.load(std::memory_order_relaxed); }
+
   void leave() { connections_.fetch_sub(1, std::memory_order_relaxed); }
 
   void count_bad_greeting() { bad_greetings_.fetch_add(1, std::memory_order_relaxed); }
@@ -32,6 +37,7 @@ class ListenerLoad {
 
  private:
   alignas(64) std::atomic<uint32_t> connections_{0};
+  alignas(64) std::atomic<uint32_t> handshakes_{0};
   alignas(64) std::atomic<uint64_t> refused_{0};
   std::atomic<uint64_t> evicted_{0};
   std::atomic<uint64_t> bad_greetings_{0};

@@ -56,6 +56,27 @@ void write_workers(observe::PrometheusText& out,
   out.sample({}, static_cast<double>(upstream_connections));
 }
 
+void write_handshakes(observe::PrometheusText& out,
+                      const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
+  std::map<std::string, net::TlsCounters> total;
+  for (const auto& share : shares)
+    for (const auto& [listener, counters] : share->tls) total[listener].merge(counters);
+  if (total.empty()) return;
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, net::TlsCounters::kinds> kinds{
+      {{"TLSv1.2", "false"}, {"TLSv1.2", "true"}, {"TLSv1.3", "false"}, {"TLSv1.3", "true"}}};
+  out.family("penstock_tls_handshakes_total", MetricKind::counter, "TLS handshakes that succeeded.");
+  for (const auto& [listener, counters] : total)
+    for (size_t i = 0; i < kinds.size(); ++i)
+      out.sample({{"listener", listener}, {"version", kinds[i].first}, {"resumed", kinds[i].second}},
+                 static_cast<double>(counters.handshakes[i]));
+  out.family("penstock_tls_handshake_failures_total", MetricKind::counter,
+             "TLS handshakes that came to nothing, by reason.");
+  for (const auto& [listener, counters] : total)
+    for (size_t i = 0; i < counters.failures.size(); ++i)
+      out.sample({{"listener", listener}, {"reason", net::name(static_cast<net::TlsFailure>(i))}},
+                 static_cast<double>(counters.failures[i]));
+}
+
 }  // namespace
 
 void Server::collect(std::function<void(std::string)> done) {
@@ -97,6 +118,13 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
       "penstock_buffered_bytes", MetricKind::gauge,
       "What is held for clients and backends, in the steps of 64 KiB a worker in which it is counted.");
   out.sample({}, static_cast<double>(std::max<int64_t>(budget_.used(), 0)));
+  out.family("penstock_tls_handshakes_in_flight", MetricKind::gauge, "TLS handshakes that are under way.");
+  for (size_t i = 0; snapshot_ && i < snapshot_->listeners.size(); ++i)
+    if (auto load = loads_.find(door_key(i)); load != loads_.end() && snapshot_->listeners[i]->tls)
+      out.sample({{"listener", snapshot_->listeners[i]->name}},
+                 static_cast<double>(load->second->handshakes()));
+  write_handshakes(out, shares);
+  if (certificates_) certificates_->write_metrics(out);
   write_plugin_metrics(out, plugins_.host->metrics());
   out.family("penstock_ratelimit_evictions_total", MetricKind::counter,
              "Keys in use that rate limits forgot because the table was full.");

@@ -74,6 +74,10 @@ ExitCode Server::start() {
   directory_->subscribe([this](const std::string& upstream, discovery::Directory::Set set) {
     for (auto& worker : workers_) worker->set_endpoints(upstream, set);
   });
+  certificates_ =
+      std::make_unique<Certificates>(loop_, [this](const std::string& listener, const TlsServing& serving) {
+        for (auto& worker : workers_) worker->set_tls(listener, serving);
+      });
   make_workers(config);
   rollout_->loaded = std::move(loaded);
   roll_out();
@@ -167,6 +171,7 @@ void Server::commit() {
   }
   budget_.set_limit(config.limits.buffered);
   directory_->apply(config.upstreams);
+  certificates_->apply(*snapshot_);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
   if (rollout_->status || !config.status) {
     status_ = std::move(rollout_->status);
@@ -207,7 +212,8 @@ WorkerPlan Server::plan_for(uint32_t worker) const {
     std::string key = socket_key(listeners[i]);
     const proxy::ListenerInfo& info = *snapshot_->listeners[i];
     std::string door = door_key(i);
-    plan.doors.push_back({door, sockets_.at(key).sockets[worker], loads_.at(door), &info});
+    plan.doors.push_back(
+        {door, sockets_.at(key).sockets[worker], loads_.at(door), certificates_->serving(info.name), &info});
   }
   for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
     plan.endpoints.push_back(directory_->current(cluster.name));

@@ -106,6 +106,7 @@ void Server::worker_ended() {
   signals_.reset();
   for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) std::signal(number, SIG_IGN);
   directory_.reset();
+  certificates_.reset();
   say("stopped");
   loop_.stop();
 }

@@ -17,6 +17,7 @@
 #include "observe/prometheus.h"
 #include "plugin/host.h"
 #include "proxy/snapshot.h"
+#include "server/certificates.h"
 #include "server/exit_code.h"
 #include "server/listen_sockets.h"
 #include "server/loaded_configuration.h"
@@ -85,6 +86,7 @@ class Server final : private StatusSource {
   upstream::EndpointStates endpoint_states_;
   std::unique_ptr<discovery::Directory> directory_;
   std::unique_ptr<proxy::RetryBudget> retry_budget_;
+  std::unique_ptr<Certificates> certificates_;
   SocketGroups sockets_;
   std::map<std::string, std::shared_ptr<ListenerLoad>> loads_;  // by address and scheme, like doors
   std::shared_ptr<const proxy::Snapshot> snapshot_;

@@ -101,6 +101,13 @@ void Worker::relieve() {
   loop.post([this] { shed(Relief::own); });
 }
 
+void Worker::set_tls(const std::string& listener, const TlsServing& serving) {
+  loop.post([this, listener, serving] {
+    for (auto& [key, door] : doors_)
+      if (door->info().name == listener) door->serve_tls(serving);
+  });
+}
+
 void Worker::set_draining() {
   loop.post([this] { draining = true; });
 }
@@ -121,6 +128,9 @@ void Worker::collect(std::function<void(std::shared_ptr<const WorkerShare>)> don
     share->requests.merge(metrics);
     share->lag_ms = loop.lag_ms();
     for (const auto& [name, use] : clusters_) share->upstream_connections += use.cluster->open_connections();
+    for (const auto& [key, door] : doors_)
+      if (const net::TlsCounters* counters = door->tls_counters())
+        share->tls[door->info().name].merge(*counters);
     process_.main.post([done = std::move(done), share = std::move(share)] { done(share); });
   });
 }

@@ -27,6 +27,7 @@ struct WorkerShare {
   observe::RequestMetrics requests;
   uint64_t lag_ms = 0;
   size_t upstream_connections = 0;
+  std::map<std::string, net::TlsCounters> tls;  // by listener
 };
 
 // So that the loop exists before the context that refers to it.
@@ -59,6 +60,8 @@ class Worker final : private WorkerLoop,
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
   void relieve();       // over the bound on memory: lets go of its largest connections
+  // What the listener's door does its handshakes with from now on.
+  void set_tls(const std::string& listener, const TlsServing& serving);
   void set_draining();  // from now on answers carry Connection: close
   // Lets nobody in any more; `empty` once when the last connection is gone.
   void stop_accepting(uint32_t idle_grace_ms, std::function<void()> empty);

@@ -37,7 +37,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
   const Loaded loaded = load_reference(folder, reference_text());
   CHECK(joined(lines(loaded)) ==
         "33:17 error[not-supported-yet] protocols 'h2' is not supported yet\n"
-        "38:7 error[not-supported-yet] 'client_auth' is not supported yet\n"
         "51:1 error[not-supported-yet] 'admin' is not supported yet\n"
         "59:1 error[not-supported-yet] 'tracing' is not supported yet\n"
         "67:3 error[not-supported-yet] 'consul' is not supported yet\n"
@@ -83,7 +82,6 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.zookeeper",
       "expect_public",
       "listeners[].protocols[]=h2",
-      "listeners[].tls.client_auth",
       "plugins.*.type=cors",
       "plugins.*.type=ip_restriction",
       "plugins.*.type=mtls",

@@ -1,5 +1,3 @@
-#include "net/tls_transport.h"
-
 #include <doctest/doctest.h>
 
 #include <future>
@@ -12,50 +10,16 @@ using namespace penstock::net;
 
 namespace {
 
-using Context = std::shared_ptr<const TlsServerContext>;
+using Context = TlsContextPointer;
 
 Context load(const std::vector<CertificateFiles>& files, TlsVersion version = TlsVersion::v1_2,
              const std::vector<std::string>& alpn = {"http/1.1"}) {
-  auto context = TlsServerContext::load(files, version, alpn);
-  REQUIRE_MESSAGE(context.has_value(), context.error().message);
-  return *context;
+  return load_tls({.name = "test",
+                   .certificates = files,
+                   .min_version = version,
+                   .alpn = alpn,
+                   .ticket_lifetime_s = 3600});
 }
-
-// One TLS connection: the transport on the test's loop, the peer in a function on a thread.
-struct TlsConnection final : TlsHandshakeHandler {
-  LoopRunner runner;
-  Pair pair;
-  Recorder handler;
-  std::unique_ptr<Transport> transport;
-  int handshakes = 0;
-  std::function<void()> when_handshake;
-  std::future<void> client;
-
-  explicit TlsConnection(const Context& context, uint64_t timeout_ms = 10'000, int near_send_buffer = 0,
-                         int far_receive_buffer = 0)
-      : pair(near_send_buffer, far_receive_buffer) {
-    transport =
-        make_tls_server_transport(runner.loop, pair.near.release(), pair.peer, context, timeout_ms, *this);
-    transport->set_handler(&handler);
-    when_handshake = [this] { transport->start_reading(); };
-  }
-  void on_handshake() override {
-    ++handshakes;
-    CHECK(handler.reads == 0);
-    if (when_handshake) when_handshake();
-  }
-  void with_client(std::function<void(int fd)> fn) {
-    client = std::async(std::launch::async, [this, fn = std::move(fn)] { fn(pair.far.get()); });
-    runner.until([&] { return client.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
-    client.get();
-  }
-  void echo() {
-    handler.when_read = [this](std::span<const char> bytes) {
-      transport->append_borrowed({bytes.data(), bytes.size()});
-      transport->flush();
-    };
-  }
-};
 
 struct Certificates {
   TempFolder folder;
@@ -125,8 +89,10 @@ TEST_CASE("TLS 1.1 is refused by every minimum") {
     SSL_CTX_set_min_proto_version(client.context(), TLS1_1_VERSION);
     SSL_CTX_set_max_proto_version(client.context(), TLS1_1_VERSION);
     CHECK(!client.handshake());
+    CHECK(client.alert() == SSL_AD_PROTOCOL_VERSION);
   });
   c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.failures(TlsFailure::version) == 1);
 }
 
 TEST_CASE("the certificate is chosen by exact name, then wildcard of one label, then the first") {
@@ -164,8 +130,10 @@ TEST_CASE("without a common protocol the handshake ends, without an offer it goe
       const unsigned char offer[] = "\x03xyz";
       SSL_CTX_set_alpn_protos(client.context(), offer, sizeof(offer) - 1);
       CHECK(!client.handshake());
+      CHECK(client.alert() == SSL_AD_NO_APPLICATION_PROTOCOL);
     });
     c.runner.until([&] { return c.handler.errors == 1; });
+    CHECK(c.failures(TlsFailure::protocols) == 1);
   }
   SUBCASE("no offer") {
     TlsConnection c(context);
@@ -178,11 +146,12 @@ TEST_CASE("without a common protocol the handshake ends, without an offer it goe
 TEST_CASE("a ticket from one connection resumes on another loop, also for another certificate") {
   Certificates files;
   Context context = load({files.one, files.two});
+  const TicketRing ring;
   for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     CAPTURE(version);
     SSL_SESSION* session = nullptr;
     {
-      TlsConnection c(context);
+      TlsConnection c(context, 10'000, 0, 0, ring.keys());
       c.echo();
       c.with_client([&](int fd) {
         TlsClient client(fd);
@@ -196,7 +165,7 @@ TEST_CASE("a ticket from one connection resumes on another loop, also for anothe
         client.close_notify();  // OpenSSL does not resume a session that broke off
       });
     }
-    TlsConnection c(context);
+    TlsConnection c(context, 10'000, 0, 0, ring.keys());
     c.with_client([&](int fd) {
       TlsClient client(fd);
       SSL_CTX_set_max_proto_version(client.context(), version);
@@ -206,6 +175,7 @@ TEST_CASE("a ticket from one connection resumes on another loop, also for anothe
     SSL_SESSION_free(session);
     c.runner.until([&] { return c.handshakes == 1; });  // in TLS 1.3 the client is ready first
     CHECK(c.transport->tls()->server_name == "two.test");
+    CHECK(c.transport->tls()->resumed);
   }
 }
 
@@ -344,7 +314,7 @@ TEST_CASE("plain HTTP on a TLS port fails the handshake only") {
   TlsConnection c(load({files.one}));
   c.with_client([](int fd) {
     send_all(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    read_all(fd);  // ends
+    CHECK(read_all(fd) == "this is TLS\n");  // and ends
   });
   CHECK(c.handler.errors == 1);
   CHECK(c.handler.error.kind == ErrorKind::tls);
@@ -360,6 +330,7 @@ TEST_CASE("a handshake that is not finished in time is an error") {
   c.runner.until([&] { return c.handler.errors == 1; });
   CHECK(c.handler.error.kind == ErrorKind::tls);
   CHECK(c.handshakes == 0);
+  CHECK(c.failures(TlsFailure::timeout) == 1);
 }
 
 TEST_CASE("a peer that leaves during the handshake is an error") {
@@ -502,20 +473,21 @@ TEST_CASE("a TLS transport may be destroyed inside each of its callbacks") {
 TEST_CASE("what cannot be served is one line that says why") {
   Certificates files;
   auto message = [](const std::vector<CertificateFiles>& list) {
-    auto result = TlsServerContext::load(list, TlsVersion::v1_2, {});
-    REQUIRE(!result.has_value());
-    CHECK(result.error().message.find('\n') == std::string::npos);
-    return std::pair(result.error().certificate, result.error().message);
+    std::vector<TlsProblem> problems;
+    CHECK(TlsServerContext::load({.certificates = list}, problems) == nullptr);
+    REQUIRE(problems.size() == 1);
+    CHECK(problems[0].message.find('\n') == std::string::npos);
+    return std::pair(problems[0].index, problems[0].message);
   };
   CHECK(message({}).second.find("at least one certificate") != std::string::npos);
-  auto [index, missing] = message({files.one, {files.folder.file("no.pem"), files.one.key}});
+  auto [index, missing] = message({files.one, {files.folder.file("no.pem"), files.one.key, {}}});
   CHECK(index == 1);
   CHECK(missing.find("cannot read certificate") != std::string::npos);
   CHECK(missing.find("No such file") != std::string::npos);
-  CHECK(message({{files.one.cert, files.folder.file("no.key")}}).second.find("cannot read key") !=
+  CHECK(message({{files.one.cert, files.folder.file("no.key"), {}}}).second.find("cannot read key") !=
         std::string::npos);
-  CHECK(message({{files.one.cert, files.two.key}}).second.find("does not belong") != std::string::npos);
+  CHECK(message({{files.one.cert, files.two.key, {}}}).second.find("does not belong") != std::string::npos);
   std::string text = files.folder.write("text.pem", "hello\n");
-  CHECK(message({{text, files.one.key}}).second.find("no usable PEM certificate") != std::string::npos);
-  CHECK(message({{files.one.cert, text}}).second.find("no usable PEM private key") != std::string::npos);
+  CHECK(message({{text, files.one.key, {}}}).second.find("no usable PEM certificate") != std::string::npos);
+  CHECK(message({{files.one.cert, text, {}}}).second.find("no usable PEM private key") != std::string::npos);
 }

@@ -1,0 +1,145 @@
+#include "net/tls_client_auth.h"
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <array>
+
+#include "net/address.h"
+#include "net/digest.h"
+
+namespace penstock::net {
+namespace {
+
+constexpr size_t max_file = 64 * 1024 * 1024;  // a CRL may be long
+
+std::unexpected<TlsProblem> wrong(TlsProblem::Of of, std::string message) {
+  return std::unexpected(TlsProblem{of, 0, TlsProblem::Severity::error, std::move(message)});
+}
+
+std::string read_bytes(const char* what, const std::string& path, std::string& bytes) {
+  std::string problem;
+  BioHandle bio = open_file(what, path, problem);
+  if (!bio) return problem;
+  std::array<char, 16 * 1024> part;
+  size_t size = 0;
+  while (BIO_read_ex(bio.get(), part.data(), part.size(), &size) == 1 && bytes.size() <= max_file)
+    bytes.append(part.data(), size);
+  return bytes.size() > max_file ? fmt::format("'{}' is larger than 64 MiB", path) : std::string();
+}
+
+BioHandle over(const std::string& bytes) {
+  return BioHandle(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+}
+
+std::string add_authorities(const std::string& path, const std::string& bytes, X509_STORE* store) {
+  BioHandle bio = over(bytes);
+  size_t count = 0;
+  while (CertificateHandle ca{PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)}) {
+    X509_STORE_add_cert(store, ca.get());
+    ++count;
+  }
+  const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (count == 0 || !whole)
+    return fmt::format("'{}' is no PEM file of CA certificates: {}", path, openssl_reason());
+  ERR_clear_error();
+  return {};
+}
+
+std::string add_crls(const std::string& path, const std::string& bytes, ClientTrust& trust) {
+  BioHandle bio = over(bytes);
+  size_t count = 0;
+  while (CrlHandle crl{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
+    X509_STORE_add_crl(trust.store.get(), crl.get());
+    const int64_t until = unix_seconds(X509_CRL_get0_nextUpdate(crl.get()));
+    if (until != 0) trust.crl_until = trust.crl_until == 0 ? until : std::min(trust.crl_until, until);
+    ++count;
+  }
+  const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (count == 0 || !whole)
+    return fmt::format("'{}' is no PEM file of certificate revocation lists: {}", path, openssl_reason());
+  ERR_clear_error();
+  // Every certificate of a chain must have its list (RFC 5280 6.3.3), or a revoked intermediate would pass.
+  X509_STORE_set_flags(trust.store.get(), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  return {};
+}
+
+std::string text_of(const ASN1_STRING* text) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+std::string ip_text(const ASN1_OCTET_STRING* bytes) {
+  const auto* data = ASN1_STRING_get0_data(bytes);
+  if (ASN1_STRING_length(bytes) == 4) return fmt::format("{}.{}.{}.{}", data[0], data[1], data[2], data[3]);
+  if (ASN1_STRING_length(bytes) != 16) return {};
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  std::copy_n(data, 16, reinterpret_cast<unsigned char*>(&v6.sin6_addr));
+  return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&v6)).ip();
+}
+
+std::vector<std::string> alternative_names(X509* certificate) {
+  std::vector<std::string> out;
+  auto* names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
+    switch (name->type) {
+      case GEN_DNS: out.push_back("DNS:" + text_of(name->d.dNSName)); break;
+      case GEN_URI: out.push_back("URI:" + text_of(name->d.uniformResourceIdentifier)); break;
+      case GEN_EMAIL: out.push_back("email:" + text_of(name->d.rfc822Name)); break;
+      case GEN_IPADD: out.push_back("IP:" + ip_text(name->d.iPAddress)); break;
+      default: break;
+    }
+  }
+  GENERAL_NAMES_free(names);
+  return out;
+}
+
+}  // namespace
+
+std::expected<std::shared_ptr<const ClientTrust>, TlsProblem> read_client_trust(const TlsSettings& settings) {
+  using Of = TlsProblem::Of;
+  ERR_clear_error();
+  auto trust = std::make_shared<ClientTrust>();
+  trust->store.reset(X509_STORE_new());
+  std::string crl;
+  if (std::string problem = read_bytes("client CA", settings.client_ca, trust->ca_bytes); !problem.empty())
+    return wrong(Of::client_ca, problem);
+  if (std::string problem = add_authorities(settings.client_ca, trust->ca_bytes, trust->store.get());
+      !problem.empty())
+    return wrong(Of::client_ca, problem);
+  if (!settings.client_crl.empty()) {
+    if (std::string problem = read_bytes("CRL", settings.client_crl, crl); !problem.empty())
+      return wrong(Of::client_crl, problem);
+    if (std::string problem = add_crls(settings.client_crl, crl, *trust); !problem.empty())
+      return wrong(Of::client_crl, problem);
+  }
+  const auto digest = sha256(fmt::format("{}\n{}\n{}", settings.client_depth, trust->ca_bytes, crl));
+  trust->digest.assign(digest.begin(), digest.end());
+  return trust;
+}
+
+ClientCertificate describe(X509* certificate) {
+  ClientCertificate out;
+  BioHandle text(BIO_new(BIO_s_mem()));
+  // RFC 4514: the most specific part first; bytes above 127 stay UTF-8.
+  X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0,
+                     XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB));
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &bytes);
+  if (size > 0) out.subject.assign(bytes, static_cast<size_t>(size));
+  out.names = alternative_names(certificate);
+  std::array<unsigned char, 32> digest{};
+  unsigned int length = 0;
+  X509_digest(certificate, EVP_sha256(), digest.data(), &length);
+  for (unsigned char byte : digest) out.fingerprint += fmt::format("{:02x}", byte);
+  out.not_after = unix_seconds(X509_get0_notAfter(certificate));
+  return out;
+}
+
+}  // namespace penstock::net

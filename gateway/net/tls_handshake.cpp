@@ -1,0 +1,178 @@
+// The handshake of a TlsTransport: from the first byte to the first that the handler may read, or to the
+// reason why not.
+#include <openssl/err.h>
+
+#include "base/reason.h"
+#include "net/tls_transport.h"
+
+namespace penstock::net {
+namespace {
+
+// What the client says before us: RFC 8446 4 has no such message after the handshake, RFC 5246 7.2.2 lets us
+// decline. OpenSSL answers with a warning and goes on; a client could ask for ever, so this is the end.
+void note_renegotiation(const SSL* ssl, int where, int alert) {
+  if ((where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT || (alert & 0xff) != SSL_AD_NO_RENEGOTIATION) return;
+  static_cast<TlsSession*>(SSL_get_app_data(ssl))->asked_to_renegotiate = true;
+}
+
+TlsFailure failure_of(unsigned long code) {
+  const int reason = ERR_GET_REASON(code);
+  switch (reason) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_INAPPROPRIATE_FALLBACK: return TlsFailure::version;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SUITABLE_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS: return TlsFailure::parameters;
+    case SSL_R_NO_APPLICATION_PROTOCOL: return TlsFailure::protocols;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED: return TlsFailure::client_certificate;
+    default: break;
+  }
+  const bool alert = ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET &&
+                     reason <= SSL_AD_REASON_OFFSET + 255;
+  return alert ? TlsFailure::client_alert : TlsFailure::protocol;
+}
+
+}  // namespace
+
+TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake)
+    : loop_(server.loop_),
+      server_(&server),
+      socket_(Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this)),
+      context_(std::static_pointer_cast<const TlsContext>(server.context_)),
+      tickets_(server.tickets_),
+      handshake_handler_(&handshake),
+      plain_(server.loop_.blocks()),
+      waiting_(*this),
+      handshake_timer_(
+          server.loop_,
+          [](void* self) {
+            static_cast<TlsTransport*>(self)->fail_handshake(TlsFailure::timeout,
+                                                             "the TLS handshake took too long");
+          },
+          this),
+      peer_(peer) {
+  wire_.output = socket_;
+  session_.tickets = tickets_.get();
+  if (server.settings_.handshake_timeout_ms > 0)
+    handshake_timer_.start(server.settings_.handshake_timeout_ms);
+  server.waiting_->list.push_back(waiting_);
+  sync_reading();
+}
+
+// False: the handshake has failed.
+bool TlsTransport::begin_session(std::span<const char> bytes) {
+  if (ssl_) return true;
+  // A record begins with its type, 22 here; a request line with a letter.
+  if (bytes[0] >= 'A' && bytes[0] <= 'Z') {
+    socket_->append(server_->settings_.plain_answer);
+    fail_handshake(TlsFailure::plain_text, "plain HTTP on a TLS port");
+    return false;
+  }
+  ssl_.reset(SSL_new(context_->first()));
+  if (!ssl_) {
+    fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");
+    return false;
+  }
+  BIO* bio = make_tls_bio(wire_);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_app_data(ssl_.get(), &session_);
+  SSL_set_accept_state(ssl_.get());
+  return true;
+}
+
+// Whether this turn has done enough for handshakes: then the bytes wait, and the client with them.
+bool TlsTransport::later(std::span<const char> bytes) {
+  if (loop_.may_work(*this)) return false;
+  waiting_.unlink();
+  held_.assign(bytes.begin(), bytes.end());
+  more_ = true;
+  sync_reading();
+  return true;
+}
+
+TlsTransport::Pull TlsTransport::handshake() {
+  ERR_clear_error();
+  const uint64_t began_ns = loop_.now_ns();
+  const int result = SSL_do_handshake(ssl_.get());
+  loop_.worked(loop_.now_ns() - began_ns);
+  if (result == 1) return established();
+  if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) {
+    if (!waiting_.linked()) server_->waiting_->list.push_back(waiting_);
+    return Pull::wants_input;
+  }
+  fail_handshake(why_failed(), "the TLS handshake failed");
+  return Pull::failed;
+}
+
+TlsTransport::Pull TlsTransport::established() {
+  state_ = State::open;
+  describe_session();
+  const bool new_version = SSL_version(ssl_.get()) >= TLS1_3_VERSION;
+  const int kind = new_version ? TlsCounters::full_1_3 : TlsCounters::full_1_2;
+  ++server_->counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
+  if (!new_version) SSL_set_info_callback(ssl_.get(), note_renegotiation);
+  handshake_over();
+  Socket* socket = socket_;  // outlives this object in this frame
+  const SocketOwner* self = this;
+  encrypt();
+  socket->flush();
+  handshake_handler_->on_handshake();
+  return left(socket, self) ? Pull::gone : Pull::established;
+}
+
+TlsFailure TlsTransport::why_failed() const {
+  if (session_.refused_name) return TlsFailure::unknown_name;
+  if (SSL_get_verify_result(ssl_.get()) != X509_V_OK) return TlsFailure::client_certificate;
+  return failure_of(ERR_peek_error());
+}
+
+void TlsTransport::handshake_over() {
+  handshake_timer_.stop();
+  waiting_.unlink();
+  server_ = nullptr;
+  session_.tickets = nullptr;
+  tickets_.reset();
+}
+
+void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
+  if (server_) server_->counters.count(failure);
+  fail_later(text);
+  if (failure == TlsFailure::timeout) error_.limit = Limit::handshake_timeout;
+}
+
+void TlsTransport::give_up() {
+  lingers_ = false;
+  fail_later("too many TLS handshakes at once");
+}
+
+void TlsTransport::describe_session() {
+  info_.version = SSL_get_version(ssl_.get());
+  info_.cipher = SSL_get_cipher_name(ssl_.get());
+  info_.resumed = SSL_session_reused(ssl_.get()) == 1;
+  info_.client = this;
+  const unsigned char* alpn = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
+  info_.alpn = {reinterpret_cast<const char*>(alpn), size};
+  if (const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name))
+    server_name_ = normal_server_name(name);
+  info_.server_name = server_name_;
+}
+
+// With SSL_VERIFY_PEER a certificate that is not verified ends the handshake, so any that is there was.
+const ClientCertificate* TlsTransport::client_certificate() const {
+  if (client_) return client_.get();
+  X509* certificate = ssl_ ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
+  if (!certificate || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return nullptr;
+  client_ = std::make_unique<ClientCertificate>(describe(certificate));
+  return client_.get();
+}
+
+}  // namespace penstock::net

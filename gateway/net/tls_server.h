@@ -1,0 +1,118 @@
+// The TLS side of a listener (OpenSSL 3). A TlsServerContext is immutable, made on the main thread from the
+// listener's files and shared by all workers: certificates by exact or wildcard name of the SNI, else the
+// first; ECDSA and RSA side by side where both have a name. A TlsServer is one worker's part of the listener:
+// it turns accepted descriptors into transports with the context and the ticket keys that are newest then,
+// counts how handshakes end and knows those that wait for their client. It is owned by the worker's door and
+// outlives its handshakes.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/file_watch.h"
+#include "net/tls_settings.h"
+#include "net/tls_tickets.h"
+#include "net/transport.h"
+
+namespace penstock::net {
+
+class TlsServerContext {
+ public:
+  struct CertificateFacts {
+    std::vector<std::string> names;  // SAN dNSNames, lower case
+    int64_t not_after;               // Unix seconds
+  };
+  // Loads and checks (a key that does not match its certificate is an error; no certificate at all too).
+  // Null: the problems say why. With a context they may hold warnings.
+  static std::shared_ptr<const TlsServerContext> load(TlsSettings settings,
+                                                      std::vector<TlsProblem>& problems);
+  virtual ~TlsServerContext() = default;
+
+  // The same from the files as they are now. What is wrong is a problem and stays as it was before: a key
+  // that does not match yet keeps neither other certificates nor ticket keys from being taken.
+  virtual std::shared_ptr<const TlsServerContext> reread(std::vector<TlsProblem>& problems) const = 0;
+  virtual const TlsSettings& settings() const = 0;
+  // In the order of the settings.
+  virtual const std::vector<CertificateFacts>& certificates() const = 0;
+  // Index of the certificate that this SNI would get (the first of several kinds of key): used by the
+  // handshake and by explain alike.
+  virtual size_t select(std::string_view server_name) const = 0;
+  // Every file behind it, as it was when it was read.
+  virtual const std::vector<WatchedFile>& files() const = 0;
+  // From TlsSettings::ticket_file; null: none.
+  virtual const std::shared_ptr<const TicketKeys>& file_tickets() const = 0;
+};
+
+// Why a handshake came to nothing.
+enum class TlsFailure : uint8_t {
+  timeout,             // handshake_timeout
+  client_left,         // before it was over
+  plain_text,          // the client speaks no TLS
+  version,             // no version in common
+  parameters,          // no cipher suite, group or signature algorithm in common
+  protocols,           // no ALPN protocol in common
+  unknown_name,        // unknown_sni: reject
+  client_certificate,  // missing, or not verified
+  client_alert,        // the client refused what it saw
+  evicted,             // max_handshakes: the longest silent one made room
+  refused,             // max_handshakes: none could
+  protocol,            // anything else
+  count_
+};
+std::string_view name(TlsFailure failure);
+
+// One worker's numbers.
+struct TlsCounters {
+  enum Kind : uint8_t { full_1_2, resumed_1_2, full_1_3, resumed_1_3, kinds };
+  std::array<uint64_t, kinds> handshakes{};
+  std::array<uint64_t, static_cast<size_t>(TlsFailure::count_)> failures{};
+  void count(TlsFailure failure) { ++failures[static_cast<size_t>(failure)]; }
+  void merge(const TlsCounters& other);
+};
+
+// on_handshake comes once before any other callback (call start_reading there or later; the handler may be
+// exchanged first); when the handshake fails the handler gets on_error only.
+class TlsHandshakeHandler {
+ public:
+  virtual void on_handshake() = 0;
+
+ protected:
+  ~TlsHandshakeHandler() = default;
+};
+
+class TlsServer {
+ public:
+  struct Settings {
+    uint64_t handshake_timeout_ms = 10'000;  // 0: no bound
+    std::string_view plain_answer;           // to a client that speaks plain text; static
+  };
+  TlsServer(Loop& loop, Settings settings);
+  ~TlsServer();
+
+  void set(Settings settings) { settings_ = settings; }
+  // For handshakes that begin from now on.
+  void serve(std::shared_ptr<const TlsServerContext> context, std::shared_ptr<const TicketKeys> tickets);
+  // Takes ownership of an accepted descriptor; the handshake begins at once, so set the transport's handler
+  // before returning to the loop. bytes_read and bytes_written count ciphertext.
+  std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
+  // Ends the handshake that is oldest of those that wait for their client, with on_error at the end of the
+  // turn; false: there is none.
+  bool give_up_oldest();
+
+  TlsCounters counters;
+
+ private:
+  friend class TlsTransport;
+  class Waiting;
+  Loop& loop_;
+  Settings settings_;
+  std::shared_ptr<const TlsServerContext> context_;
+  std::shared_ptr<const TicketKeys> tickets_;
+  std::unique_ptr<Waiting> waiting_;
+};
+
+}  // namespace penstock::net

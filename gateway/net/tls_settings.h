@@ -1,0 +1,55 @@
+// What a TLS listener is made from: plain values that the configuration fills in, and what was found wrong
+// when the files behind them were read. Immutable once handed over; any thread.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::net {
+
+struct CertificateFiles {
+  std::string cert, key;  // PEM; cert is the chain, leaf first
+  std::string ocsp;       // DER, an answer to staple; empty: none
+};
+enum class TlsVersion : uint8_t { v1_2, v1_3 };
+enum class ClientAuth : uint8_t { none, optional, required };
+// For a server name that no certificate has, and for none.
+enum class UnknownName : uint8_t { first_certificate, refuse };
+
+struct TlsSettings {
+  std::string name;  // of the listener: sessions of one are not resumed on another
+  std::vector<CertificateFiles> certificates;
+  TlsVersion min_version = TlsVersion::v1_2;
+  TlsVersion max_version = TlsVersion::v1_3;
+  std::vector<std::string> ciphers, ciphersuites, groups;  // empty: ours
+  std::vector<std::string> alpn;                           // in order of preference; empty: not spoken
+  UnknownName unknown_name = UnknownName::first_certificate;
+  ClientAuth client_auth = ClientAuth::none;
+  std::string client_ca, client_crl;  // PEM; no CRL: empty
+  uint32_t client_depth = 5;          // intermediates between a client's certificate and the CA
+  uint32_t ticket_lifetime_s = 0;     // 0: no session tickets
+  std::string ticket_file;            // keys for a fleet; empty: the process makes its own
+};
+
+struct TlsProblem {
+  // `index` counts in the list of that name.
+  enum class Of : uint8_t {
+    listener,
+    certificate,
+    ocsp,
+    cipher,
+    ciphersuite,
+    group,
+    client_ca,
+    client_crl,
+    ticket_file
+  };
+  enum class Severity : uint8_t { error, warning };
+  Of of = Of::listener;
+  size_t index = 0;
+  Severity severity = Severity::error;
+  std::string message;  // one line: which file, what is wrong, what to do
+};
+
+}  // namespace penstock::net
