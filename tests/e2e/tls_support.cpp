@@ -1,0 +1,59 @@
+#include "e2e/tls_support.h"
+
+#include <doctest/doctest.h>
+
+#include "e2e/harness/client.h"
+
+namespace e2e {
+
+void TlsFiles::make(const std::string& stem, const std::string& host) const {
+  Ran ran = run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                 "-nodes", "-days", "2", "-subj", "/CN=" + host, "-addext", "subjectAltName=DNS:" + host,
+                 "-keyout", file(stem + ".key"), "-out", file(stem + ".crt")});
+  REQUIRE(ran.exit_code == 0);
+}
+
+std::string TlsFiles::pair(const std::string& stem) const {
+  return "{ cert: " + file(stem + ".crt") + ", key: " + file(stem + ".key") + " }";
+}
+
+std::string tls_gateway(const std::string& certificates, const std::string& more, const std::string& head) {
+  return "schema: 1\n" + head +
+         "access_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+         "drain: { accept_for: 0s, timeout: 5s }\n"
+         "listeners:\n"
+         "  - { name: https, address: \"127.0.0.1:0\", tls: { certificates: [" +
+         certificates + "]" + more +
+         " } }\n"
+         "routes: [{ name: r, match: { path_prefix: / }, public: true, respond: { status: 200, body: "
+         "\"hello\\n\", headers: { strict-transport-security: \"max-age=1\" } } }]\n";
+}
+
+Ran fetch(const Gateway& gateway, const std::string& host, const std::vector<std::string>& more) {
+  const std::string port = std::to_string(gateway.port("https"));
+  std::vector<std::string> words{"curl",
+                                 "-sS",
+                                 "--max-time",
+                                 "30",
+                                 "--resolve",
+                                 host + ":" + port + ":127.0.0.1",
+                                 "https://" + host + ":" + port + "/x"};
+  words.insert(words.end(), more.begin(), more.end());
+  return run(words);
+}
+
+double sample(const Gateway& gateway, const std::string& series) {
+  const std::string text = "\n" + get(gateway.status_port(), "/metrics").body;
+  const size_t at = text.find("\n" + series);
+  if (at == std::string::npos) return -1;
+  const size_t end = text.find('\n', at + 1);
+  return std::stod(text.substr(text.rfind(' ', end) + 1, end));
+}
+
+Ran python(const std::string& program, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{"/usr/bin/python3", "-c", program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run(words);
+}
+
+}  // namespace e2e
