@@ -20,6 +20,8 @@ using namespace penstock::fuzz;
 namespace {
 
 const Target* target = nullptr;
+// libFuzzer starts itself anew to merge and to minimise, without the first word.
+constexpr const char* inherited = "PENSTOCK_FUZZ_TARGET";
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -58,12 +60,17 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
   if (words.size() == 4 && words[0] == "--unpack") std::exit(unpack(words[1], words[2], words[3]));
   if (words.size() == 3 && words[0] == "--pack") std::exit(pack(words[1].c_str(), words[2].c_str()));
   target = words.empty() ? nullptr : find_target(words[0]);
+  if (target) {
+    std::copy(*argv + 2, *argv + *argc, *argv + 1);
+    --*argc;
+    ::setenv(inherited, words[0].c_str(), 1);
+  } else if (const char* name = std::getenv(inherited)) {
+    target = find_target(name);
+  }
   if (!target) {
     std::fprintf(stderr, "penstock_fuzz: which target? --list names them\n");
     std::exit(2);
   }
-  std::copy(*argv + 2, *argv + *argc, *argv + 1);
-  --*argc;
   return 0;
 }
 
