@@ -56,12 +56,15 @@ class DownstreamConnection : public net::Deferred, public ListHook {
   virtual void drain(uint32_t idle_grace_ms) = 0;
   // At once; open streams get on_reset.
   virtual void close() = 0;
-  // To free its memory: a request that was not answered yet gets 503, an answer under way is cut.
-  virtual void shed() = 0;
+  // To free its memory (Limit::buffered): a request that was not answered yet gets 503, an answer under way
+  // is cut. For any other limit its place, which is wanted now: cut at once.
+  virtual void shed(Limit limit) = 0;
   virtual size_t open_streams() const = 0;
   // Since when it waits for the next head, or for the rest of one (Loop::now_ms); UINT64_MAX while a request
   // is under way.
   virtual uint64_t waiting_since_ms() const = 0;
+  // Since when nothing came of a request's body that is awaited; UINT64_MAX when none is.
+  virtual uint64_t body_silent_since_ms() const = 0;
   // The first head's time has run since then: something was read before this connection got to read.
   virtual void count_wait_from(uint64_t ms) = 0;
   // Bytes held for it here, roughly.

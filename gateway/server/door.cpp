@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "net/proxy_receiver.h"
@@ -258,36 +259,62 @@ bool Door::count_client(Place& place, const net::Address& client) {
 
 bool Door::out_of_descriptors(void* door) { return static_cast<Door*>(door)->make_room(Limit::descriptors); }
 
-// Closes the connections that wait longest for a request: idle ones, and heads that do not end. False: there
-// are none.
+// The connections that are silent longest, when nobody is to be silent so long.
+class Door::Silent {
+ public:
+  explicit Silent(uint64_t now_ms) : now_ms_(now_ms) {}
+
+  void look(http::DownstreamConnection& connection, uint64_t since_ms) {
+    if (since_ms == UINT64_MAX || since_ms + least_wait_ms > now_ms_) return;
+    if (count_ == longest_.size()) {
+      if (since_ms >= longest_.front().since_ms) return;
+      std::pop_heap(longest_.begin(), longest_.end(), later);
+      --count_;
+    }
+    longest_[count_++] = {since_ms, &connection};
+    std::push_heap(longest_.begin(), longest_.begin() + static_cast<std::ptrdiff_t>(count_), later);
+  }
+  std::span<http::DownstreamConnection* const> longest() {
+    for (size_t i = 0; i < count_; ++i) connections_[i] = longest_[i].connection;
+    return {connections_.data(), count_};
+  }
+
+ private:
+  struct One {
+    uint64_t since_ms;
+    http::DownstreamConnection* connection;
+  };
+  static bool later(const One& a, const One& b) { return a.since_ms < b.since_ms; }
+
+  uint64_t now_ms_;
+  std::array<One, evicted_at_once> longest_;  // a heap, the shortest silence on top
+  std::array<http::DownstreamConnection*, evicted_at_once> connections_;
+  size_t count_ = 0;
+};
+
+// Closes the connections that wait longest for a request: idle ones, and heads that do not end; where there
+// are none, those whose body pauses longest. False: there are none of these either.
 bool Door::make_room(Limit limit) {
   owner_.limit_reached(limit);
   uint64_t now = owner_.door_loop().now_ms();
   if (now < no_room_until_ms_) return false;
-  struct Waiting {
-    uint64_t since;
-    http::DownstreamConnection* connection;
-  };
-  std::array<Waiting, evicted_at_once> longest;  // a heap, the shortest wait on top
-  size_t count = 0;
-  auto later = [](const Waiting& a, const Waiting& b) { return a.since < b.since; };
+  Silent waiting(now), bodies(now);
   connections_.for_each([&](http::DownstreamConnection& connection) {
-    uint64_t since = connection.waiting_since_ms();
-    if (since == UINT64_MAX || since + least_wait_ms > now) return;
-    if (count == longest.size()) {
-      if (since >= longest.front().since) return;
-      std::pop_heap(longest.begin(), longest.end(), later);
-      --count;
-    }
-    longest[count++] = {since, &connection};
-    std::push_heap(longest.begin(), longest.begin() + static_cast<std::ptrdiff_t>(count), later);
+    waiting.look(connection, connection.waiting_since_ms());
+    bodies.look(connection, connection.body_silent_since_ms());
   });
-  for (size_t i = 0; i < count; ++i) longest[i].connection->close();
-  const bool room = count > 0;
+  size_t evicted = waiting.longest().size();
+  for (http::DownstreamConnection* connection : waiting.longest()) connection->close();
+  bool room = evicted > 0;
   // Clients that are silent before their handshake is over go next; their places are free after this turn.
-  while (!room && tls_ && count < evicted_at_once && tls_->give_up_oldest()) ++count;
-  plan_.load->count_evicted(count);
-  if (count == 0) no_room_until_ms_ = now + look_again_ms;
+  while (!room && tls_ && evicted < evicted_at_once && tls_->give_up_oldest()) ++evicted;
+  if (evicted == 0) {
+    evicted = bodies.longest().size();
+    for (http::DownstreamConnection* connection : bodies.longest()) connection->shed(limit);
+    room = evicted > 0;
+  }
+  plan_.load->count_evicted(evicted);
+  if (evicted == 0) no_room_until_ms_ = now + look_again_ms;
   return room;
 }
 

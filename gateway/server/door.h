@@ -91,6 +91,7 @@ class Door {
   class Greeting;
   class Handshake;
   class Place;
+  class Silent;
   static void accepted(void* door, int descriptor, const net::Address& peer);
   static bool out_of_descriptors(void* door);
   void begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place, uint64_t accepted_ms);

@@ -256,7 +256,7 @@ void Worker::shed(Relief whose) {
   // Connections are deleted late: those further down the list are still there.
   for (auto& [held, connection] : large) {
     if (excess <= 0) return;
-    connection->shed();
+    connection->shed(Limit::buffered);
     excess -= static_cast<int64_t>(held);
   }
   if (excess > 0 && whose == Relief::everywhere) process_.main.post([this] { process_.relieve_all(); });

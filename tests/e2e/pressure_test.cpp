@@ -120,19 +120,29 @@ TEST_CASE("a house full of slow heads makes room for newcomers") {
   CHECK(metric(gateway, "http_server_open_connections") <= 200);
 }
 
-TEST_CASE("requests under way keep their places: over max_connections newcomers are refused") {
+TEST_CASE("a house full of silent bodies makes room for newcomers too") {
   Backend backend;
-  Gateway gateway(configuration(backend, "max_connections: 20, min_body_rate: none"));
+  Gateway gateway(configuration(backend, "max_connections: 100, body_timeout: 10m, min_body_rate: none"));
+  Clients slow;
+  add(slow, gateway.port(), 100, "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+  await("all are requests", [&] { return metric(gateway, "http_server_active_requests") == 100; });
+  await("a newcomer is served", [&] { return served(gateway.port()); });
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+}
+
+TEST_CASE("requests that wait for us keep their places: over max_connections newcomers are refused") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "max_connections: 20"));
   Clients busy;
-  add(busy, gateway.port(), 20, "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+  add(busy, gateway.port(), 20, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
   await("all are requests", [&] { return metric(gateway, "http_server_active_requests") == 20; });
   for (int i = 0; i < 5; ++i) CHECK(!served(gateway.port()));
   CHECK(metric(gateway, "penstock_listener_refused_connections_total{listener=\"http\"}") == 5);
   CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") == 0);
-  for (auto& client : busy) {
-    client->send("world");
-    CHECK(client->read_response().status == 200);
-  }
+  for (auto& client : busy) CHECK(!client->closed_now());
+  busy.clear();
+  await("there is room again", [&] { return served(gateway.port()); });
 }
 
 TEST_CASE("slow bodies by the thousand are ended by their rate, while others are served") {

@@ -107,9 +107,9 @@ TEST_CASE("max_connections counts for the whole process: what is over it is clos
   std::vector<std::unique_ptr<Client>> held;
   for (int i = 0; i < 10; ++i) {
     held.push_back(std::make_unique<Client>(gateway.port()));
-    held.back()->send("POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+    held.back()->send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
   }
-  // Requests under way keep their places; connections that wait for one would make room.
+  // Requests that wait for us keep their places; silent clients would make room.
   auto active = [&] { return get(gateway.status_port(), "/metrics").body; };
   while (active().find("http_server_active_requests 10\n") == std::string::npos) {}
   for (int i = 0; i < 5; ++i) {

@@ -215,7 +215,7 @@ TEST_CASE("shedding answers 503 where nothing was answered, and cuts an answer u
   net::Loop loop;
   Client waiting(loop), answering(loop), idle(loop);
   feed(waiting.wire, get);
-  waiting.connection->shed();
+  waiting.connection->shed(Limit::buffered);
   CHECK(waiting.wire.sent.starts_with("HTTP/1.1 503 "));
   CHECK(waiting.limits.of(Limit::buffered) == 1);
   feed(answering.wire, get);
@@ -226,12 +226,31 @@ TEST_CASE("shedding answers 503 where nothing was answered, and cuts an answer u
   answering.stream().stream->send_head(head, EndStream::no);
   answering.stream().stream->send_data("hello");
   answering.stream().stream->flush();
-  answering.connection->shed();
+  answering.connection->shed(Limit::buffered);
   CHECK(answering.stream().error.reason == reason::overload);
   CHECK(answering.wire.end != Wire::End::open);
-  idle.connection->shed();
+  idle.connection->shed(Limit::buffered);
   CHECK(idle.closed == 1);
   CHECK(idle.wire.sent.empty());
+}
+
+TEST_CASE("a connection says since when nothing comes of its body, and is cut at once for its place") {
+  net::Loop loop;
+  Client client(loop);
+  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel");
+  uint64_t last = loop.now_ms();
+  run_for(loop, 30);
+  CHECK(client.connection->body_silent_since_ms() == last);
+  CHECK(client.connection->waiting_since_ms() == UINT64_MAX);
+  client.stream().stream->pause(PauseReason::sink_full);  // now it is we who do not read
+  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  client.stream().stream->resume(PauseReason::sink_full);
+  client.connection->shed(Limit::max_connections);
+  CHECK(client.stream().error.reason == reason::overload);
+  CHECK(client.wire.sent.empty());
+  CHECK(client.wire.end == Wire::End::aborted);
+  CHECK(client.closed == 1);
 }
 
 // --- answers ---

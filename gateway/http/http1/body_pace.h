@@ -26,6 +26,8 @@ class BodyPace {
     look(now_ms, received);
     since_ms_ = stopped;
   }
+  // Since when nothing came of a body that is awaited; UINT64_MAX: none is.
+  uint64_t silent_since_ms() const { return since_ms_; }
   bool too_slow(uint64_t now_ms, uint64_t received) {
     look(now_ms, received);
     return rate_.broken();

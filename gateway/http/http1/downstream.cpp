@@ -37,8 +37,11 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void drain(uint32_t idle_grace_ms) override;
   void close() override;
   size_t open_streams() const override { return handler_ ? 1 : 0; }
-  void shed() override;
+  void shed(Limit limit) override;
   uint64_t waiting_since_ms() const override;
+  uint64_t body_silent_since_ms() const override {
+    return body_awaited() ? body_pace_.silent_since_ms() : UINT64_MAX;
+  }
   void count_wait_from(uint64_t ms) override {
     waiting_since_ms_ = ms;
     deadline_.at(ms + settings_.header_timeout_ms);
@@ -407,10 +410,14 @@ void Downstream::close() {
         "the connection is closed from this side"});
 }
 
-void Downstream::shed() {
+void Downstream::shed(Limit limit) {
   if (!transport_) return;
-  lose(lost(ErrorKind::limit, reason::overload, "the process holds too much for its clients",
-            Limit::buffered));
+  Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
+  if (limit == Limit::buffered) return lose(error);
+  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
+  if (!transport_) return;
+  transport_->abort();
+  closed();
 }
 
 // The stream ends without its handler having asked for it.
