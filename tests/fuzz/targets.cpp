@@ -21,6 +21,7 @@ constexpr std::array all{
     Target{"uri", fuzz_uri, {"uris", ""}},
     Target{"host", fuzz_host, {"hosts", ""}},
     Target{"forwarded", fuzz_forwarded, {"forwarded", ""}},
+    Target{"proxy_protocol", fuzz_proxy_protocol, {"proxy_protocol", ""}},
 };
 
 int hex_value(char c) {

@@ -42,5 +42,6 @@ void fuzz_round_trip(std::string_view bytes);  // round_trip_target.cpp
 void fuzz_uri(std::string_view bytes);         // address_targets.cpp
 void fuzz_host(std::string_view bytes);
 void fuzz_forwarded(std::string_view bytes);
+void fuzz_proxy_protocol(std::string_view bytes);  // proxy_protocol_target.cpp
 
 }  // namespace penstock::fuzz
