@@ -4,6 +4,7 @@
 // sending (RFC 9110 7.6.1). All views lie in the stream's arena.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "http/headers.h"
@@ -48,6 +49,9 @@ struct Message {
   // case.
   std::string_view upgrade;
   bool accepts_trailers = false;  // "TE: trailers"
+  // The values of Connection fields that name others; those are gone from `headers` and must not come back as
+  // trailers.
+  std::span<const std::string_view> nominating;
   Headers headers;
 
   // Empty as made, for the next message; the arena was or will be reset.
@@ -59,6 +63,7 @@ struct Message {
     version = Version::http_1_1;
     body = BodyKind::none;
     content_length = 0;
+    nominating = {};
     headers.reset();
   }
 };

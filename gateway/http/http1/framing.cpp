@@ -103,20 +103,21 @@ bool named_by_connection(std::string_view name, std::span<const std::string_view
   return false;
 }
 
-void remove_connection_fields(Headers& headers, const Fields& seen, uint64_t gone) {
+void remove_connection_fields(Message& head, const Fields& seen, uint64_t gone) {
+  Headers& headers = head.headers;
   if (!seen.nominates) {
     headers.remove_if([&](const Field& field) { return (gone & bit(field.id)) != 0; });
     return;
   }
-  std::array<std::string_view, max_connection_options> values;
+  std::span<std::string_view> values = headers.arena().make_array<std::string_view>(max_connection_options);
   size_t count = 0;
   for (const Field& field : headers.fields()) {
     std::string_view option;  // a value without any would only use up the room
     if (field.id == connection && ListReader(field.value).next(option)) values[count++] = field.value;
   }
-  std::span<const std::string_view> nominating(values.data(), count);
+  head.nominating = values.first(count);
   headers.remove_if([&](const Field& field) {
-    return (gone & bit(field.id)) || named_by_connection(field.name, nominating);
+    return (gone & bit(field.id)) || named_by_connection(field.name, head.nominating);
   });
 }
 
@@ -220,15 +221,16 @@ Result<void> read_expect(Message& head) {
   return {};
 }
 
-// Only the first protocol is kept; without the connection option the field was not meant for us (RFC 9110
-// 7.8). With a body the field is ignored: a server may, and the switch would come in the middle of it.
+// Only the first protocol is kept, h2c never: behind it every request would go past the plugins. Without the
+// connection option the field was not meant for us (RFC 9110 7.8). With a body the field is ignored: a server
+// may, and the switch would come in the middle of it.
 Result<void> read_upgrade(Message& head, const Fields& seen) {
   if (!seen.upgrade) return {};
   ListReader list(seen.upgrade->value);
   std::string_view first;
   for (std::string_view protocol; list.next(protocol);) {
     if (!is_protocol(protocol)) return malformed("Upgrade is not a list of protocols");
-    if (first.empty()) first = protocol;
+    if (first.empty() && !equals_ignoring_case(protocol, "h2c")) first = protocol;
   }
   if (seen.upgrade_option && head.version == Version::http_1_1 && head.body == BodyKind::none)
     head.upgrade = lower_copy(first, head.headers.arena());
@@ -331,8 +333,7 @@ Result<Framing> frame_request(Message& head) {
   if (auto upgrade_ok = read_upgrade(head, seen); !upgrade_ok) return std::unexpected(upgrade_ok.error());
   if (auto expect_ok = read_expect(head); !expect_ok) return std::unexpected(expect_ok.error());
   if (head.version == Version::http_1_1) read_te(head);
-  remove_connection_fields(head.headers, seen,
-                           request_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
+  remove_connection_fields(head, seen, request_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
   return framing;
 }
 
@@ -373,12 +374,11 @@ Result<Framing> frame_response(Message& head, const Asked& asked) {
   }
   if (head.status == 426 && seen.upgrade && is_protocol(seen.upgrade->value))
     head.upgrade = lower_copy(seen.upgrade->value, head.headers.arena());  // RFC 9110 15.5.22
-  remove_connection_fields(head.headers, seen,
-                           connection_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
+  remove_connection_fields(head, seen, connection_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
   return framing;
 }
 
-Result<void> check_trailers(Headers& trailers, Side side) {
+Result<void> check_trailers(Headers& trailers, Side side, std::span<const std::string_view> nominating) {
   constexpr uint64_t framing = connection_fields | bit(host);
   constexpr uint64_t dropped =
       bit(authorization) | bit(cache_control) | bit(content_encoding) | bit(content_type) | bit(cookie) |
@@ -405,7 +405,8 @@ Result<void> check_trailers(Headers& trailers, Side side) {
                                  ? request_error(reason::request_malformed, "a trailer that steers framing")
                                  : response_error("a trailer that steers framing"));
   trailers.remove_if([&](const Field& field) {
-    return (dropped & bit(field.id)) || std::ranges::find(dropped_names, field.name) != dropped_names.end();
+    return (dropped & bit(field.id)) || std::ranges::find(dropped_names, field.name) != dropped_names.end() ||
+           named_by_connection(field.name, nominating);
   });
   return {};
 }

@@ -4,6 +4,7 @@
 // plain form and any coding but a single "chunked" are refused, never repaired.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/result.h"
@@ -50,9 +51,10 @@ Result<Framing> frame_request(Message& head);
 Result<Framing> frame_response(Message& head, const Asked& asked);
 
 // Trailers are not headers (RFC 9110 6.5.1): a name that steers framing, or looks as if, is an error, one
-// that steers routing, authentication, caching or the content's form is dropped.
+// that steers routing, authentication, caching or the content's form is dropped, and so is one that
+// Connection named (7.6.1): `nominating` is the head's.
 enum class Side : uint8_t { request, response };
-Result<void> check_trailers(Headers& trailers, Side side);
+Result<void> check_trailers(Headers& trailers, Side side, std::span<const std::string_view> nominating = {});
 
 // The chunked coding (RFC 9112 7.1) up to the end of the last chunk's line; what follows are trailers. Sizes
 // have 63 bits. Extensions are read by their grammar, without the blanks that no sender may put there (RFC

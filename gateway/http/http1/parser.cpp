@@ -316,7 +316,8 @@ Event Parser::finish_head() {
 
 Event Parser::finish_trailers() {
   if (const char* bad = add_fields(trailers_, 0)) return fail_malformed(bad);
-  if (auto checked = check_trailers(trailers_, side_); !checked) return fail(checked.error());
+  if (auto checked = check_trailers(trailers_, side_, message_.nominating); !checked)
+    return fail(checked.error());
   phase_ = Phase::done;
   return Event::end;
 }
