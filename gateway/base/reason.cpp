@@ -20,6 +20,7 @@ constexpr std::array rows{
               "slower than min_body_rate."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
     ReasonRow{request_upgrade, 400, "A WebSocket handshake that lacks what RFC 6455 asks for."},
+    ReasonRow{request_loop, 508, "Via says that the request came by here before."},
     ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
     ReasonRow{route_method, 405, "A route matches all but the method; Allow lists the methods."},
     ReasonRow{auth_missing, 401, "The route asks for credentials and the request has none."},
@@ -107,6 +108,7 @@ std::string_view status_phrase(uint16_t status) {
     case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
+    case 508: return "Loop Detected";
     case 505: return "HTTP Version Not Supported";
     default: return {};
   }

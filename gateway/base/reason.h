@@ -25,6 +25,7 @@ inline constexpr std::string_view request_body_too_large = "request.body_too_lar
 inline constexpr std::string_view request_timeout = "request.timeout";
 inline constexpr std::string_view request_expectation = "request.expectation";
 inline constexpr std::string_view request_upgrade = "request.upgrade";
+inline constexpr std::string_view request_loop = "request.loop";
 inline constexpr std::string_view route_none = "route.none";
 inline constexpr std::string_view route_method = "route.method";
 inline constexpr std::string_view auth_missing = "auth.missing";

@@ -53,6 +53,12 @@ void compile_one(const Node& node, Build& build) {
                    "client_address has no effect without trusted_proxies")
           .hint = "name the proxies whose headers are believed";
   }
+  if (const Node* form = usable(node, "forwarded"))
+    listener.forwarded = form->text == "both"       ? ForwardedForm::both
+                         : form->text == "standard" ? ForwardedForm::standard
+                                                    : ForwardedForm::x;
+  if (const Node* via = usable(node, "via"))
+    if (const auto token = parse_header_name(via->text)) listener.via = *token;
   if (const Node* redirect = usable(node, "redirect"))
     listener.redirect = NameRef{redirect->text, redirect->at, redirect->secret};
   build.config.listeners.push_back(std::move(listener));

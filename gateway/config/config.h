@@ -38,6 +38,9 @@ struct ListenerLimits {
 // Where the client's address comes from when the peer is a trusted proxy.
 enum class ClientAddress : uint8_t { x_forwarded_for, forwarded, proxy_protocol };
 
+// In which fields the backend learns of the client and the way here.
+enum class ForwardedForm : uint8_t { x, standard, both };
+
 struct Listener {
   std::string name;
   Position at;
@@ -48,6 +51,8 @@ struct Listener {
   ListenerLimits limits;
   std::vector<Network> trusted_proxies;  // empty: nobody is believed
   ClientAddress client_address = ClientAddress::x_forwarded_for;
+  ForwardedForm forwarded = ForwardedForm::x;
+  std::string via;                  // our name in Via; empty: none is written
   std::optional<NameRef> redirect;  // the listener to whose port every request is sent
 };
 

@@ -91,6 +91,9 @@ constexpr SchemaRow rows[] = {
     {"listeners[].trusted_proxies[]", network, "", "", "An address or a network"},
     {"listeners[].client_address", choice, "x-forwarded-for", "x-forwarded-for|forwarded|proxy_protocol",
      "Where a trusted proxy says who the client is; proxy_protocol (v1, v2): it must"},
+    {"listeners[].forwarded", choice, "x", "x|standard|both",
+     "How the backend learns of the client: X-Forwarded-*, Forwarded (RFC 7239) or both"},
+    {"listeners[].via", header_name, "", "", "Our name in Via, by which loops are found; absent: no Via"},
     {"listeners[].redirect", name, "", "", "Answer 308 to this listener's port"},
 
     {"status", group, "", "address", "Read-only /livez, /readyz and /metrics; absent: none"},

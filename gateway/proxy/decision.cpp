@@ -4,6 +4,7 @@
 
 #include "base/reason.h"
 #include "proxy/canonical_path.h"
+#include "proxy/hop_fields.h"
 #include "proxy/local_answers.h"
 
 namespace penstock::proxy {
@@ -176,6 +177,38 @@ uint64_t body_limit(const RequestContext& request, const ListenerInfo& listener)
                                                          : listener.body_size_limit;
 }
 
+static std::string_view allowed_methods(RequestContext& request) {
+  const auto& methods = request.route->config->match.methods;
+  if (methods.empty()) return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+  std::string_view out = methods.front();
+  for (size_t i = 1; i < methods.size(); ++i) out = request.arena.join(out, ", ", methods[i]);
+  return out;
+}
+
+// What stands against passing on a request that everybody has granted; nullopt: nothing.
+std::optional<Decision::Step> Decision::judge_forwarding() {
+  const http::Message& head = request_.request;
+  if (!listener_.via.empty() && came_by(head.headers, listener_.via)) {
+    refuse(request_, 508, reason::request_loop, "Via says that this request came by here before");
+    return Step::respond;
+  }
+  HopsLeft left = hops_left(head);
+  if (left.kind == HopsLeft::Kind::malformed) {
+    refuse(request_, 400, reason::request_malformed, "Max-Forwards is not one plain number");
+    return Step::respond;
+  }
+  // The last hop answers itself (RFC 9110 7.6.2). TRACE is not reflected: it would show what proxies added.
+  if (left.kind == HopsLeft::Kind::counted && left.hops == 0) {
+    if (head.method == http::Method::trace)
+      refuse(request_, 405, reason::route_method, "a TRACE is not answered here");
+    else
+      request_.local.status = 200;
+    add_local_header(request_, "allow", allowed_methods(request_));
+    return Step::respond;
+  }
+  return std::nullopt;
+}
+
 Decision::Step Decision::choose_target() {
   request_.phase = Phase::upstream;
   const Target* target = request_.target;
@@ -197,6 +230,7 @@ Decision::Step Decision::choose_target() {
     refuse(request_, 413, reason::request_body_too_large, "the body is larger than this route takes");
     return Step::respond;
   }
+  if (auto step = judge_forwarding()) return *step;
   bool split = target->kind == Target::Kind::split;
   grant_ = Grant(*target, split ? target->sides[split_side(*target, request_, request_.random)].cluster
                                 : target->cluster);

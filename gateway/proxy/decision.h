@@ -72,6 +72,7 @@ class Decision {
   Step refuse_auth(uint16_t status, std::string_view reason, std::string_view plugin);
   Step plugin_failed(const Filter& filter);
   Step choose_target();
+  std::optional<Step> judge_forwarding();
   AuthVerdict ask(const ChainLink& link);
   Action run_request_hook(const ChainLink& link);
 

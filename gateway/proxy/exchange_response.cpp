@@ -3,6 +3,7 @@
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
+#include "proxy/hop_fields.h"
 
 namespace penstock::proxy {
 namespace {
@@ -18,6 +19,7 @@ void Exchange::informational(http::Message& head) {
   if (!down_) return;
   last_activity_ms_ = worker_.loop.now_ms();
   informational_sent_ = true;
+  prepare_response_side_fields(*context_, head.headers);
   down_->send_informational(head);
   down_->flush();
 }
@@ -49,14 +51,23 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
   first_byte_ns_ = worker_.loop.now_ns();
   state_ = ExchangeState::responding;
   context_->response = &head;
+  add_via(head, listener_.via);
   prepare_response_head(*context_, head);
   if (!run_response_hooks(head)) {
     drop_attempt(upstream::Outcome::success);
     refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
     return;
   }
+  if (!request_ended_ && refuses_body(head, end)) down_->close_after();
   send_response_head(head, end);
   if (end == http::EndStream::yes) response_end();
+}
+
+// An answer that comes while the request is still on its way and wants no more of it. The client should know
+// at once that the rest will not be read as a request (RFC 9110 10.1.1, RFC 9112 9.6).
+bool Exchange::refuses_body(const http::Message& head, http::EndStream end) const {
+  bool waits = context_->request.expect_continue && !informational_sent_;
+  return end == http::EndStream::yes || head.status >= 300 || waits;
 }
 
 void Exchange::begin_tunnel(http::Message& head) {
@@ -71,6 +82,7 @@ void Exchange::begin_tunnel(http::Message& head) {
   upgraded_ = true;
   keep_holding_ = false;
   context_->response = &head;
+  add_via(head, listener_.via);
   prepare_response_head(*context_, head);
   if (!run_response_hooks(head)) {
     drop_attempt(upstream::Outcome::success);
@@ -130,7 +142,7 @@ void Exchange::response_end() {
   }
   response_ended_ = true;
   if (response_trailers_) {
-    prepare_response_trailers(*context_, *response_trailers_);
+    prepare_response_side_fields(*context_, *response_trailers_);
     down_->send_trailers(*response_trailers_);
   } else if (context_->response->body != http::BodyKind::none) {
     down_->send_end();

@@ -123,6 +123,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void response_data(std::string_view bytes);
   void response_end();
   void response_turn_end();
+  bool refuses_body(const http::Message& head, http::EndStream end) const;
   void begin_tunnel(http::Message& head);
   bool run_response_hooks(http::Message& head);
   void send_response_head(http::Message& head, http::EndStream end);
@@ -174,7 +175,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener);
 void prepare_response_head(RequestContext& context, http::Message& head);
 void prepare_request_trailers(const RequestContext& context, http::Headers& trailers);
-void prepare_response_trailers(const RequestContext& context, http::Headers& trailers);
+void prepare_response_side_fields(const RequestContext& context, http::Headers& fields);  // trailers and 1xx
 
 // The answer's body as RFC 9457 problem+json, in the request's arena.
 std::string_view problem_json(const RequestContext& context);

@@ -6,6 +6,7 @@
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
+#include "proxy/hop_fields.h"
 #include "proxy/path_match.h"
 
 namespace penstock::proxy {
@@ -194,6 +195,7 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   context.sent_path = context.request.path;
   context.sent_host = context.request.authority;
   context.scheme = listener.scheme;
+  context.listener_port = listener.address.port() ? listener.address.port() : stream.local().port();
   context.peer = &stream.peer();
   context.tls = stream.tls();
   context.client = *context.peer;
@@ -243,6 +245,13 @@ static void drop_look_alikes(http::Headers& headers, const Route& route) {
       [&](const http::Field& field) { return underscored(field) && stands_for_ours(field.name, route); });
 }
 
+// RFC 6265 5.4 knows one Cookie field; of two, backends read the first, the last or both.
+static void join_cookies(http::Headers& headers, Arena& arena) {
+  auto cookie = [](const http::Field& field) { return field.id == HeaderId::cookie; };
+  if (std::ranges::count_if(headers.fields(), cookie) > 1)
+    headers.set(HeaderId::cookie, joined(headers, HeaderId::cookie, "; ", arena));
+}
+
 void prepare_request_head(RequestContext& context, const ListenerInfo& listener) {
   const Route& route = *context.route;
   http::Message& head = context.request;
@@ -255,19 +264,8 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
       std::ranges::find(route.config->upgrade, head.upgrade) == route.config->upgrade.end())
     head.upgrade = {};
 
-  char* peer = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
-  std::string_view peer_text{peer, context.peer->write_ip(peer)};
-  if (const http::Field* hops = headers.find(HeaderId::x_forwarded_for)) {
-    std::string_view all = hops->value;  // from a trusted proxy, or it would be gone
-    size_t seen = 0;
-    for (const http::Field& field : headers.fields())
-      if (field.id == HeaderId::x_forwarded_for && seen++) all = context.arena.join(all, ", ", field.value);
-    headers.set(HeaderId::x_forwarded_for, context.arena.join(all, ", ", peer_text));
-  } else {
-    headers.add(HeaderId::x_forwarded_for, peer_text);
-  }
-  if (!headers.find(HeaderId::x_forwarded_proto)) headers.add(HeaderId::x_forwarded_proto, listener.scheme);
-  if (!headers.find(HeaderId::x_forwarded_host)) headers.add(HeaderId::x_forwarded_host, context.sent_host);
+  join_cookies(headers, context.arena);
+  add_hop_fields(context, listener);
 
   for (const Route::IdentityHeader& identity : route.identity_headers) {
     headers.remove(identity.name);
@@ -282,8 +280,9 @@ void prepare_request_trailers(const RequestContext& context, http::Headers& trai
   trailers.remove_if([&](const http::Field& field) { return stands_for_ours(field.name, *context.route); });
 }
 
-void prepare_response_trailers(const RequestContext& context, http::Headers& trailers) {
-  trailers.remove_if([&](const http::Field& field) {
+// Trailers and interim answers may not say what the route decides on in the final head.
+void prepare_response_side_fields(const RequestContext& context, http::Headers& fields) {
+  fields.remove_if([&](const http::Field& field) {
     return context.route->response_edits.decides([&](std::string_view ours) { return field.name == ours; });
   });
 }

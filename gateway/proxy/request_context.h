@@ -90,6 +90,7 @@ struct RequestContext {
   // facts
   std::string_view listener;
   std::string_view scheme;             // "http" | "https"
+  uint16_t listener_port = 0;          // 0: it has none
   const net::Address* peer = nullptr;  // TCP peer
   const net::TlsInfo* tls = nullptr;
   net::Address client;              // after trusted_proxies

@@ -35,6 +35,8 @@ struct ListenerInfo {
   uint32_t max_connections_per_client = 5'000;  // of the whole process; 0: any number
   std::vector<net::Cidr> trusted_proxies;
   config::ClientAddress client_address = config::ClientAddress::x_forwarded_for;
+  config::ForwardedForm forwarded = config::ForwardedForm::x;
+  std::string via;             // our name in Via; empty: none is written
   uint16_t redirect_port = 0;  // not 0: every request is sent to https on this port (308)
   std::string at;
 };

@@ -173,6 +173,8 @@ void build_listeners(Building& building) {
     for (const config::Network& network : listener.trusted_proxies)
       if (auto cidr = net::Cidr::parse(cidr_text(network))) info->trusted_proxies.push_back(*cidr);
     info->client_address = listener.client_address;
+    info->forwarded = listener.forwarded;
+    info->via = listener.via;
     info->at = building.at(listener.at);
     building.snapshot.listeners.push_back(std::move(info));
   }
