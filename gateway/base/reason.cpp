@@ -19,7 +19,8 @@ constexpr std::array rows{
               "The head took longer than limits.header_timeout, or the body paused for body_timeout or came "
               "slower than min_body_rate."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
-    ReasonRow{request_upgrade, 400, "A WebSocket handshake that lacks what RFC 6455 asks for."},
+    ReasonRow{request_upgrade, 400,
+              "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13."},
     ReasonRow{request_loop, 508, "Via says that the request came by here before."},
     ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
     ReasonRow{route_method, 405, "A route matches all but the method; Allow lists the methods."},

@@ -143,8 +143,15 @@ void compile_settings(const Node& node, const std::string& path, Route& route, B
     route.access_log = compile_access_log(*log, path + ".access_log", build);
   if (const Node* upgrade = usable(node, "upgrade")) {
     route.upgrade.clear();
-    for (const NameRef& name : names_in(upgrade))
-      if (const auto protocol = parse_header_name(name.name)) route.upgrade.push_back(*protocol);
+    for (const NameRef& name : names_in(upgrade)) {
+      const auto protocol = parse_header_name(name.name);
+      if (!protocol) continue;
+      if (*protocol == "h2c")
+        build.diagnostics
+            .error("bad-upgrade", name.at, path + ".upgrade", "h2c would carry requests past the plugins")
+            .hint = "HTTP/2 without TLS is never tunnelled; take it out";
+      route.upgrade.push_back(*protocol);
+    }
   }
 }
 

@@ -98,6 +98,11 @@ void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
   out.sample({}, static_cast<double>(metrics.active_requests));
   out.family("http_server_open_connections", MetricKind::gauge, "Client connections that are open.");
   out.sample({}, static_cast<double>(metrics.open_connections));
+  out.family("penstock_active_tunnels", MetricKind::gauge,
+             "WebSockets and other upgraded connections that are open.");
+  out.sample({}, static_cast<double>(metrics.active_tunnels));
+  out.family("penstock_tunnels_total", MetricKind::counter, "Upgrades that a backend accepted.");
+  out.sample({}, static_cast<double>(metrics.tunnels()));
   out.family("penstock_upstream_retries_total", MetricKind::counter,
              "Attempts that replaced a failed one on another connection or endpoint.");
   out.sample({}, static_cast<double>(metrics.retries()));

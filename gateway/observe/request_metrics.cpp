@@ -61,7 +61,9 @@ void RequestMetrics::merge(const RequestMetrics& other) {
   limits.merge(other.limits);
   active_requests += other.active_requests;
   open_connections += other.open_connections;
+  active_tunnels += other.active_tunnels;
   retries_ += other.retries_;
+  tunnels_ += other.tunnels_;
 }
 
 }  // namespace penstock::observe

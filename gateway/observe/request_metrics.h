@@ -46,13 +46,16 @@ class RequestMetrics {
   void record(std::string_view route, std::string_view method, uint16_t status, std::string_view error_type,
               int64_t ns);
   void count_retry() { ++retries_; }
+  void tunnel_began() { ++active_tunnels, ++tunnels_; }
 
   LimitCounts limits;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
+  int64_t active_tunnels = 0;  // upgraded exchanges; they are among the active requests, too
 
   const std::map<RequestKey, Histogram>& series() const { return series_; }
   uint64_t retries() const { return retries_; }
+  uint64_t tunnels() const { return tunnels_; }
   void merge(const RequestMetrics& other);
 
  private:
@@ -64,7 +67,7 @@ class RequestMetrics {
     uint32_t method_and_status = 0;
   };
   std::array<Recent, 64> recent_{};
-  uint64_t retries_ = 0;
+  uint64_t retries_ = 0, tunnels_ = 0;
 };
 
 }  // namespace penstock::observe

@@ -1,11 +1,13 @@
 #include "proxy/decision.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/reason.h"
 #include "proxy/canonical_path.h"
 #include "proxy/hop_fields.h"
 #include "proxy/local_answers.h"
+#include "proxy/websocket.h"
 
 namespace penstock::proxy {
 
@@ -206,7 +208,14 @@ std::optional<Decision::Step> Decision::judge_forwarding() {
     add_local_header(request_, "allow", allowed_methods(request_));
     return Step::respond;
   }
-  return std::nullopt;
+  const auto& passing = request_.route->config->upgrade;
+  if (head.upgrade != websocket || std::ranges::find(passing, websocket) == passing.end())
+    return std::nullopt;
+  HandshakeFault fault = handshake_fault(head);
+  if (fault.status == 0) return std::nullopt;
+  refuse(request_, fault.status, reason::request_upgrade, fault.detail);
+  if (fault.status == 426) add_local_header(request_, "sec-websocket-version", "13");
+  return Step::respond;
 }
 
 Decision::Step Decision::choose_target() {

@@ -217,6 +217,10 @@ void Exchange::on_timer() {
     attempt_failed(attempt_end(error));
     return;
   }
+  if (state_ == ExchangeState::tunnel) {
+    end_tunnel();
+    return;
+  }
   bool endpoints_fault = !upgraded_ && !clients_fault && why != reason::upstream_timeout_total;
   drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
   if (!head_sent_) {

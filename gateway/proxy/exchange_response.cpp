@@ -4,6 +4,7 @@
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
 #include "proxy/hop_fields.h"
+#include "proxy/websocket.h"
 
 namespace penstock::proxy {
 namespace {
@@ -77,6 +78,11 @@ void Exchange::begin_tunnel(http::Message& head) {
                                 reason::upstream_protocol, "101 without a matching Upgrade"}));
     return;
   }
+  if (head.upgrade == websocket && !handshake_accepted(context_->request, head)) {
+    attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
+                                reason::upstream_protocol, "101 without the right Sec-WebSocket-Accept"}));
+    return;
+  }
   first_byte_ns_ = worker_.loop.now_ns();
   total_deadline_ms_ = 0;
   upgraded_ = true;
@@ -91,6 +97,7 @@ void Exchange::begin_tunnel(http::Message& head) {
     return;
   }
   state_ = ExchangeState::tunnel;
+  worker_.metrics.tunnel_began();
   request_ended_ = false;  // now: the client's FIN
   send_response_head(head, http::EndStream::no);
   down_->flush();
@@ -186,6 +193,7 @@ void Exchange::answer() {
   bool empty = bodiless || body.empty();
   head->body = empty ? http::BodyKind::none : http::BodyKind::length;
   first_byte_ns_ = worker_.loop.now_ns();
+  if (head->status == 426) head->upgrade = websocket;  // RFC 9110 15.5.22 wants it said
   if (!request_ended_) down_->close_after();  // what is left of the body will not be read as a request
   send_response_head(*head, empty ? http::EndStream::yes : http::EndStream::no);
   if (!empty) {
@@ -205,6 +213,15 @@ void Exchange::cut(std::string_view reason) {
   }
   if (down_) down_->reset();
   down_ = nullptr;
+  finish();
+}
+
+// Nobody said anything for too long: both sides get what was sent so far and an end, not a reset.
+void Exchange::end_tunnel() {
+  up_->send_end();
+  up_->flush();
+  down_->send_end();
+  down_->flush();
   finish();
 }
 
@@ -244,6 +261,7 @@ void Exchange::report() {
 
 void Exchange::finish() {
   if (state_ == ExchangeState::done) return;
+  if (state_ == ExchangeState::tunnel) --worker_.metrics.active_tunnels;
   state_ = ExchangeState::done;
   timer_.stop();
   bool whole = response_ended_ && !truncated_;

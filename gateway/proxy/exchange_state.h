@@ -132,6 +132,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void finish();
   void report();
   void cut(std::string_view reason);
+  void end_tunnel();
 
   WorkerContext& worker_;
   http::Stream* down_;  // null once it is gone

@@ -531,12 +531,15 @@ TEST_CASE("an upgrade that the backend accepts becomes a tunnel in both directio
   head.authority = "h";
   head.path = "/ws";
   head.upgrade = "websocket";
+  head.headers.add(http::HeaderId::sec_websocket_version, "13");
+  head.headers.add(http::HeaderId::sec_websocket_key, "dGhlIHNhbXBsZSBub25jZQ==");
   handler.on_head(head, http::EndStream::yes);
   b.turn();
   ScriptedStream& up = b.stream();
   http::Message response(up.arena());
   response.status = 101;
   response.upgrade = "websocket";
+  response.headers.add(http::HeaderId::sec_websocket_accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
   up.handler->on_head(response, http::EndStream::no);
   handler.on_data("ping");
   handler.on_turn_end();
@@ -546,11 +549,14 @@ TEST_CASE("an upgrade that the backend accepts becomes a tunnel in both directio
   CHECK(b.client.body == "pong");
   up.handler->on_end();
   CHECK(b.client.last_headers.find("x-request-id: ") != std::string::npos);
+  CHECK(b.worker.metrics.active_tunnels == 1);
   CHECK(b.client.log.back() == "end");
   b.backend->connections[0]->finished = false;
   handler.on_end();
   CHECK(b.client.log.back() == "release");
   CHECK(b.log->last_status == 101);
+  CHECK(b.worker.metrics.active_tunnels == 0);
+  CHECK(b.worker.metrics.tunnels() == 1);
 }
 
 TEST_CASE("a 101 that nobody asked for is a bad answer") {

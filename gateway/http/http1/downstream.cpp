@@ -406,8 +406,12 @@ void Downstream::drain(uint32_t idle_grace_ms) {
 
 void Downstream::close() {
   if (!transport_) return;
-  lose({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
-        "the connection is closed from this side"});
+  Error error{ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+              "the connection is closed from this side"};
+  if (writer_.kind() != BodyEnd::tunnel) return lose(error);
+  // What a tunnel carried arrives, then its end: a reset could overtake it.
+  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
+  if (transport_) close_gracefully(0);
 }
 
 void Downstream::shed(Limit limit) {

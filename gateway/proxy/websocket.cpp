@@ -1,0 +1,69 @@
+#include "proxy/websocket.h"
+
+#include <algorithm>
+#include <array>
+
+#include "net/digest.h"
+
+namespace penstock::proxy {
+namespace {
+using http::HeaderId;
+
+constexpr std::string_view guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr size_t key_size = 24;     // base64 of 16 bytes
+constexpr size_t accept_size = 28;  // and of 20
+
+// The one field of that name; null when there is none or more than one.
+const http::Field* only(const http::Headers& headers, HeaderId id) {
+  const http::Field* found = nullptr;
+  for (const http::Field& field : headers.fields()) {
+    if (field.id != id) continue;
+    if (found) return nullptr;
+    found = &field;
+  }
+  return found;
+}
+
+bool good_key(std::string_view key) {
+  return key.size() == key_size && key.ends_with("==") &&
+         std::ranges::all_of(key.substr(0, key_size - 2),
+                             [](char c) { return alphabet.find(c) != alphabet.npos; });
+}
+
+std::array<char, accept_size> accept_of(std::string_view key) {
+  std::array<char, key_size + guid.size()> text;
+  std::ranges::copy(guid, std::ranges::copy(key, text.begin()).out);
+  auto digest = net::sha1({text.data(), text.size()});
+  std::array<char, accept_size> out;
+  out.fill('=');
+  char* at = out.data();
+  for (size_t i = 0; i < digest.size(); i += 3) {
+    uint32_t bits = digest[i] << 16 | (i + 1 < digest.size() ? digest[i + 1] << 8 : 0) |
+                    (i + 2 < digest.size() ? digest[i + 2] : 0);
+    size_t digits = std::min<size_t>(3, digest.size() - i) + 1;
+    for (size_t d = 0; d < digits; ++d) *at++ = alphabet[bits >> (18 - 6 * d) & 63];
+  }
+  return out;
+}
+
+}  // namespace
+
+HandshakeFault handshake_fault(const http::Message& request) {
+  if (request.method != http::Method::get) return {400, "a WebSocket handshake is a GET"};
+  const http::Field* version = only(request.headers, HeaderId::sec_websocket_version);
+  if (!version || version->value != "13") return {426, "the WebSocket version is 13"};
+  const http::Field* key = only(request.headers, HeaderId::sec_websocket_key);
+  if (!key || !good_key(key->value)) return {400, "Sec-WebSocket-Key is not the base64 form of 16 bytes"};
+  return {};
+}
+
+bool handshake_accepted(const http::Message& request, const http::Message& response) {
+  const http::Field* key = only(request.headers, HeaderId::sec_websocket_key);
+  const http::Field* accept = only(response.headers, HeaderId::sec_websocket_accept);
+  if (!key || !accept || key->value.size() != key_size) return false;
+  auto expected = accept_of(key->value);
+  return accept->value == std::string_view(expected.data(), expected.size());
+}
+
+}  // namespace penstock::proxy
