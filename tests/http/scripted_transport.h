@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/block_pool.h"
@@ -23,6 +24,7 @@ struct Wire {
   uint64_t linger_ms = 0;
   bool paused = false;
   bool reading = false;
+  net::Address peer, local;
   class ScriptedTransport* transport = nullptr;  // null once destroyed
 
   std::string take() { return std::exchange(sent, {}); }
@@ -94,8 +96,8 @@ class ScriptedTransport final : public net::Transport {
     wire_.linger_ms = linger_ms;
   }
   void abort() override { wire_.end = Wire::End::aborted; }
-  const net::Address& peer() const override { return address_; }
-  const net::Address& local() const override { return address_; }
+  const net::Address& peer() const override { return wire_.peer; }
+  const net::Address& local() const override { return wire_.local; }
   uint64_t bytes_read() const override { return read_; }
   uint64_t bytes_written() const override { return written_; }
   bool truncated() const override { return truncated_; }
@@ -121,7 +123,6 @@ class ScriptedTransport final : public net::Transport {
   uint64_t read_ = 0;
   uint64_t written_ = 0;
   bool truncated_ = false;
-  net::Address address_;
 };
 
 inline void feed(Wire& wire, std::string_view bytes) {
