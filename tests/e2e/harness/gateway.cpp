@@ -23,9 +23,9 @@ Backend::Backend(const std::string& name, const std::string& address, uint16_t p
                Process::Read::standard_output),
       port_(static_cast<uint16_t>(std::stoi(process_.wait_for_line("")))) {}
 
-Gateway::Gateway(const std::string& configuration)
+Gateway::Gateway(const std::string& configuration, std::map<std::string, std::string> environment)
     : process_({binary("penstock"), "run", "-c", folder_.write("gateway.yaml", configuration)},
-               Process::Read::standard_error) {
+               Process::Read::standard_error, std::move(environment)) {
   process_.wait_for_line("penstock: ready");
   learn_ports();
 }

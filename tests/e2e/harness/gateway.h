@@ -33,7 +33,7 @@ class Backend {
 // the kernel chose. The destructor stops it and checks that it ended well.
 class Gateway {
  public:
-  explicit Gateway(const std::string& configuration);
+  explicit Gateway(const std::string& configuration, std::map<std::string, std::string> environment = {});
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
