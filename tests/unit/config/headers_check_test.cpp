@@ -108,3 +108,29 @@ TEST_CASE("an edit of a field that the gateway writes itself is an error, with w
   CHECK(problems("upstream: u, response_headers: { set: { host: a, expect: b, vary: c } }") == "");
   CHECK(problems("upstream: u, request_headers: { remove: [authorization], add: { accept: b } }") == "");
 }
+
+TEST_CASE("h2c is never let through as an upgrade, whatever else is") {
+  CHECK(problems("upstream: u, upgrade: [websocket, H2C]") ==
+        "5:73 error[bad-upgrade] h2c would carry requests past the plugins\n");
+  CHECK(problems("upstream: u, upgrade: [websocket, other]").empty());
+}
+
+TEST_CASE("a listener's name in Via is a token, and the forwarding fields are a choice") {
+  auto of = [](std::string_view keys) {
+    return load_text("t.yaml",
+                     fmt::format("listeners: {{ name: a, address: '127.0.0.1:0', {} }}\n"
+                                 "routes: {{ name: r, match: {{}}, public: true, respond: {{}} }}\n",
+                                 keys),
+                     environment());
+  };
+  CHECK(joined(lines(of("via: 'a b'"))).find("error[bad-header]") != std::string::npos);
+  CHECK(joined(lines(of("forwarded: rfc7239"))).find("x, standard, both") != std::string::npos);
+  const Loaded said = of("via: edge-1, forwarded: both");
+  REQUIRE(said.ok());
+  CHECK(said.config.listeners[0].via == "edge-1");
+  CHECK(said.config.listeners[0].forwarded == ForwardedForm::both);
+  const Loaded silent = of("trusted_proxies: []");
+  REQUIRE(silent.ok());
+  CHECK(silent.config.listeners[0].via.empty());
+  CHECK(silent.config.listeners[0].forwarded == ForwardedForm::x);
+}
