@@ -211,9 +211,7 @@ void Exchange::cut(std::string_view reason) {
     truncated_ = true;
     context_->reason = reason;
   }
-  if (down_) down_->reset();
-  down_ = nullptr;
-  finish();
+  finish(Leave::broken);
 }
 
 // Nobody said anything for too long: both sides get what was sent so far and an end, not a reset.
@@ -259,7 +257,9 @@ void Exchange::report() {
                          summary.total_ns);
 }
 
-void Exchange::finish() {
+// The report comes first: the client's address and TLS session are its transport's, which may go with the
+// stream.
+void Exchange::finish(Leave leave) {
   if (state_ == ExchangeState::done) return;
   if (state_ == ExchangeState::tunnel) --worker_.metrics.active_tunnels;
   state_ = ExchangeState::done;
@@ -277,7 +277,8 @@ void Exchange::finish() {
   if (down_) {
     http::Stream* down = down_;
     down_ = nullptr;
-    down->release();  // frees the arena: the context is not used any more
+    // Frees the arena: the context is not used any more.
+    leave == Leave::broken ? down->reset() : down->release();
   }
   worker_.unpin(generation_);
   worker_.loop.defer_delete(std::unique_ptr<net::Deferred>(this));

@@ -129,7 +129,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void send_response_head(http::Message& head, http::EndStream end);
   void answer();
   void refuse_and_answer(std::string_view reason, std::string_view detail);
-  void finish();
+  enum class Leave : uint8_t { released, broken };  // the client's stream
+  void finish(Leave leave = Leave::released);
   void report();
   void cut(std::string_view reason);
   void end_tunnel();
