@@ -38,7 +38,7 @@ net::TlsSettings tls_settings(const config::Listener& listener) {
   settings.ciphers = names_of(tls.ciphers);
   settings.ciphersuites = names_of(tls.ciphersuites);
   settings.groups = names_of(tls.groups);
-  settings.alpn = {"http/1.1"};
+  settings.alpn = {"http/1.1", "http/1.0"};
   if (tls.unknown_sni == config::UnknownSni::reject) settings.unknown_name = net::UnknownName::refuse;
   settings.client_auth = client_auth_of(tls.client_auth.mode);
   settings.client_ca = tls.client_auth.ca.path;
