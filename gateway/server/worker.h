@@ -59,7 +59,7 @@ class Worker final : private WorkerLoop,
   void abandon();  // what was prepared
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
-  void relieve();       // over the bound on memory: lets go of its largest connections
+  void relieve();  // over the bound on memory: lets go of its largest connections
   // What the listener's door does its handshakes with from now on.
   void set_tls(const std::string& listener, const TlsServing& serving);
   void set_draining();  // from now on answers carry Connection: close
