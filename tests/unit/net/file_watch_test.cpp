@@ -88,7 +88,8 @@ TEST_CASE("a watch may end while it looks, and inside its callback") {
   watch = std::make_unique<FileWatch>(runner.loop, 0, [&](const std::vector<std::string>&) { ++calls; });
   watch->watch({{path, FileStamp{}}});
   runner.turns(1);
+  const int told = calls;  // a slow machine may be done with two looks by now
   watch.reset();
   runner.turns(3);
-  CHECK(calls == 1);
+  CHECK(calls == told);
 }
