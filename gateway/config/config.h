@@ -24,7 +24,7 @@ struct ListenerLimits {
   Duration header_timeout{10'000};
   Duration body_timeout{30'000};
   uint64_t min_body_rate = 240;  // bytes a second; 0: none
-  Duration rate_grace{5'000};
+  Duration rate_grace{60'000};
   Duration send_timeout{30'000};
   uint64_t min_send_rate = 240;  // bytes a second; 0: none
   Duration idle_timeout{60'000};

@@ -24,7 +24,7 @@ struct DownstreamSettings {
       10'000;  // from the first byte of a head to its end; from accept for the first request
   uint32_t body_timeout_ms = 30'000;    // without a byte of a body that is being read
   uint32_t min_body_rate = 240;         // bytes a second; 0: none
-  uint32_t rate_grace_ms = 5'000;       // over which that is averaged
+  uint32_t rate_grace_ms = 60'000;      // over which that is averaged
   uint32_t idle_timeout_ms = 60'000;    // between requests
   uint32_t max_requests = 100'000;      // of a connection; 0: any number
   uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more

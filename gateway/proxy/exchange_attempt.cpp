@@ -53,9 +53,11 @@ void Exchange::upstream_ready(http::Stream& stream) {
   if (!whole && request_ended_) send_request_rest();
   // While a body is still coming in the same read, its first bytes leave together with the head
   // (request_turn_end).
-  if (request_ended_ || !in_request_turn_) up_->flush();
+  bool flushed = request_ended_ || !in_request_turn_;
+  if (flushed) up_->flush();
   down_->resume(PauseReason::waiting);
-  if (up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
+  // Only what flush() left behind is followed by on_drained().
+  if (flushed && up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
   arm_timer();
 }
 

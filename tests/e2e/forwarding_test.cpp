@@ -1,6 +1,8 @@
 // HTTP/1.1 through the real daemon to a real backend.
 #include <doctest/doctest.h>
 
+#include <csignal>
+
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 
@@ -134,5 +136,6 @@ TEST_CASE("a client that leaves within an answer frees what was held for it") {
   do metrics = get(gateway.status_port(), "/metrics");
   while (metrics.body.find("http_server_active_requests 0\n") == std::string::npos);
   CHECK(metrics.body.find("http_server_open_connections 0\n") != std::string::npos);
+  CHECK(gateway.stop(SIGTERM) == 0);  // the log is written by then
   CHECK(gateway.folder().read("access.log").find("client.closed") != std::string::npos);
 }

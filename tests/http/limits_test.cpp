@@ -1,6 +1,7 @@
 // The limits of a listener's connections and of a backend's answers, each with its reason and its counter.
 #include <doctest/doctest.h>
 
+#include "http/http1/held_bytes.h"
 #include "net/timer.h"
 #include "support.h"
 
@@ -154,6 +155,16 @@ TEST_CASE("a body slower than min_body_rate is refused with 408, though it never
   CHECK(client.stream().error.limit == Limit::min_body_rate);
   CHECK(client.limits.of(Limit::min_body_rate) == 1);
   CHECK(client.wire.sent.starts_with("HTTP/1.1 408 "));
+}
+
+TEST_CASE("held bytes give their memory back when they are used up") {
+  BlockPool pool;
+  http1::HeldBytes held(pool);
+  held.append(std::string(100'000, 'x'));
+  CHECK(held.memory() >= 100'000);
+  held.keep_last(0);
+  held.drop_used();
+  CHECK(held.memory() == 0);
 }
 
 TEST_CASE("the time in which nobody reads a body does not count against its rate") {

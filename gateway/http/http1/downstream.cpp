@@ -46,7 +46,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
     waiting_since_ms_ = ms;
     deadline_.at(ms + settings_.header_timeout_ms);
   }
-  size_t held_bytes() const override { return unsent() + arena_.bytes_held() + held_.size(); }
+  size_t held_bytes() const override { return unsent() + arena_.bytes_held() + held_.memory(); }
 
   // --- Stream ---
   void send_informational(const Message& head) override;
@@ -417,7 +417,8 @@ void Downstream::close() {
 void Downstream::shed(Limit limit) {
   if (!transport_) return;
   Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
-  if (limit == Limit::buffered) return lose(error);
+  if (limit == Limit::buffered && !writer_.begun() && transport_->unsent() == 0) return lose(error);
+  if (limit == Limit::buffered) owner_.on_limit(limit);  // a polite close would keep what a slow reader holds
   if (StreamHandler* handler = take_handler()) handler->on_reset(error);
   if (!transport_) return;
   transport_->abort();

@@ -18,6 +18,7 @@ class HeldBytes {
 
   bool empty() const { return bytes_.empty(); }  // used ones count until drop_used()
   size_t size() const { return bytes_.size() - begin_; }
+  size_t memory() const { return charged_; }  // what it takes of the process's
   std::string_view view() const { return std::string_view(bytes_).substr(begin_); }
 
   void append(std::string_view more) {
@@ -32,15 +33,16 @@ class HeldBytes {
     if (begin_ == bytes_.size()) clear();
   }
   void clear() {
-    bytes_ = {};
+    std::string().swap(bytes_);  // an assignment would keep the memory
     begin_ = 0;
     charge();
   }
 
  private:
   void charge() {
-    pool_.charge(static_cast<int64_t>(bytes_.size()) - static_cast<int64_t>(charged_));
-    charged_ = bytes_.size();
+    size_t held = bytes_.capacity() > std::string().capacity() ? bytes_.capacity() : 0;
+    pool_.charge(static_cast<int64_t>(held) - static_cast<int64_t>(charged_));
+    charged_ = held;
   }
 
   BlockPool& pool_;

@@ -64,6 +64,7 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_integer(fallback("listeners[].limits.trailer_count")).value() == limits.trailer_count);
   CHECK(parse_byte_rate(fallback("listeners[].limits.min_body_rate")).value() == limits.min_body_rate);
   CHECK(parse_duration(fallback("listeners[].limits.rate_grace")).value() == limits.rate_grace);
+  CHECK(limits.rate_grace > limits.body_timeout);  // a pause is body_timeout's alone
   CHECK(parse_duration(fallback("listeners[].limits.send_timeout")).value() == limits.send_timeout);
   CHECK(parse_byte_rate(fallback("listeners[].limits.min_send_rate")).value() == limits.min_send_rate);
   CHECK(parse_integer(fallback("listeners[].limits.max_requests")).value() == limits.max_requests);
