@@ -54,6 +54,8 @@ class StreamHandler {
   // Lost: the peer closed or reset, broke the protocol, or a connection timeout struck (header, body, idle).
   // Last event.
   virtual void on_reset(const Error& error) = 0;
+  // Bytes held on the other side for this stream, roughly.
+  virtual size_t held_bytes() const { return 0; }
 
  protected:
   ~StreamHandler() = default;

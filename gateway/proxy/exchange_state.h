@@ -55,6 +55,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_turn_end() override { exchange.request_turn_end(); }
     void on_drained() override { exchange.client_drained(); }
     void on_reset(const Error& error) override { exchange.client_lost(error); }
+    size_t held_bytes() const override {
+      return exchange.up_ ? exchange.up_->unsent() + exchange.up_->arena().bytes_held() : 0;
+    }
     Exchange& exchange;
   };
   struct UpEvents final : http::StreamHandler {

@@ -11,10 +11,11 @@ namespace {
 // How long an idle keep-alive connection of a removed listener is kept, so that a request which is under way
 // to us is still answered.
 constexpr uint32_t idle_grace_ms = 1'000;
-// Under pressure the connections are looked through no more often than this; those that hold less are not
-// worth cutting.
+// Under pressure the connections are looked through no more often than this, and seldom when nothing was
+// found; those that hold no more than a head takes are not worth cutting.
 constexpr uint64_t relief_interval_ms = 20;
-constexpr size_t worth_cutting = 16 * 1024;
+constexpr uint64_t vain_relief_interval_ms = 250;
+constexpr size_t worth_cutting = 2 * BlockPool::block_size;
 }  // namespace
 
 // A generation that nobody uses: its plugins are stopped before the loop blocks again, outside of whoever let
@@ -242,8 +243,8 @@ void Worker::cut_connections() {
 void Worker::shed(Relief whose) {
   const MemoryBudget& memory = process_.memory;
   uint64_t now = loop.now_ms();
-  if (!memory.exceeded() || now < next_relief_ms_) return;
-  next_relief_ms_ = now + relief_interval_ms;
+  if (!memory.exceeded()) return;
+  if (now < next_relief_ms_) return look_again(next_relief_ms_ - now);
   int64_t limit = static_cast<int64_t>(memory.limit());
   int64_t excess = memory.used() - limit + limit / 16;
   std::vector<std::pair<size_t, http::DownstreamConnection*>> large;
@@ -252,6 +253,10 @@ void Worker::shed(Relief whose) {
   };
   for (auto& [key, door] : doors_) door->for_each_connection(look);
   for (auto& door : closed_doors_) door->for_each_connection(look);
+  // It may be exceeded still when nothing more is taken that would bring us back here.
+  uint64_t interval = large.empty() ? vain_relief_interval_ms : relief_interval_ms;
+  next_relief_ms_ = now + interval;
+  look_again(interval);
   std::ranges::sort(large, std::ranges::greater{}, &std::pair<size_t, http::DownstreamConnection*>::first);
   // Connections are deleted late: those further down the list are still there.
   for (auto& [held, connection] : large) {
@@ -260,6 +265,10 @@ void Worker::shed(Relief whose) {
     excess -= static_cast<int64_t>(held);
   }
   if (excess > 0 && whose == Relief::everywhere) process_.main.post([this] { process_.relieve_all(); });
+}
+
+void Worker::look_again(uint64_t delay_ms) {
+  if (!relief_timer_.running()) relief_timer_.start(delay_ms);
 }
 
 void Worker::door_empty(Door& door) {

@@ -107,6 +107,7 @@ class Worker final : private WorkerLoop,
   void close_doors(Doors doors, uint32_t idle_grace_ms);
   void cut_connections();
   void shed(Relief whose);
+  void look_again(uint64_t delay_ms);
   void retire(std::unique_ptr<proxy::Generation> generation);
   void release_clusters(const proxy::Snapshot& snapshot);
   void report_if_empty();
@@ -115,6 +116,7 @@ class Worker final : private WorkerLoop,
   Process process_;
   OwnRelief own_relief_{*this};
   uint64_t next_relief_ms_ = 0;
+  net::Timer relief_timer_{loop, [](void* self) { static_cast<Worker*>(self)->shed(Relief::own); }, this};
   std::map<std::string, ClusterUse> clusters_;
   std::unique_ptr<proxy::Generation> prepared_;
   std::vector<std::unique_ptr<proxy::Generation>> generations_;  // those with users; the newest is current

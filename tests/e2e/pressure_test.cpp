@@ -1,6 +1,8 @@
 // Hostile masses: slow clients by the thousand, no descriptors left, no memory left. Others are served all
 // the time, what is held stays under its bound, and all is well again when the pressure ends.
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -63,6 +65,30 @@ bool served(uint16_t port) {
     return false;  // refused while there is no room
   }
 }
+
+// Connections are made to it, by its kernel alone: nobody accepts them and nothing is read.
+class DeafBackend {
+ public:
+  DeafBackend() : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int little = 4096;
+    ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(descriptor_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::listen(descriptor_, 4096) != 0)
+      throw Failure("no deaf backend");
+    ::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  ~DeafBackend() { ::close(descriptor_); }
+  std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int descriptor_;
+  uint16_t port_;
+};
 
 using Clients = std::vector<std::unique_ptr<Client>>;
 
@@ -215,6 +241,45 @@ TEST_CASE("slow readers in masses stay under the bound on memory, and others are
   }
   CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
   slow.clear();
+  await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });
+  for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
+}
+
+TEST_CASE("uploads in masses that no backend takes stay under the bound too, and others are answered") {
+  Backend backend;
+  DeafBackend deaf;
+  Gateway gateway(
+      "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+      "limits: { buffered: 16MiB }\ndrain: { accept_for: 0s, timeout: 1s }\n"
+      "listeners: [{ name: http, address: \"127.0.0.1:0\", limits: { body_timeout: 10m, "
+      "min_body_rate: none } }]\n"
+      "routes:\n"
+      "  - { name: deaf, match: { path_prefix: /deaf }, public: true, upstream: deaf }\n"
+      "  - { name: all, match: { path_prefix: / }, public: true, upstream: u }\n"
+      "upstreams:\n  u: { endpoints: \"" +
+      backend.endpoint() + "\" }\n  deaf: { endpoints: \"" + deaf.endpoint() +
+      "\" }\n");
+  for (int i = 0; i < 50; ++i) REQUIRE(served(gateway.port()));
+  size_t before = gateway.resident_bytes();
+  const std::string piece(16 * kibibyte, 'b');
+  const std::string head = "POST /deaf HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n";
+  Clients uploads;
+  for (int round = 0; round < 8; ++round) {
+    size_t first = uploads.size();
+    add(uploads, gateway.port(), 250, head);
+    for (size_t part = 0; part < 16; ++part)
+      for (size_t i = first; i < uploads.size(); ++i) {
+        try {
+          uploads[i]->send_some(piece);
+        } catch (const std::exception&) {  // it was ended to make room
+        }
+      }
+    await("somebody is answered", [&] { return served(gateway.port()); });
+    CHECK(metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte);
+  }
+  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"buffered\"}") > 0);
+  CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
+  uploads.clear();
   await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });
   for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
 }

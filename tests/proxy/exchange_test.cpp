@@ -388,6 +388,22 @@ TEST_CASE("a full client stops the backend from being read, and a drained one st
   CHECK_FALSE(up.paused);
 }
 
+TEST_CASE(
+    "what a backend does not take is counted as held for its client, who is cut for it under pressure") {
+  Bench b;
+  b.request("POST", "/", http::BodyKind::length, 200'000);
+  b.turn();
+  ScriptedStream& up = b.stream();
+  size_t before = b.client.handler->held_bytes();
+  up.stuck = true;
+  std::string part(50'000, 'x');
+  b.client.handler->on_data(part);
+  b.client.handler->on_turn_end();
+  CHECK(b.client.handler->held_bytes() >= before + part.size());
+  up.pending = 0;
+  CHECK(b.client.handler->held_bytes() < before + part.size());
+}
+
 TEST_CASE("a body over the limit is refused before and while it comes") {
   Bench b;
   b.listener.body_size_limit = 10;

@@ -42,6 +42,10 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
 
   void on_drained() override;
 
+  // Held for this stream, on its handler's other side too.
+  size_t stream_bytes() const {
+    return unsent() + arena_.bytes_held() + (handler_ ? handler_->held_bytes() : 0);
+  }
   bool can_send() const { return transport_ && handler_ && !broken_; }
   // The handler sent what cannot be part of this message. It is told later, never inside its own call;
   // nothing leaves any more.
