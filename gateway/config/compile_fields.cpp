@@ -84,6 +84,11 @@ void take_mode(const Node* map, uint32_t& out, const Address& address, const std
         .warning("no-effect", node->key_at, path + ".socket_mode",
                  "socket_mode has no effect, the address is no unix socket")
         .hint = "take it out, or write address: unix:PATH";
+  else if ((out & 0222) == 0)  // connect() asks for the right to write, unix(7)
+    build.diagnostics
+        .warning("no-effect", node->at, path + ".socket_mode",
+                 "socket_mode lets nobody write, so nobody but root can connect")
+        .hint = "0600 lets the owner connect, 0660 the group too";
 }
 
 bool flag(const Node* map, std::string_view key, bool fallback) {

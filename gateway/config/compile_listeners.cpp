@@ -30,6 +30,26 @@ void compile_limits(const Node* node, ListenerLimits& limits) {
   take_size(node, "buffer_size", limits.buffer_size);
 }
 
+void check_sizes(const Node* limits, const ListenerLimits& values, const std::string& path, Build& build) {
+  const Node* uri = usable(limits, "uri_size");
+  if (uri == nullptr || values.uri_size < values.header_size) return;
+  build.diagnostics
+      .warning("no-effect", uri->at, path + ".limits.uri_size",
+               "uri_size has no effect, header_size ends such a head first")
+      .hint = "the request line is part of the head: raise header_size";
+}
+
+void compile_trusted(const Node* list, Listener& listener, const std::string& path, Build& build) {
+  for (const NameRef& network : names_in(list)) {
+    const auto parsed = parse_network(network.name);
+    if (!parsed) continue;
+    listener.trusted_proxies.push_back(*parsed);
+    if (parsed->unix_peers && listener.address.unix_path.empty())
+      build.diagnostics.warning("no-effect", network.at, path + ".trusted_proxies",
+                                "unix has no effect, nobody comes to this address through a unix socket");
+  }
+}
+
 void compile_one(const Node& node, Build& build) {
   Listener listener;
   listener.at = node.at;
@@ -42,8 +62,8 @@ void compile_one(const Node& node, Build& build) {
   }
   listener.tls = compile_tls(usable(node, "tls"), path + ".tls", build);
   compile_limits(usable(node, "limits"), listener.limits);
-  for (const NameRef& network : names_in(usable(node, "trusted_proxies")))
-    if (const auto parsed = parse_network(network.name)) listener.trusted_proxies.push_back(*parsed);
+  check_sizes(usable(node, "limits"), listener.limits, path, build);
+  compile_trusted(usable(node, "trusted_proxies"), listener, path, build);
   if (const Node* source = usable(node, "client_address")) {
     if (source->text == "forwarded") listener.client_address = ClientAddress::forwarded;
     if (source->text == "proxy_protocol") listener.client_address = ClientAddress::proxy_protocol;

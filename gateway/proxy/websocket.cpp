@@ -25,10 +25,13 @@ const http::Field* only(const http::Headers& headers, HeaderId id) {
   return found;
 }
 
+// In the one form that 16 bytes have: the last digit carries two bits, the others behind them are 0
+// (RFC 4648 3.5).
 bool good_key(std::string_view key) {
   return key.size() == key_size && key.ends_with("==") &&
          std::ranges::all_of(key.substr(0, key_size - 2),
-                             [](char c) { return alphabet.find(c) != alphabet.npos; });
+                             [](char c) { return alphabet.find(c) != alphabet.npos; }) &&
+         alphabet.find(key[key_size - 3]) % 16 == 0;
 }
 
 std::array<char, accept_size> accept_of(std::string_view key) {

@@ -332,7 +332,7 @@ typedef struct gw_consumer_v0 {
 typedef struct gw_connection_v0 {
   uint32_t struct_size, reserved;
   /* [worker] Views until the hook returns. peer_address is the TCP peer, not the attribute client.address. */
-  gw_str (*peer_address)(gw_req*); /* "203.0.113.9:51234", "[::1]:51234", "unix" */
+  gw_str (*peer_address)(gw_req*); /* "203.0.113.9:51234", "[::1]:51234", "unix:" */
   gw_str (*listener)(gw_req*);     /* the listener's name */
   gw_str (*tls_version)(gw_req*);  /* "TLSv1.3"; ptr NULL: plain text */
   gw_str (*server_name)(gw_req*);  /* SNI; ptr NULL: none */

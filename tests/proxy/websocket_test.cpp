@@ -76,6 +76,8 @@ TEST_CASE("a handshake that is none is refused before any backend hears of it") 
       {"a key that is too short", with({upgrade, version, "Sec-WebSocket-Key: dGhlIHNhbXBsZQ==\r\n"}), "400"},
       {"a key of 17 bytes", with({upgrade, version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE=\r\n"}),
        "400"},
+      {"a key with bits behind its 16 bytes",
+       with({upgrade, version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n"}), "400"},
       {"a key that is no base64", with({upgrade, version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j*Q==\r\n"}),
        "400"},
       {"a key with a pad within", with({upgrade, version, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub2=jZQ==\r\n"}),

@@ -16,6 +16,19 @@ constexpr uint64_t around_target = 64;  // method, blanks and version of a reque
 
 Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
 
+// What llhttp refuses in field lines, in words for the log and the answer.
+std::string_view meaning(llhttp_errno code) {
+  switch (code) {
+    case HPE_INVALID_CONTENT_LENGTH: return "a Content-Length that is not one plain number";
+    case HPE_UNEXPECTED_CONTENT_LENGTH: return "a second Content-Length, or one beside Transfer-Encoding";
+    case HPE_INVALID_TRANSFER_ENCODING: return "a Transfer-Encoding that does not end in chunked";
+    case HPE_CR_EXPECTED:
+    case HPE_LF_EXPECTED: return "a line that does not end in CRLF";
+    case HPE_UNEXPECTED_SPACE: return "a folded line, or a blank where none may be";
+    default: return "a field line that is none";
+  }
+}
+
 }  // namespace
 
 Parser::Parser(Side side, Message& message, Headers& trailers, HeadLimits limits)
@@ -365,7 +378,7 @@ Event Parser::fail_llhttp(llhttp_errno code) {
                 (code == HPE_INVALID_METHOD || code == HPE_INVALID_CONSTANT || code == HPE_INVALID_VERSION);
   if (method)
     return fail(request_error(reason::request_unsupported_method, "a method that is not forwarded"));
-  return fail_malformed(llhttp_errno_name(code));
+  return fail_malformed(meaning(code));
 }
 
 // A refused head as far as it was understood, for the answer and the log.

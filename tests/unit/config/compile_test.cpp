@@ -377,6 +377,11 @@ TEST_CASE("unix sockets: the path is relative to the file that names it, the mod
   CHECK(problems("address: 'unix:/a', socket_mode: 01777").find("error[bad-mode]") != std::string::npos);
   CHECK(problems("address: '127.0.0.1:80', socket_mode: 0600").find("warning[no-effect] socket_mode") !=
         std::string::npos);
+  CHECK(problems("address: 'unix:/a', socket_mode: 0440").find("nobody but root can connect") !=
+        std::string::npos);
+  CHECK(problems("address: '127.0.0.1:80', trusted_proxies: [127.0.0.1, unix]")
+            .find("warning[no-effect] unix has no effect") != std::string::npos);
+  CHECK(problems("address: 'unix:/a.sock', trusted_proxies: unix").find("no-effect") == std::string::npos);
   CHECK(problems("address: 'unix:/a.sock'", "status: 'unix:/a.sock'\n")
             .find("error[address-in-use] unix:/a.sock is listened on twice") != std::string::npos);
   CHECK(joined(lines(load_text("t.yaml",

@@ -104,6 +104,9 @@ TEST_CASE("listeners that cannot work") {
                  "proxy_protocol }\n") ==
         "1:59 error[not-supported-yet] protocols 'h2' is not supported yet\n"
         "1:64 warning[no-effect] client_address has no effect without trusted_proxies\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { uri_size: 64KiB } }\n") ==
+        "1:67 warning[no-effect] uri_size has no effect, header_size ends such a head first\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { header_size: 4KiB } }\n").empty());
 }
 
 TEST_CASE("two listeners on one port, the wildcard address among them") {
