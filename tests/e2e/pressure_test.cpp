@@ -1,8 +1,6 @@
 // Hostile masses: slow clients by the thousand, no descriptors left, no memory left. Others are served all
 // the time, what is held stays under its bound, and all is well again when the pressure ends.
-#include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/listening_port.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -65,30 +64,6 @@ bool served(uint16_t port) {
     return false;  // refused while there is no room
   }
 }
-
-// Connections are made to it, by its kernel alone: nobody accepts them and nothing is read.
-class DeafBackend {
- public:
-  DeafBackend() : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const int little = 4096;
-    ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(descriptor_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::listen(descriptor_, 4096) != 0)
-      throw Failure("no deaf backend");
-    ::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
-  ~DeafBackend() { ::close(descriptor_); }
-  std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
-
- private:
-  int descriptor_;
-  uint16_t port_;
-};
 
 using Clients = std::vector<std::unique_ptr<Client>>;
 
@@ -247,7 +222,7 @@ TEST_CASE("slow readers in masses stay under the bound on memory, and others are
 
 TEST_CASE("uploads in masses that no backend takes stay under the bound too, and others are answered") {
   Backend backend;
-  DeafBackend deaf;
+  ListeningPort deaf(4096);  // it accepts nothing
   Gateway gateway(
       "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
       "limits: { buffered: 16MiB }\ndrain: { accept_for: 0s, timeout: 1s }\n"
@@ -257,8 +232,7 @@ TEST_CASE("uploads in masses that no backend takes stay under the bound too, and
       "  - { name: deaf, match: { path_prefix: /deaf }, public: true, upstream: deaf }\n"
       "  - { name: all, match: { path_prefix: / }, public: true, upstream: u }\n"
       "upstreams:\n  u: { endpoints: \"" +
-      backend.endpoint() + "\" }\n  deaf: { endpoints: \"" + deaf.endpoint() +
-      "\" }\n");
+      backend.endpoint() + "\" }\n  deaf: { endpoints: \"" + deaf.endpoint() + "\" }\n");
   for (int i = 0; i < 50; ++i) REQUIRE(served(gateway.port()));
   size_t before = gateway.resident_bytes();
   const std::string piece(16 * kibibyte, 'b');

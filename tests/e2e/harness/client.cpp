@@ -67,6 +67,12 @@ Client::Client(uint16_t port, const std::string& address) {
   }
 }
 
+std::unique_ptr<Client> Client::adopt(int descriptor) {
+  std::unique_ptr<Client> client(new Client);
+  client->descriptor_ = descriptor;
+  return client;
+}
+
 Client::~Client() { ::close(descriptor_); }
 
 void Client::send(std::string_view bytes) {
@@ -149,6 +155,15 @@ Response Client::read_response(std::string_view method) {
   else
     response.body = read_to_end();
   return response;
+}
+
+std::string Client::read_through(std::string_view mark) {
+  size_t at;
+  while ((at = buffer_.find(mark)) == std::string::npos)
+    if (!receive()) throw Failure("the connection ended before '" + std::string(mark) + "': " + buffer_);
+  std::string out = buffer_.substr(0, at + mark.size());
+  buffer_.erase(0, out.size());
+  return out;
 }
 
 std::string Client::read_to_end() {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ struct Response {
 class Client {
  public:
   explicit Client(uint16_t port, const std::string& address = "127.0.0.1");
+  static std::unique_ptr<Client> adopt(int descriptor);  // a connection that is there
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -36,12 +38,14 @@ class Client {
   // The head alone; body bytes stay unread.
   Response read_head();
   std::string read(size_t bytes);
+  std::string read_through(std::string_view mark);  // to the end of its first occurrence
   std::string read_to_end();
   bool at_end();      // waits for the end; false: a byte came instead
   bool closed_now();  // without waiting: the peer has closed
   int descriptor() const { return descriptor_; }
 
  private:
+  Client() = default;
   bool receive();
   void read_chunks(std::string& body);
   std::string read_line();
