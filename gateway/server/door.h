@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/intrusive_list.h"
 #include "http/connection.h"
@@ -69,6 +70,10 @@ class Door {
   void serve_tls(TlsServing tls);
   // Null: plain.
   const net::TlsCounters* tls_counters() const { return tls_ ? &tls_->counters : nullptr; }
+  // Adds them to `total` and begins anew.
+  void take_tls_counters(net::TlsCounters& total) {
+    if (tls_) total.merge(std::exchange(tls_->counters, {}));
+  }
   // Takes what waits in the accept queue, lets go of the socket, and asks every connection to end: idle ones
   // after idle_grace_ms, others after their answer.
   void close(uint32_t idle_grace_ms);

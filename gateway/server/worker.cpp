@@ -129,9 +129,12 @@ void Worker::collect(std::function<void(std::shared_ptr<const WorkerShare>)> don
     share->requests.merge(metrics);
     share->lag_ms = loop.lag_ms();
     for (const auto& [name, use] : clusters_) share->upstream_connections += use.cluster->open_connections();
-    for (const auto& [key, door] : doors_)
-      if (const net::TlsCounters* counters = door->tls_counters())
-        share->tls[door->info().name].merge(*counters);
+    share->tls = past_tls_;
+    auto add = [&](const Door& door) {
+      if (const auto* counters = door.tls_counters()) share->tls[door.info().name].merge(*counters);
+    };
+    for (const auto& [key, door] : doors_) add(*door);
+    for (const auto& door : closed_doors_) add(*door);
     process_.main.post([done = std::move(done), share = std::move(share)] { done(share); });
   });
 }
@@ -212,6 +215,7 @@ void Worker::open_doors(std::vector<DoorPlan> plans, proxy::Generation& generati
     leaving.erase(known);
     proxy::Generation& last = door->generation();
     pin(generation);
+    if (door->tls_counters()) door->take_tls_counters(past_tls_[door->info().name]);
     door->renew(std::move(plan), generation);
     unpin(last);
     doors_.emplace(door->key(), std::move(door));
@@ -274,6 +278,7 @@ void Worker::look_again(uint64_t delay_ms) {
 void Worker::door_empty(Door& door) {
   auto it = std::ranges::find(closed_doors_, &door, &std::unique_ptr<Door>::get);
   if (it == closed_doors_.end()) return;
+  if (door.tls_counters()) door.take_tls_counters(past_tls_[door.info().name]);
   loop.defer_delete(std::make_unique<GoneDoor>(*this, std::move(*it)));
   closed_doors_.erase(it);
 }

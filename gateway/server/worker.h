@@ -123,8 +123,9 @@ class Worker final : private WorkerLoop,
   size_t retiring_ = 0;  // generations that wait for the end of the turn
   proxy::Generation* current_ = nullptr;
   Doors doors_;
-  std::vector<std::unique_ptr<Door>> closed_doors_;  // their connections go on
-  std::function<void()> empty_, ended_;              // whom to tell, on the main thread
+  std::map<std::string, net::TlsCounters> past_tls_;  // of doors that are gone or have another name now
+  std::vector<std::unique_ptr<Door>> closed_doors_;   // their connections go on
+  std::function<void()> empty_, ended_;               // whom to tell, on the main thread
   enum class State : uint8_t { serving, stopping, ended } state_ = State::serving;
   std::thread thread_;
 };
