@@ -68,6 +68,7 @@ SessionTickets compile_tickets(const Node& node, const std::string& path, Build&
     return tickets;
   }
   take(&node, "rotate", tickets.rotate);
+  take(&node, "max_age", tickets.max_age);
   const Node* file = usable(node, "key_file");
   if (file == nullptr) return tickets;
   tickets.key_file = readable_file(*file, path + ".key_file", "the ticket keys", build);

@@ -50,6 +50,8 @@ constexpr SchemaRow rows[] = {
     {"listeners[].tls.tickets", group, "", "", "Session tickets, never with early data", none_ok},
     {"listeners[].tls.tickets.rotate", duration, "12h", "1s..84h",
      "So long a key encrypts; then it decrypts"},
+    {"listeners[].tls.tickets.max_age", duration, "24h", "1s..168h",
+     "A session is resumed so long after its full handshake, however often it was renewed"},
     {"listeners[].tls.tickets.key_file", file, "", "",
      "Keys of a fleet: 160 hexadecimal digits a line, the first encrypts, the others decrypt"},
     {"listeners[].tls.handshake_timeout", duration, "10s", "1ms..10m", "For the whole handshake"},

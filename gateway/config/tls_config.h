@@ -29,8 +29,9 @@ struct ClientAuth {
 struct SessionTickets {
   enum class Use : uint8_t { on, off };
   Use use = Use::on;
-  Duration rotate{12 * 3'600'000};  // so long each key encrypts, and then decrypts once more
-  FilePath key_file;                // empty: the process makes its own keys
+  Duration rotate{12 * 3'600'000};   // so long each key encrypts, and then decrypts once more
+  Duration max_age{24 * 3'600'000};  // of a session, from its full handshake on
+  FilePath key_file;                 // empty: the process makes its own keys
 };
 
 // Strict-Transport-Security (RFC 6797).

@@ -224,7 +224,7 @@ void Loop::worked(uint64_t ns) { handles_->worked_ns += ns; }
 
 std::span<char> Loop::cipher_buffer() {
   if (!cipher_buffer_) cipher_buffer_ = std::make_unique_for_overwrite<char[]>(cipher_buffer_size);
-  return {cipher_buffer_.get(), cipher_buffer_size};
+  return {cipher_buffer_.get(), blocks_.pressed() ? pressed_read_size : cipher_buffer_size};
 }
 
 uint64_t Loop::now_ms() const { return uv_now(&handles_->raw); }

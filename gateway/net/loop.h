@@ -82,7 +82,8 @@ class Loop {
   std::span<char> read_buffer() {
     return {read_buffer_.get(), blocks_.pressed() ? pressed_read_size : read_buffer_size};
   }
-  // For net/ alone: where TLS receives what it decrypts into read_buffer(). Made when first asked for.
+  // For net/ alone: where TLS receives what it decrypts into read_buffer(). Made when first asked for;
+  // shorter while the process is short of memory, too: what a handler that paused leaves of it is kept.
   std::span<char> cipher_buffer();
   // How long the last turn kept everybody else waiting, in ms: the heartbeat of watchdogs and of
   // penstock_worker_loop_lag_seconds.

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "net/digest.h"
+#include "net/tls_hello.h"
 
 namespace penstock::net {
 namespace {
@@ -57,6 +58,10 @@ bool TlsContext::build(const TlsContext* before, std::vector<TlsProblem>& proble
   good &= read_trust(before, problems);
   good &= read_tickets(before, problems);
   if (!good) return false;
+  // Nowhere else does a session go on, and no longer than the rules hold: a client that a new CRL revokes
+  // must show its certificate again.
+  rules_ = sha256(fmt::format("{}\n{}\n{}", settings_.name, static_cast<int>(settings_.client_auth),
+                              trust_ ? trust_->digest : std::string()));
   index_names();
   if (!make_contexts(problems)) return false;
   warn_of_unused(problems);
@@ -243,11 +248,7 @@ SslContext TlsContext::make_context(const Set& set, std::vector<TlsProblem>& pro
 void TlsContext::set_sessions(SSL_CTX* context) const {
   // Tickets alone resume sessions: the cache would be one lock for all workers.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  // Of this listener, under these rules for clients: nowhere else does a session go on, and no longer than
-  // they hold. A client that a new CRL revokes must show its certificate again.
-  const auto id = sha256(fmt::format("{}\n{}\n{}", settings_.name, static_cast<int>(settings_.client_auth),
-                                     trust_ ? trust_->digest : std::string()));
-  SSL_CTX_set_session_id_context(context, id.data(), static_cast<unsigned int>(id.size()));
+  SSL_CTX_set_session_id_context(context, rules_.data(), static_cast<unsigned int>(rules_.size()));
   if (settings_.ticket_lifetime_s == 0) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
@@ -273,32 +274,34 @@ void TlsContext::set_client_auth(SSL_CTX* context) const {
 // --- callbacks ---
 
 // The SNI before OpenSSL looks for a session, which may go on under its own name alone.
-int TlsContext::on_client_hello(SSL* ssl, int*, void*) {
+int TlsContext::on_client_hello(SSL* ssl, int* alert, void*) {
   auto& session = *static_cast<TlsSession*>(SSL_get_app_data(ssl));
   const unsigned char* bytes = nullptr;
   size_t size = 0;
   session.sent_name.clear();
-  // RFC 6066 3: a list (two bytes of length) with one name: type 0, two bytes of length. What does not look
-  // so, OpenSSL refuses later.
-  constexpr size_t before_name = 5;
-  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &size) == 1 && size > before_name)
-    session.sent_name =
-        normal_server_name({reinterpret_cast<const char*>(bytes) + before_name, size - before_name});
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &bytes, &size) != 1)
+    return SSL_CLIENT_HELLO_SUCCESS;
+  auto name = read_server_name({reinterpret_cast<const char*>(bytes), size});
+  if (!name) {
+    *alert = SSL_AD_DECODE_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  session.sent_name = std::move(*name);
   return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 int TlsContext::on_server_name(SSL* ssl, int* alert, void* raw) {
   const auto& self = *static_cast<const TlsContext*>(raw);
-  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  const Set* found = name ? self.find(name) : nullptr;
+  auto& session = *static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  const Set* found = self.find(session.sent_name);
   if (!found && self.settings_.unknown_name == UnknownName::refuse) {
-    static_cast<TlsSession*>(SSL_get_app_data(ssl))->refused_name = true;
+    session.refused_name = true;
     *alert = SSL_AD_UNRECOGNIZED_NAME;
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
-  if (!found) return SSL_TLSEXT_ERR_NOACK;
-  if (found->context.get() != self.first()) SSL_set_SSL_CTX(ssl, found->context.get());
-  return SSL_TLSEXT_ERR_OK;
+  // Also back to the first: the ClientHello after a HelloRetryRequest may name somebody else.
+  SSL_set_SSL_CTX(ssl, found ? found->context.get() : self.first());
+  return found ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 // RFC 7301 3.2: our order counts; no common protocol ends the handshake, no offer goes on without ALPN.

@@ -2,6 +2,7 @@
 // once and only read afterwards, so all workers share it. Handshakes start on the first; all have the same
 // ticket callback and session id context, so a session resumes whatever its certificate was. Private to net/.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,10 +16,15 @@
 
 namespace penstock::net {
 
+class TlsContext;
+
 // What OpenSSL's callbacks find of the connection that they are about: SSL_get_app_data().
 struct TlsSession {
   const TicketKeys* tickets = nullptr;
-  std::string sent_name;  // of this ClientHello's SNI, in normal form
+  const TlsContext* context = nullptr;
+  TlsClock clock = nullptr;
+  std::string sent_name;  // of this ClientHello's SNI, in normal form; empty: none
+  TicketRefusal refused_ticket = TicketRefusal::none;
   bool refused_name = false;
   bool asked_to_renegotiate = false;
 };
@@ -38,6 +44,9 @@ class TlsContext final : public TlsServerContext {
 
   SSL_CTX* first() const { return sets_.front().context.get(); }
   const OcspStaple* staple_of(const X509* leaf) const;
+  // Of sessions: this listener, with these rules for client certificates.
+  const std::array<uint8_t, 32>& rules() const { return rules_; }
+  const ClientTrust* trust() const { return trust_.get(); }  // null: no client certificates
 
  private:
   using Identity = std::shared_ptr<const TlsIdentity>;
@@ -60,7 +69,7 @@ class TlsContext final : public TlsServerContext {
   void set_client_auth(SSL_CTX* context) const;
   const Set* find(std::string_view server_name) const;
 
-  static int on_client_hello(SSL* ssl, int* alert, void* self);
+  static int on_client_hello(SSL* ssl, int* alert, void*);
   static int on_server_name(SSL* ssl, int* alert, void* self);
   static int on_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                      unsigned int offered_size, void* self);
@@ -73,6 +82,7 @@ class TlsContext final : public TlsServerContext {
   std::vector<CertificateFacts> facts_;
   std::shared_ptr<const ClientTrust> trust_;  // null: no client certificates
   std::shared_ptr<const TicketKeys> file_tickets_;
+  std::array<uint8_t, 32> rules_{};
   std::vector<Set> sets_;  // the first is the default
   std::unordered_map<std::string, size_t> exact_;
   std::unordered_map<std::string, size_t> wildcard_;  // by what follows "*."

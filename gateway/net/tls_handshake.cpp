@@ -49,7 +49,7 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
       tickets_(server.tickets_),
       handshake_handler_(&handshake),
       plain_(server.loop_.blocks()),
-      waiting_(*this),
+      number_(server.waiting_->begun++),
       handshake_timer_(
           server.loop_,
           [](void* self) {
@@ -60,9 +60,11 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
       peer_(peer) {
   wire_.output = socket_;
   session_.tickets = tickets_.get();
+  session_.context = context_.get();
+  session_.clock = server.settings_.clock;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_timer_.start(server.settings_.handshake_timeout_ms);
-  server.waiting_->list.push_back(waiting_);
+  server.waiting_->by_start.emplace(number_, this);
   sync_reading();
 }
 
@@ -84,14 +86,15 @@ bool TlsTransport::begin_session(std::span<const char> bytes) {
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), &session_);
   SSL_set_accept_state(ssl_.get());
+  X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_.get()), static_cast<time_t>(session_.clock()));
   return true;
 }
 
 // Whether this turn has done enough for handshakes: then the bytes wait, and the client with them.
 bool TlsTransport::later(std::span<const char> bytes) {
   if (loop_.may_work(*this)) return false;
-  waiting_.unlink();
-  held_.assign(bytes.begin(), bytes.end());
+  not_waiting();
+  hold(bytes);
   more_ = true;
   sync_reading();
   return true;
@@ -104,7 +107,7 @@ TlsTransport::Pull TlsTransport::handshake() {
   loop_.worked(loop_.now_ns() - began_ns);
   if (result == 1) return established();
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) {
-    if (!waiting_.linked()) server_->waiting_->list.push_back(waiting_);
+    server_->waiting_->by_start.emplace(number_, this);
     return Pull::wants_input;
   }
   fail_handshake(why_failed(), "the TLS handshake failed");
@@ -117,6 +120,8 @@ TlsTransport::Pull TlsTransport::established() {
   const bool new_version = SSL_version(ssl_.get()) >= TLS1_3_VERSION;
   const int kind = new_version ? TlsCounters::full_1_3 : TlsCounters::full_1_2;
   ++server_->counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
+  if (!info_.resumed && session_.refused_ticket != TicketRefusal::none)
+    ++server_->counters.refused_tickets[static_cast<size_t>(session_.refused_ticket)];
   if (!new_version) SSL_set_info_callback(ssl_.get(), note_renegotiation);
   handshake_over();
   Socket* socket = socket_;  // outlives this object in this frame
@@ -133,9 +138,13 @@ TlsFailure TlsTransport::why_failed() const {
   return failure_of(ERR_peek_error());
 }
 
+void TlsTransport::not_waiting() {
+  if (server_) server_->waiting_->by_start.erase(number_);
+}
+
 void TlsTransport::handshake_over() {
   handshake_timer_.stop();
-  waiting_.unlink();
+  not_waiting();
   server_ = nullptr;
   session_.tickets = nullptr;
   tickets_.reset();
@@ -161,9 +170,7 @@ void TlsTransport::describe_session() {
   unsigned int size = 0;
   SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
   info_.alpn = {reinterpret_cast<const char*>(alpn), size};
-  if (const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name))
-    server_name_ = normal_server_name(name);
-  info_.server_name = server_name_;
+  info_.server_name = session_.sent_name;
 }
 
 // With SSL_VERIFY_PEER a certificate that is not verified ends the handshake, so any that is there was.

@@ -5,15 +5,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-namespace penstock::net {
+#include "net/tls_hello.h"
 
-std::string normal_server_name(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  std::string out(name);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
+namespace penstock::net {
 
 namespace {
 

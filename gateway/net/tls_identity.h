@@ -6,7 +6,6 @@
 #include <expected>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "net/openssl_handles.h"
@@ -34,8 +33,5 @@ struct TlsIdentity {
 std::expected<std::unique_ptr<TlsIdentity>, std::string> read_identity(const CertificateFiles& files);
 // Of this certificate, signed by its issuer, with the status good. It may be expired.
 std::expected<OcspStaple, std::string> read_staple(const std::string& path, const TlsIdentity& identity);
-
-// A server name in the form that names are compared in: lower case, no final dot.
-std::string normal_server_name(std::string_view name);
 
 }  // namespace penstock::net

@@ -1,5 +1,7 @@
 #include "net/tls_server.h"
 
+#include <time.h>
+
 #include "net/tls_transport.h"
 
 namespace penstock::net {
@@ -23,9 +25,25 @@ std::string_view name(TlsFailure failure) {
   return "protocol";
 }
 
+std::string_view name(TicketRefusal refusal) {
+  switch (refusal) {
+    case TicketRefusal::none: return "none";
+    case TicketRefusal::unknown_key: return "unknown_key";
+    case TicketRefusal::name: return "name";
+    case TicketRefusal::age: return "age";
+    case TicketRefusal::client_certificate: return "client_certificate";
+    case TicketRefusal::rules:
+    case TicketRefusal::count_: break;
+  }
+  return "rules";
+}
+
+int64_t wall_clock_s() { return static_cast<int64_t>(::time(nullptr)); }
+
 void TlsCounters::merge(const TlsCounters& other) {
   for (size_t i = 0; i < handshakes.size(); ++i) handshakes[i] += other.handshakes[i];
   for (size_t i = 0; i < failures.size(); ++i) failures[i] += other.failures[i];
+  for (size_t i = 0; i < refused_tickets.size(); ++i) refused_tickets[i] += other.refused_tickets[i];
 }
 
 TlsServer::TlsServer(Loop& loop, Settings settings)
@@ -44,10 +62,9 @@ std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHan
 }
 
 bool TlsServer::give_up_oldest() {
-  WaitingHandshake* oldest = waiting_->list.front();
-  if (!oldest) return false;
+  if (waiting_->by_start.empty()) return false;
   counters.count(TlsFailure::evicted);
-  oldest->transport.give_up();
+  waiting_->by_start.begin()->second->give_up();
   return true;
 }
 

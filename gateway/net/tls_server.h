@@ -65,11 +65,24 @@ enum class TlsFailure : uint8_t {
 };
 std::string_view name(TlsFailure failure);
 
+// Why a full handshake came in place of the resumption that the client asked for.
+enum class TicketRefusal : uint8_t {
+  none,
+  unknown_key,         // older than the keys, or not ours
+  rules,               // of another listener, or the rules for client certificates have changed
+  name,                // of another server name
+  age,                 // tickets.max_age
+  client_certificate,  // its chain or a CRL has expired since
+  count_
+};
+std::string_view name(TicketRefusal refusal);
+
 // One worker's numbers.
 struct TlsCounters {
   enum Kind : uint8_t { full_1_2, resumed_1_2, full_1_3, resumed_1_3, kinds };
   std::array<uint64_t, kinds> handshakes{};
   std::array<uint64_t, static_cast<size_t>(TlsFailure::count_)> failures{};
+  std::array<uint64_t, static_cast<size_t>(TicketRefusal::count_)> refused_tickets{};
   void count(TlsFailure failure) { ++failures[static_cast<size_t>(failure)]; }
   void merge(const TlsCounters& other);
 };
@@ -84,11 +97,16 @@ class TlsHandshakeHandler {
   ~TlsHandshakeHandler() = default;
 };
 
+// Unix seconds by which certificates, CRLs and tickets are judged.
+using TlsClock = int64_t (*)();
+int64_t wall_clock_s();
+
 class TlsServer {
  public:
   struct Settings {
     uint64_t handshake_timeout_ms = 10'000;  // 0: no bound
     std::string_view plain_answer;           // to a client that speaks plain text; static
+    TlsClock clock = wall_clock_s;
   };
   TlsServer(Loop& loop, Settings settings);
   ~TlsServer();
@@ -99,7 +117,7 @@ class TlsServer {
   // Takes ownership of an accepted descriptor; the handshake begins at once, so set the transport's handler
   // before returning to the loop. bytes_read and bytes_written count ciphertext.
   std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
-  // Ends the handshake that is oldest of those that wait for their client, with on_error at the end of the
+  // Ends the handshake that began first of those that wait for their client, with on_error at the end of the
   // turn; false: there is none.
   bool give_up_oldest();
 

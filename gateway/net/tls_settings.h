@@ -26,10 +26,11 @@ struct TlsSettings {
   std::vector<std::string> alpn;                           // in order of preference; empty: not spoken
   UnknownName unknown_name = UnknownName::first_certificate;
   ClientAuth client_auth = ClientAuth::none;
-  std::string client_ca, client_crl;  // PEM; no CRL: empty
-  uint32_t client_depth = 5;          // intermediates between a client's certificate and the CA
-  uint32_t ticket_lifetime_s = 0;     // 0: no session tickets
-  std::string ticket_file;            // keys for a fleet; empty: the process makes its own
+  std::string client_ca, client_crl;   // PEM; no CRL: empty
+  uint32_t client_depth = 5;           // intermediates between a client's certificate and the CA
+  uint32_t ticket_lifetime_s = 0;      // 0: no session tickets
+  uint32_t ticket_max_age_s = 86'400;  // from the full handshake on, however often it was resumed since
+  std::string ticket_file;             // keys for a fleet; empty: the process makes its own
 };
 
 struct TlsProblem {

@@ -15,7 +15,8 @@ namespace {
 
 // How long a peer may take to read the alert that tells it why we close.
 constexpr uint64_t alert_linger_ms = 500;
-constexpr size_t max_record = 16 * 1024;  // RFC 8446 5.1
+constexpr size_t max_record = 16 * 1024;            // RFC 8446 5.1
+constexpr size_t record_memory = max_record + 512;  // with header, padding and tag
 
 }  // namespace
 
@@ -26,6 +27,31 @@ void TlsTransport::on_socket_read(std::span<const char> bytes) {
   process(bytes);
 }
 
+TlsTransport::~TlsTransport() {
+  not_waiting();
+  loop_.blocks().charge(-int64_t{charged_});
+  if (socket_) socket_->close();
+}
+
+void TlsTransport::hold(std::span<const char> bytes) {
+  held_.assign(bytes.begin(), bytes.end());
+  charge_for_input();
+}
+
+std::vector<char> TlsTransport::take_held() {
+  std::vector<char> bytes = std::exchange(held_, {});
+  charge_for_input();
+  return bytes;
+}
+
+// A peer that sends part of a record and stops makes OpenSSL keep a buffer for a whole one.
+void TlsTransport::charge_for_input() {
+  const bool part = state_ == State::open && SSL_has_pending(ssl_.get()) == 1;
+  const auto now = static_cast<uint32_t>(held_.capacity() + (part ? record_memory : 0));
+  if (now == charged_) return;
+  loop_.blocks().charge(int64_t{now} - int64_t{std::exchange(charged_, now)});
+}
+
 // Gives OpenSSL the bytes; what it leaves, because the handler paused, is held.
 void TlsTransport::process(std::span<const char> bytes) {
   wire_.input = bytes;
@@ -34,8 +60,9 @@ void TlsTransport::process(std::span<const char> bytes) {
   if (result == Pull::gone) return;
   processing_ = false;
   more_ = result == Pull::stopped;
-  if (more_) held_.assign(wire_.input.begin(), wire_.input.end());
+  if (more_) hold(wire_.input);
   wire_.input = {};
+  charge_for_input();
   ended_ = result == Pull::ended;
   sync_reading();
   if (state_ != State::failed) socket_->flush();  // handshake messages, tickets, alerts
@@ -206,7 +233,7 @@ void TlsTransport::fail_later(std::string_view text) {
             .text = text};
   state_ = State::failed;
   handshake_over();
-  held_ = {};
+  take_held();
   socket_->flush();
   sync_reading();
   cancel();  // a turn that it waited for
@@ -230,7 +257,7 @@ void TlsTransport::run_task() {
     return;
   }
   if (state_ == State::open && !reads_now()) return;
-  std::vector<char> bytes = std::exchange(held_, {});
+  const std::vector<char> bytes = take_held();
   process(bytes);
 }
 

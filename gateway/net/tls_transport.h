@@ -1,7 +1,8 @@
 // One TLS connection over a TCP descriptor, server side; made by TlsServer::accept. The transport's contract
 // is transport.h's. Private to net/.
 #pragma once
-#include "base/intrusive_list.h"
+#include <map>
+
 #include "net/openssl_handles.h"
 #include "net/send_queue.h"
 #include "net/socket.h"
@@ -14,15 +15,12 @@ namespace penstock::net {
 
 class TlsTransport;
 
-// A handshake that waits for its client; in the order of accept.
-struct WaitingHandshake : ListHook {
-  explicit WaitingHandshake(TlsTransport& of) : transport(of) {}
-  TlsTransport& transport;
-};
-
+// Handshakes that wait for their client, by their number: who sends a byte now and then stays as old as it
+// is.
 class TlsServer::Waiting {
  public:
-  IntrusiveList<WaitingHandshake> list;
+  std::map<uint64_t, TlsTransport*> by_start;
+  uint64_t begun = 0;
 };
 
 // The owner side of a TLS connection, like TcpTransport with a session between handler and socket. socket_ is
@@ -35,9 +33,7 @@ class TlsTransport final : public Transport,
                            private ClientCertificateSource {
  public:
   TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake);
-  ~TlsTransport() override {
-    if (socket_) socket_->close();
-  }
+  ~TlsTransport() override;
 
   void hold(std::unique_ptr<Place> place) override {
     if (socket_) socket_->hold(std::move(place));
@@ -69,6 +65,7 @@ class TlsTransport final : public Transport,
     if (socket_) socket_->flush();
   }
   size_t unsent() const override { return plain_.size() + (socket_ ? socket_->unsent() : 0); }
+  size_t unread() const override { return charged_; }
 
   void shutdown() override;
   void close_gracefully(uint64_t linger_ms) override;
@@ -101,6 +98,9 @@ class TlsTransport final : public Transport,
 
   bool begin_session(std::span<const char> bytes);
   bool later(std::span<const char> bytes);
+  void hold(std::span<const char> bytes);
+  std::vector<char> take_held();
+  void charge_for_input();
   void process(std::span<const char> bytes);
   Pull advance();
   Pull handshake();
@@ -116,6 +116,7 @@ class TlsTransport final : public Transport,
   void fail_later(std::string_view text);
   void fail_handshake(TlsFailure failure, std::string_view text);
   void handshake_over();
+  void not_waiting();
   bool reads_now() const { return started_ && !pauses_.any() && !ended_; }
   // Static, because `self` may be gone already.
   static bool left(const Socket* socket, const SocketOwner* self) { return socket->owner() != self; }
@@ -141,11 +142,11 @@ class TlsTransport final : public Transport,
   bool lingers_ = true;      // in State::failed: the peer gets the chance to read an alert
   SendQueue plain_;          // appended, not encrypted yet
   std::vector<char> held_;   // ciphertext that came in while more_
-  WaitingHandshake waiting_;
+  uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
+  uint64_t number_;          // of the handshake
   Timer handshake_timer_;
   Error error_;  // in State::failed, until reported
   TlsInfo info_;
-  std::string server_name_;
   mutable std::unique_ptr<ClientCertificate> client_;  // when it was asked for
   Address peer_;
   mutable Address local_;

@@ -126,6 +126,8 @@ class Transport {
 
   virtual const Address& peer() const = 0;
   virtual const Address& local() const = 0;
+  // Memory held for bytes that came in and were not handed on yet.
+  virtual size_t unread() const { return 0; }
   virtual const TlsInfo* tls() const { return nullptr; }
   // From on_read_end on: the end is a FIN alone on a TLS connection, which anybody on the way can forge. Many
   // clients end so and still wait for their answer, and only the handler knows what it expects: where the

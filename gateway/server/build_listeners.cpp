@@ -47,6 +47,7 @@ net::TlsSettings tls_settings(const config::Listener& listener) {
   if (tls.tickets.use == config::SessionTickets::Use::on)
     settings.ticket_lifetime_s =
         static_cast<uint32_t>(std::max<int64_t>(tls.tickets.rotate.count() / 1000, 1));
+  settings.ticket_max_age_s = static_cast<uint32_t>(tls.tickets.max_age.count() / 1000);
   settings.ticket_file = tls.tickets.key_file.path;
   return settings;
 }

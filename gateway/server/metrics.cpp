@@ -75,6 +75,12 @@ void write_handshakes(observe::PrometheusText& out,
     for (size_t i = 0; i < counters.failures.size(); ++i)
       out.sample({{"listener", listener}, {"reason", net::name(static_cast<net::TlsFailure>(i))}},
                  static_cast<double>(counters.failures[i]));
+  out.family("penstock_tls_tickets_refused_total", MetricKind::counter,
+             "Full handshakes in place of a resumption that the client asked for, by reason.");
+  for (const auto& [listener, counters] : total)
+    for (size_t i = 1; i < counters.refused_tickets.size(); ++i)
+      out.sample({{"listener", listener}, {"reason", net::name(static_cast<net::TicketRefusal>(i))}},
+                 static_cast<double>(counters.refused_tickets[i]));
 }
 
 }  // namespace

@@ -126,6 +126,14 @@ inline CertificateFiles make_certificate(const TempFolder& folder, const std::st
   return make_certificate(folder, stem, {.names = names, .serial = serial});
 }
 
+// The clock of every TlsConnection, as far ahead of the real one as the test says.
+inline int64_t clock_ahead_s = 0;
+inline int64_t test_clock() { return wall_clock_s() + clock_ahead_s; }
+struct ClockAhead {
+  explicit ClockAhead(int64_t seconds) { clock_ahead_s = seconds; }
+  ~ClockAhead() { clock_ahead_s = 0; }
+};
+
 using TlsContextPointer = std::shared_ptr<const TlsServerContext>;
 
 inline TlsContextPointer load_tls(TlsSettings settings) {
@@ -238,7 +246,8 @@ struct TlsConnection final : TlsHandshakeHandler {
                          int near_send_buffer = 0, int far_receive_buffer = 0,
                          std::shared_ptr<const TicketKeys> tickets = nullptr)
       : pair(near_send_buffer, far_receive_buffer),
-        server(runner.loop, {.handshake_timeout_ms = timeout_ms, .plain_answer = "this is TLS\n"}) {
+        server(runner.loop,
+               {.handshake_timeout_ms = timeout_ms, .plain_answer = "this is TLS\n", .clock = test_clock}) {
     server.serve(context, std::move(tickets));
     transport = server.accept(pair.near.release(), pair.peer, *this);
     transport->set_handler(&handler);
