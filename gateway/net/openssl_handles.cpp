@@ -1,11 +1,7 @@
 #include "net/openssl_handles.h"
 
-#include <errno.h>
-#include <fmt/format.h>
 #include <openssl/err.h>
 #include <time.h>
-
-#include <cstring>
 
 namespace penstock::net {
 
@@ -17,13 +13,8 @@ std::string openssl_reason() {
   return out;
 }
 
-BioHandle open_file(const char* what, const std::string& path, std::string& problem) {
-  errno = 0;
-  BioHandle bio(BIO_new_file(path.c_str(), "re"));
-  // OpenSSL's own message for a file that is not there is hard to read.
-  if (!bio) problem = fmt::format("cannot read {} '{}': {}", what, path, std::strerror(errno));
-  ERR_clear_error();
-  return bio;
+BioHandle read_from(std::string_view bytes) {
+  return BioHandle(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
 }
 
 int64_t unix_seconds(const ASN1_TIME* time) {

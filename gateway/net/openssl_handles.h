@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace penstock::net {
 
@@ -33,8 +34,8 @@ using ChainHandle = std::unique_ptr<STACK_OF(X509), ChainFree>;
 
 // Why the last call failed, in OpenSSL's words; forgets it.
 std::string openssl_reason();
-// Opens a file to read, or null with a line that says why not ("cannot read WHAT 'PATH': ...").
-BioHandle open_file(const char* what, const std::string& path, std::string& problem);
+// Reads from `bytes`, which must live as long.
+BioHandle read_from(std::string_view bytes);
 // Unix seconds; 0: no time.
 int64_t unix_seconds(const ASN1_TIME* time);
 

@@ -9,34 +9,18 @@
 #include <array>
 
 #include "net/address.h"
+#include "net/bounded_file.h"
 #include "net/digest.h"
 
 namespace penstock::net {
 namespace {
 
-constexpr size_t max_file = 64 * 1024 * 1024;  // a CRL may be long
-
 std::unexpected<TlsProblem> wrong(TlsProblem::Of of, std::string message) {
   return std::unexpected(TlsProblem{of, 0, TlsProblem::Severity::error, std::move(message)});
 }
 
-std::string read_bytes(const char* what, const std::string& path, std::string& bytes) {
-  std::string problem;
-  BioHandle bio = open_file(what, path, problem);
-  if (!bio) return problem;
-  std::array<char, 16 * 1024> part;
-  size_t size = 0;
-  while (BIO_read_ex(bio.get(), part.data(), part.size(), &size) == 1 && bytes.size() <= max_file)
-    bytes.append(part.data(), size);
-  return bytes.size() > max_file ? fmt::format("'{}' is larger than 64 MiB", path) : std::string();
-}
-
-BioHandle over(const std::string& bytes) {
-  return BioHandle(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-}
-
 std::string add_authorities(const std::string& path, const std::string& bytes, X509_STORE* store) {
-  BioHandle bio = over(bytes);
+  BioHandle bio = read_from(bytes);
   size_t count = 0;
   while (CertificateHandle ca{PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)}) {
     X509_STORE_add_cert(store, ca.get());
@@ -50,11 +34,15 @@ std::string add_authorities(const std::string& path, const std::string& bytes, X
 }
 
 std::string add_crls(const std::string& path, const std::string& bytes, ClientTrust& trust) {
-  BioHandle bio = over(bytes);
+  BioHandle bio = read_from(bytes);
+  const std::unique_ptr<ASN1_INTEGER, Releases<ASN1_INTEGER_free>> no_serial(ASN1_INTEGER_new());
   size_t count = 0;
   while (CrlHandle crl{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
     X509_STORE_add_crl(trust.store.get(), crl.get());
     const int64_t until = unix_seconds(X509_CRL_get0_nextUpdate(crl.get()));
+    // The entries are sorted at the first search: now, and not in somebody's handshake.
+    X509_REVOKED* entry = nullptr;
+    X509_CRL_get0_by_serial(crl.get(), &entry, no_serial.get());
     if (until != 0) trust.crl_until = trust.crl_until == 0 ? until : std::min(trust.crl_until, until);
     ++count;
   }
@@ -107,15 +95,17 @@ std::expected<std::shared_ptr<const ClientTrust>, TlsProblem> read_client_trust(
   ERR_clear_error();
   auto trust = std::make_shared<ClientTrust>();
   trust->store.reset(X509_STORE_new());
+  auto ca = read_file("client CA", settings.client_ca, TlsFileLimits::client_ca);
+  if (!ca) return wrong(Of::client_ca, std::move(ca.error()));
+  trust->ca_bytes = std::move(*ca);
   std::string crl;
-  if (std::string problem = read_bytes("client CA", settings.client_ca, trust->ca_bytes); !problem.empty())
-    return wrong(Of::client_ca, problem);
   if (std::string problem = add_authorities(settings.client_ca, trust->ca_bytes, trust->store.get());
       !problem.empty())
     return wrong(Of::client_ca, problem);
   if (!settings.client_crl.empty()) {
-    if (std::string problem = read_bytes("CRL", settings.client_crl, crl); !problem.empty())
-      return wrong(Of::client_crl, problem);
+    auto read = read_file("CRL", settings.client_crl, TlsFileLimits::client_crl);
+    if (!read) return wrong(Of::client_crl, std::move(read.error()));
+    crl = std::move(*read);
     if (std::string problem = add_crls(settings.client_crl, crl, *trust); !problem.empty())
       return wrong(Of::client_crl, problem);
   }

@@ -1,10 +1,12 @@
 #include "net/tls_identity.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "net/bounded_file.h"
 #include "net/tls_hello.h"
 
 namespace penstock::net {
@@ -28,9 +30,9 @@ std::vector<std::string> dns_names(X509* certificate) {
 }
 
 std::string read_chain(const std::string& path, TlsIdentity& identity) {
-  std::string problem;
-  BioHandle bio = open_file("certificate", path, problem);
-  if (!bio) return problem;
+  const auto bytes = read_file("certificate", path, TlsFileLimits::certificate);
+  if (!bytes) return bytes.error();
+  const BioHandle bio = read_from(*bytes);
   auto unusable = [&] {
     return fmt::format("'{}' is no usable PEM certificate chain, leaf first: {}", path, openssl_reason());
   };
@@ -45,10 +47,10 @@ std::string read_chain(const std::string& path, TlsIdentity& identity) {
 }
 
 std::string read_key(const CertificateFiles& files, TlsIdentity& identity) {
-  std::string problem;
-  BioHandle bio = open_file("key", files.key, problem);
-  if (!bio) return problem;
-  identity.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
+  auto bytes = read_file("key", files.key, TlsFileLimits::key);
+  if (!bytes) return bytes.error();
+  identity.key.reset(PEM_read_bio_PrivateKey(read_from(*bytes).get(), nullptr, no_passphrase, nullptr));
+  OPENSSL_cleanse(bytes->data(), bytes->size());
   if (!identity.key)
     return fmt::format("'{}' is no usable PEM private key without passphrase: {}", files.key,
                        openssl_reason());
@@ -107,10 +109,9 @@ std::expected<OcspStaple, std::string> read_staple(const std::string& path, cons
     ERR_clear_error();
     return std::unexpected(fmt::format("OCSP answer '{}' {}", path, what));
   };
-  std::string problem;
-  BioHandle bio = open_file("OCSP answer", path, problem);
-  if (!bio) return std::unexpected(problem);
-  OcspResponse response(d2i_OCSP_RESPONSE_bio(bio.get(), nullptr));
+  const auto bytes = read_file("OCSP answer", path, TlsFileLimits::ocsp);
+  if (!bytes) return std::unexpected(bytes.error());
+  OcspResponse response(d2i_OCSP_RESPONSE_bio(read_from(*bytes).get(), nullptr));
   if (!response) return wrong("is no DER (openssl ocsp -respout writes one)");
   if (OCSP_response_status(response.get()) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
     return wrong("says that the responder could not answer");

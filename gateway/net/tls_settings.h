@@ -33,6 +33,13 @@ struct TlsSettings {
   std::string ticket_file;             // keys for a fleet; empty: the process makes its own
 };
 
+// The most that a file may have: what is read is held in memory, some of it several times over.
+struct TlsFileLimits {
+  static constexpr size_t certificate = 1024 * 1024, key = 64 * 1024, ocsp = 64 * 1024;
+  static constexpr size_t client_ca = 16 * 1024 * 1024, client_crl = 64 * 1024 * 1024;
+  static constexpr size_t ticket_keys = 64 * 1024;
+};
+
 struct TlsProblem {
   // `index` counts in the list of that name.
   enum class Of : uint8_t {

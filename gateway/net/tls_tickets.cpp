@@ -1,21 +1,21 @@
 #include "net/tls_tickets.h"
 
-#include <errno.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+
+#include "net/bounded_file.h"
+#include "net/tls_settings.h"
 
 namespace penstock::net {
 namespace {
 
 constexpr size_t key_bytes = 16 + 32 + 32;
-constexpr size_t max_file = 64 * 1024;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -47,16 +47,6 @@ std::string_view take_line(std::string_view& text) {
   while (!line.empty() && std::string_view(" \t\r").contains(line.back())) line.remove_suffix(1);
   while (!line.empty() && std::string_view(" \t").contains(line.front())) line.remove_prefix(1);
   return line;
-}
-
-std::string read_text(const std::string& path, std::string& text) {
-  FILE* file = std::fopen(path.c_str(), "re");
-  if (file == nullptr) return fmt::format("cannot read ticket keys '{}': {}", path, std::strerror(errno));
-  text.resize(max_file + 1);
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  std::fclose(file);
-  if (text.size() > max_file) return fmt::format("'{}' is too large for a file of ticket keys", path);
-  return {};
 }
 
 std::expected<std::vector<TicketKey>, std::string> parse_keys(std::string_view text,
@@ -101,10 +91,16 @@ TicketKey TicketKey::random() {
 }
 
 std::expected<std::shared_ptr<const TicketKeys>, std::string> TicketKeys::read(const std::string& path) {
-  std::string text;
-  if (std::string problem = read_text(path, text); !problem.empty()) return std::unexpected(problem);
+  auto text = read_file("ticket keys", path, TlsFileLimits::ticket_keys);
+  if (!text) return std::unexpected(text.error());
+  auto keys = parse(*text, path);
+  OPENSSL_cleanse(text->data(), text->size());
+  return keys;
+}
+
+std::expected<std::shared_ptr<const TicketKeys>, std::string> TicketKeys::parse(std::string_view text,
+                                                                                const std::string& path) {
   auto keys = parse_keys(text, path);
-  OPENSSL_cleanse(text.data(), text.size());
   if (!keys) return std::unexpected(keys.error());
   return std::make_shared<const TicketKeys>(std::move(*keys));
 }

@@ -7,6 +7,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::net {
@@ -28,6 +29,9 @@ class TicketKeys {
   // A file for a fleet: a key a line, 80 bytes in hexadecimal (`openssl rand -hex 80`), '#' begins a comment.
   // Or one line that says what is wrong.
   static std::expected<std::shared_ptr<const TicketKeys>, std::string> read(const std::string& path);
+  // The same of the file's content; `path` is what the line calls it.
+  static std::expected<std::shared_ptr<const TicketKeys>, std::string> parse(std::string_view text,
+                                                                             const std::string& path);
 
   const TicketKey& encrypting() const { return keys_.front(); }
   // Null: not ours, or too old.

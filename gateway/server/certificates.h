@@ -1,6 +1,7 @@
 // What TLS listeners serve changes without a reload: certificates, CRLs, OCSP answers and ticket keys are
 // read again when their files change, and the listeners' own ticket keys are exchanged as time goes. This is
-// the main thread's side: it knows what each listener serves now and tells the workers when that changes.
+// the main thread's side: it knows what each listener serves now and tells the workers when that changes;
+// files are read and parsed on a thread of the pool, since a CRL can take a second.
 // Owned by the server; kept by the listeners' names over reloads, so that tickets outlive them.
 #pragma once
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "net/background.h"
 #include "net/file_watch.h"
 #include "net/loop.h"
 #include "net/timer.h"
@@ -34,14 +36,20 @@ class Certificates {
 
  private:
   struct Listener;
+  struct Reading;
+  struct Rereads {
+    uint64_t taken = 0, refused = 0;
+  };
   void changed(const std::vector<std::string>& paths);
-  void reread(Listener& listener, const std::string& what);
+  void adopt(Reading& reading);
   void watch();
 
   net::Loop& loop_;
   Publish publish_;
   std::map<std::string, std::unique_ptr<Listener>> listeners_;
+  std::map<std::string, Rereads> rereads_;  // by listener, also of those that are gone
   net::FileWatch watch_;
+  net::Background background_;  // reads files anew; nothing is watched meanwhile
 };
 
 }  // namespace penstock::server
