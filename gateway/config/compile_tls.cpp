@@ -114,6 +114,12 @@ void compile_lists(const Node& node, const std::string& path, ListenerTls& tls, 
         .warning("no-effect", ciphers->key_at, path + ".ciphers",
                  "ciphers are those of TLS 1.2, which min_version excludes")
         .hint = "TLS 1.3 has ciphersuites";
+  const Node* suites = usable(node, "ciphersuites");
+  if (tls.max_version == TlsVersion::tls_1_2 && suites != nullptr)
+    build.diagnostics
+        .warning("no-effect", suites->key_at, path + ".ciphersuites",
+                 "ciphersuites are those of TLS 1.3, which max_version excludes")
+        .hint = "TLS 1.2 has ciphers";
 }
 
 }  // namespace

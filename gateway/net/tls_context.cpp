@@ -63,7 +63,8 @@ bool TlsContext::build(const TlsContext* before, std::vector<TlsProblem>& proble
   rules_ = sha256(fmt::format("{}\n{}\n{}", settings_.name, static_cast<int>(settings_.client_auth),
                               trust_ ? trust_->digest : std::string()));
   index_names();
-  if (!make_contexts(problems)) return false;
+  if (!check_parameters(settings_, problems) || !check_fit(problems) || !make_contexts(problems))
+    return false;
   warn_of_unused(problems);
   return true;
 }
@@ -168,6 +169,30 @@ size_t TlsContext::set_of(const std::vector<size_t>& candidates) {
     if (sets_[i].certificates == chosen) return i;
   sets_.push_back({std::move(chosen), nullptr});
   return sets_.size() - 1;
+}
+
+// A certificate whose key no suite fits is one that no TLS 1.2 client gets.
+bool TlsContext::check_fit(std::vector<TlsProblem>& problems) const {
+  if (settings_.ciphers.empty() || settings_.min_version == TlsVersion::v1_3) return true;
+  auto fits = [&](size_t index) { return suites_fit(settings_.ciphers, identities_[index]->key_type); };
+  auto served = [&](const Set& set) { return std::ranges::any_of(set.certificates, fits); };
+  if (std::ranges::none_of(sets_, served)) {
+    const bool nobody = settings_.max_version == TlsVersion::v1_2;
+    problems.push_back(
+        {Of::cipher, 0, nobody ? Severity::error : Severity::warning,
+         fmt::format("none of the ciphers fits the key of a certificate here: {} could connect",
+                     nobody ? "nobody" : "no TLS 1.2 client")});
+    return !nobody;
+  }
+  for (const Set& set : sets_) {
+    if (served(set)) continue;
+    const size_t index = set.certificates.front();
+    problems.push_back({Of::certificate, index, Severity::warning,
+                        fmt::format("none of the ciphers fits the key of certificate '{}': no TLS 1.2 client "
+                                    "could connect to its names",
+                                    settings_.certificates[index].cert)});
+  }
+  return true;
 }
 
 void TlsContext::warn_of_unused(std::vector<TlsProblem>& problems) const {

@@ -64,6 +64,7 @@ class TlsContext final : public TlsServerContext {
   size_t set_of(const std::vector<size_t>& candidates);
   bool make_contexts(std::vector<TlsProblem>& problems);
   SslContext make_context(const Set& set, std::vector<TlsProblem>& problems);
+  bool check_fit(std::vector<TlsProblem>& problems) const;
   void warn_of_unused(std::vector<TlsProblem>& problems) const;
   void set_sessions(SSL_CTX* context) const;
   void set_client_auth(SSL_CTX* context) const;
@@ -88,7 +89,11 @@ class TlsContext final : public TlsServerContext {
   std::unordered_map<std::string, size_t> wildcard_;  // by what follows "*."
 };
 
-// Names, versions and lists of TlsSettings on a context; problems where OpenSSL refuses one.
+// Whether the lists of TlsSettings name what can be spoken and should be; false: problems say what cannot.
+bool check_parameters(const TlsSettings& settings, std::vector<TlsProblem>& problems);
+// Whether one of these TLS 1.2 suites can be spoken with a key of that type (EVP_PKEY_RSA, ...).
+bool suites_fit(const std::vector<std::string>& ciphers, int key_type);
+// Versions and lists of TlsSettings, checked before, on a context.
 bool set_parameters(SSL_CTX* context, const TlsSettings& settings, std::vector<TlsProblem>& problems);
 
 // The callbacks of session tickets (tls_resumption.cpp): keys from TlsSession::tickets.

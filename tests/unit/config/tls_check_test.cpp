@@ -42,6 +42,7 @@ TEST_CASE("a TLS listener without further keys has the built-in ones") {
   CHECK(tls.client_auth.mode == ClientAuth::Mode::none);
   CHECK(tls.tickets.use == SessionTickets::Use::on);
   CHECK(tls.tickets.rotate == std::chrono::hours(12));
+  CHECK(tls.tickets.max_age == std::chrono::hours(24));
   CHECK(tls.handshake_timeout == std::chrono::seconds(10));
   CHECK(tls.max_handshakes == 1000);
   CHECK_FALSE(tls.hsts.has_value());
@@ -51,7 +52,7 @@ TEST_CASE("every key of tls: is taken") {
   const Loaded loaded = load_tls(
       "min_version: TLSv1.2, max_version: TLSv1.2, ciphers: [A, B], ciphersuites: C, groups: [D], "
       "unknown_sni: reject, client_auth: { ca: ca.crt, crl: ca.crl, mode: optional, depth: 2 }, "
-      "tickets: { rotate: 1h, key_file: tickets }, handshake_timeout: 3s, max_handshakes: 7, "
+      "tickets: { rotate: 1h, max_age: 2d, key_file: tickets }, handshake_timeout: 3s, max_handshakes: 7, "
       "hsts: { max_age: 2y, include_subdomains: true, preload: true }");
   CHECK(loaded.diagnostics.errors() == 0);
   const ListenerTls& tls = tls_of(loaded);
@@ -66,6 +67,7 @@ TEST_CASE("every key of tls: is taken") {
   CHECK(tls.client_auth.crl.path.ends_with("/ca.crl"));
   CHECK(tls.client_auth.depth == 2);
   CHECK(tls.tickets.rotate == std::chrono::hours(1));
+  CHECK(tls.tickets.max_age == std::chrono::hours(48));
   CHECK(tls.tickets.key_file.path.ends_with("/tickets"));
   CHECK(tls.handshake_timeout == std::chrono::seconds(3));
   CHECK(tls.max_handshakes == 7);
@@ -88,6 +90,9 @@ TEST_CASE("what is wrong under tls: is told") {
         "bad-value: max_version is older than min_version, nobody could connect\n");
   CHECK(told("min_version: TLSv1.3, ciphers: [A]") ==
         "no-effect: ciphers are those of TLS 1.2, which min_version excludes\n");
+  CHECK(told("max_version: TLSv1.2, ciphersuites: [A]") ==
+        "no-effect: ciphersuites are those of TLS 1.3, which max_version excludes\n");
+  CHECK(told("tickets: { max_age: 8d }").starts_with("out-of-range: "));
   CHECK(told("groups: []") == "bad-value: 'groups' is empty, nobody could connect\n");
   CHECK(told("client_auth: { mode: optional }") ==
         "missing-key: 'ca' is missing under listeners.a.tls.client_auth\n");

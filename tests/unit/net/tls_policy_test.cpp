@@ -72,6 +72,64 @@ TEST_CASE("what OpenSSL does not offer by that name is a problem at its place in
   CHECK(problems_of(good).empty());
 }
 
+TEST_CASE("suites that nobody should speak, or that a listener cannot, are told one by one") {
+  TempFolder folder;
+  struct Row {
+    const char *name, *says;
+    bool refused;
+  };
+  for (const Row& row :
+       {Row{"AECDH-AES128-SHA", "is anonymous", true}, Row{"ADH-AES128-SHA", "is anonymous", true},
+        Row{"ECDHE-ECDSA-NULL-SHA", "does not encrypt", true}, Row{"NULL-SHA256", "does not encrypt", true},
+        Row{"EXP-RC4-MD5", "is no TLS 1.2 cipher suite", true},
+        Row{"DHE-RSA-AES128-GCM-SHA256", "needs Diffie-Hellman parameters", true},
+        Row{"PSK-AES128-GCM-SHA256", "needs a secret", true},
+        Row{"AES128-GCM-SHA256", "has no forward secrecy", false},
+        Row{"ECDHE-ECDSA-AES128-SHA", "is weak", false}}) {
+    CAPTURE(row.name);
+    const auto problems = problems_of({.certificates = {make_certificate(folder, "one", {"one.test"}, 1)},
+                                       .ciphers = {"ECDHE-ECDSA-AES128-GCM-SHA256", row.name}});
+    REQUIRE(problems.size() == 1);
+    CHECK(problems[0].of == TlsProblem::Of::cipher);
+    CHECK(problems[0].index == 1);
+    CHECK((problems[0].severity == TlsProblem::Severity::error) == row.refused);
+    CHECK_MESSAGE(problems[0].message.find(row.says) != std::string::npos, problems[0].message);
+  }
+}
+
+TEST_CASE("ciphers or groups with which nobody could connect are told") {
+  TempFolder folder;
+  const CertificateFiles ec = make_certificate(folder, "ec", {"one.test"}, 1);
+  const CertificateFiles rsa =
+      make_certificate(folder, "rsa", {.names = {"two.test"}, .serial = 2, .key = "RSA"});
+  auto only = [&](const TlsSettings& settings) {
+    const auto problems = problems_of(settings);
+    REQUIRE(problems.size() == 1);
+    return problems[0];
+  };
+  TlsSettings settings{.certificates = {ec}, .ciphers = {"ECDHE-RSA-AES128-GCM-SHA256"}};
+  CHECK(only(settings).severity == TlsProblem::Severity::warning);
+  CHECK(only(settings).message.find("no TLS 1.2 client") != std::string::npos);
+  settings.max_version = TlsVersion::v1_2;
+  CHECK(only(settings).severity == TlsProblem::Severity::error);
+  CHECK(only(settings).of == TlsProblem::Of::cipher);
+  CHECK(only(settings).message.find("nobody") != std::string::npos);
+  // Of two certificates one is beyond reach; of two for the same name the other serves.
+  settings.certificates = {rsa, ec};
+  CHECK(only(settings).of == TlsProblem::Of::certificate);
+  CHECK(only(settings).index == 1);
+  settings.certificates = {rsa, make_certificate(folder, "both", {"two.test"}, 3)};
+  CHECK(problems_of(settings).empty());
+
+  TlsSettings groups{.certificates = {ec}, .groups = {"ffdhe2048", "ffdhe3072"}};
+  CHECK(only(groups).severity == TlsProblem::Severity::warning);
+  groups.max_version = TlsVersion::v1_2;
+  CHECK(only(groups).severity == TlsProblem::Severity::error);
+  CHECK(only(groups).of == TlsProblem::Of::group);
+  groups.groups = {"ffdhe2048", "P-256"};
+  CHECK(problems_of(groups).empty());
+}
+
 TEST_CASE("configured suites, groups and versions are those that are spoken, in the order written") {
   TempFolder folder;
   TlsSettings settings{.certificates = {make_certificate(folder, "one", {"one.test"}, 1)}};
