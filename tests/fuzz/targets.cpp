@@ -22,6 +22,8 @@ constexpr std::array all{
     Target{"host", fuzz_host, {"hosts", ""}},
     Target{"forwarded", fuzz_forwarded, {"forwarded", ""}},
     Target{"proxy_protocol", fuzz_proxy_protocol, {"proxy_protocol", ""}},
+    Target{"server_name", fuzz_server_name, {"server_names", ""}},
+    Target{"ticket_keys", fuzz_ticket_keys, {"ticket_keys", ""}},
 };
 
 int hex_value(char c) {

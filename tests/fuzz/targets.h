@@ -43,5 +43,7 @@ void fuzz_uri(std::string_view bytes);         // address_targets.cpp
 void fuzz_host(std::string_view bytes);
 void fuzz_forwarded(std::string_view bytes);
 void fuzz_proxy_protocol(std::string_view bytes);  // proxy_protocol_target.cpp
+void fuzz_server_name(std::string_view bytes);     // tls_targets.cpp
+void fuzz_ticket_keys(std::string_view bytes);
 
 }  // namespace penstock::fuzz
