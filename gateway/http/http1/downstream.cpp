@@ -46,7 +46,9 @@ class Downstream final : public DownstreamConnection, public StreamBase {
     waiting_since_ms_ = ms;
     deadline_.at(ms + settings_.header_timeout_ms);
   }
-  size_t held_bytes() const override { return stream_bytes() + held_.memory() + transport_->unread(); }
+  size_t held_bytes() const override {
+    return stream_bytes() + held_.memory() + (transport_ ? transport_->unread() : 0);
+  }
 
   // --- Stream ---
   void send_informational(const Message& head) override;
