@@ -107,13 +107,29 @@ int64_t verified_until(const SSL* ssl, const ClientTrust* trust) {
   return trust->crl_until == 0 ? until : std::min(until, trust->crl_until);
 }
 
+// The client is told no longer life than the session has: in TLS 1.3, where each ticket counts from now on.
+void shorten(SSL* ssl, SSL_SESSION* ticket, const Origin& origin, int64_t now) {
+  if (SSL_version(ssl) < TLS1_3_VERSION) return;
+  const TlsSettings& settings = session_of(ssl).context->settings();
+  const int64_t end = std::min(origin.began_s + int64_t{settings.ticket_max_age_s}, origin.until_s);
+  const int64_t left = std::clamp<int64_t>(end - now, 0, settings.ticket_lifetime_s);
+  SSL_SESSION_set_timeout(ticket, static_cast<long>(left));
+}
+
 int on_new_ticket(SSL* ssl, void*) {
-  // A session that was resumed keeps what its full handshake wrote.
-  if (SSL_session_reused(ssl) == 1) return 1;
   const TlsSession& session = session_of(ssl);
-  const Origin origin{session.clock(), verified_until(ssl, session.context->trust()),
-                      sha256(session.sent_name)};
-  return write_origin(SSL_get_session(ssl), origin) ? 1 : 0;
+  SSL_SESSION* ticket = SSL_get_session(ssl);
+  const int64_t now = session.clock();
+  std::optional<Origin> origin;
+  if (SSL_session_reused(ssl) == 1) {
+    origin = read_origin(ticket);  // it keeps what its full handshake wrote
+    if (!origin) return 0;
+  } else {
+    origin = Origin{now, verified_until(ssl, session.context->trust()), sha256(session.sent_name)};
+    if (!write_origin(ticket, *origin)) return 0;
+  }
+  shorten(ssl, ticket, *origin, now);
+  return 1;
 }
 
 // --- may it go on ---
