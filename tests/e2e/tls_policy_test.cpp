@@ -129,6 +129,9 @@ TEST_CASE("what OpenSSL refuses is an error of `penstock check` at its place") {
   };
   for (const Row& row :
        {Row{", ciphers: [ECDHE-RSA-AES128-GCM-SHA256, HIGH]", "bad-cipher"},
+        Row{", ciphers: [ECDHE-ECDSA-AES128-GCM-SHA256, AECDH-AES128-SHA]", "bad-cipher"},
+        Row{", max_version: TLSv1.2, ciphers: [ECDHE-RSA-AES128-GCM-SHA256]", "bad-cipher"},
+        Row{", max_version: TLSv1.2, groups: [ffdhe2048]", "bad-group"},
         Row{", ciphersuites: [TLS_AES_129]", "bad-cipher"}, Row{", groups: [P-255]", "bad-group"},
         Row{", client_auth: { ca: " + text + " }", "bad-ca"},
         Row{", client_auth: { ca: " + files.file("api.crt") + ", crl: " + text + " }", "bad-crl"},
