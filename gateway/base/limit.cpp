@@ -18,6 +18,7 @@ std::string_view name(Limit limit) {
     case Limit::send_timeout: return "send_timeout";
     case Limit::min_send_rate: return "min_send_rate";
     case Limit::idle_timeout: return "idle_timeout";
+    case Limit::half_close_timeout: return "half_close_timeout";
     case Limit::max_requests: return "max_requests";
     case Limit::max_connections: return "max_connections";
     case Limit::max_connections_per_client: return "max_connections_per_client";

@@ -23,6 +23,7 @@ enum class Limit : uint8_t {
   send_timeout,
   min_send_rate,
   idle_timeout,
+  half_close_timeout,
   max_requests,
   max_connections,
   max_connections_per_client,

@@ -23,6 +23,7 @@ void compile_limits(const Node* node, ListenerLimits& limits) {
   take(node, "send_timeout", limits.send_timeout);
   take_rate_or_none(node, "min_send_rate", limits.min_send_rate);
   take(node, "idle_timeout", limits.idle_timeout);
+  take(node, "half_close_timeout", limits.half_close_timeout);
   take_or_none(node, "max_requests", limits.max_requests);
   take(node, "max_connections", limits.max_connections);
   take_or_none(node, "max_connections_per_client", limits.max_connections_per_client);

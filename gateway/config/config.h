@@ -28,6 +28,7 @@ struct ListenerLimits {
   Duration send_timeout{30'000};
   uint64_t min_send_rate = 240;  // bytes a second; 0: none
   Duration idle_timeout{60'000};
+  Duration half_close_timeout{10'000};
   uint32_t max_requests = 100'000;              // of a connection; 0: any number
   uint32_t max_connections = 10'000;            // of the whole process
   uint32_t max_connections_per_client = 5'000;  // of the whole process; 0: any number

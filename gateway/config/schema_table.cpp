@@ -79,6 +79,8 @@ constexpr SchemaRow rows[] = {
     {"listeners[].limits.min_send_rate", byte_rate, "240B/s", "1B/s..1024MiB/s",
      "That a client takes while something waits for it, averaged over send_timeout", none_ok},
     {"listeners[].limits.idle_timeout", duration, "60s", "1ms..24h", "Between requests of a connection"},
+    {"listeners[].limits.half_close_timeout", duration, "10s", "1ms..24h",
+     "For the next byte of the answer to a client that has ended its side"},
     {"listeners[].limits.max_requests", integer, "100000", "1..1000000000",
      "Of a connection, which closes after the last one", none_ok},
     {"listeners[].limits.max_connections", integer, "10000", "1..10000000",

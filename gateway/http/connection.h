@@ -26,6 +26,7 @@ struct DownstreamSettings {
   uint32_t min_body_rate = 240;         // bytes a second; 0: none
   uint32_t rate_grace_ms = 60'000;      // over which that is averaged
   uint32_t idle_timeout_ms = 60'000;    // between requests
+  uint32_t half_close_timeout_ms = 10'000;  // without a byte, for a client that has ended its side
   uint32_t max_requests = 100'000;      // of a connection; 0: any number
   uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more
   uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way

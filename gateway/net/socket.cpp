@@ -262,7 +262,7 @@ void Socket::handle_events(int status, int events) {
   if (events & UV_READABLE)
     read_once();
   else if (events & UV_DISCONNECT)
-    disconnect_seen_ = true;
+    hear_disconnect();
   else if (events & UV_PRIORITIZED)
     hear_hangup();
 }
@@ -314,6 +314,11 @@ void Socket::end_input() {
   else if (finish_ == Finish::done)
     close();
   if (broken) fail(error_);
+}
+
+void Socket::hear_disconnect() {
+  disconnect_seen_ = true;
+  if (owner_) owner_->on_socket_end_announced();
 }
 
 // libuv gives the event that was asked for when an error or a hangup comes alone. What is no error (both

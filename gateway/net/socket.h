@@ -27,6 +27,7 @@ class SocketOwner {
   virtual void on_socket_connected() {}                            // once, after connect()
   virtual void on_socket_read(std::span<const char> /*bytes*/) {}  // valid until it returns
   virtual void on_socket_read_end() {}                             // FIN
+  virtual void on_socket_end_announced() {}                        // FIN behind what is not read; once
   virtual void on_socket_drained() {}                              // see TransportHandler::on_drained
   virtual void on_socket_error(const Error& error) = 0;            // last; never inside a call of the owner
 
@@ -93,6 +94,7 @@ class Socket final : private LoopHandle, private Task {
   bool read_once();  // false: there was nothing to read
   void end_input();
   int take_error();  // the kernel tells each error once
+  void hear_disconnect();
   void hear_hangup();
   void poll_error();
   void write_more();

@@ -83,6 +83,7 @@ class TcpTransport final : public Transport, private SocketOwner {
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }
   void on_socket_read_end() override { handler_->on_read_end(); }
+  void on_socket_end_announced() override { handler_->on_end_announced(); }
   void on_socket_drained() override { handler_->on_drained(); }
   void on_socket_error(const Error& error) override { handler_->on_error(error); }
 

@@ -91,6 +91,9 @@ class TlsTransport final : public Transport,
 
   void on_socket_read(std::span<const char> bytes) override;
   void on_socket_read_end() override;
+  void on_socket_end_announced() override {
+    if (state_ == State::open && !ended_) handler_->on_end_announced();
+  }
   void on_socket_drained() override { handler_->on_drained(); }
   void on_socket_error(const Error& error) override;
   void run_task() override;

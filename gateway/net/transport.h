@@ -71,6 +71,9 @@ class TransportHandler {
   // The peer ended its sending side (FIN, close_notify). Once; writing may go on. Told only while not paused.
   // Under TLS also for a FIN without close_notify, see truncated().
   virtual void on_read_end() = 0;
+  // While paused: the peer has ended its side, and that waits behind bytes that are not read yet. At most
+  // once; on_read_end follows when they are.
+  virtual void on_end_announced() {}
   // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
   virtual void on_drained() = 0;
   // Connection lost (reset, TLS failure). Once, the last callback; always from the

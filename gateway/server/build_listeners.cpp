@@ -133,6 +133,7 @@ http::DownstreamSettings settings_of(const config::ListenerLimits& limits) {
   settings.min_body_rate = static_cast<uint32_t>(limits.min_body_rate);
   settings.rate_grace_ms = ms(limits.rate_grace);
   settings.idle_timeout_ms = ms(limits.idle_timeout);
+  settings.half_close_timeout_ms = ms(limits.half_close_timeout);
   settings.max_requests = limits.max_requests;
   settings.pipelined_size = static_cast<uint32_t>(limits.pipelined_size);
   settings.buffer_size = static_cast<uint32_t>(limits.buffer_size);

@@ -105,6 +105,7 @@ class ScriptedTransport final : public net::Transport {
  private:
   friend void feed(Wire& wire, std::string_view bytes);
   friend void feed_end(Wire& wire);
+  friend void feed_end_announced(Wire& wire);
   friend void feed_truncated_end(Wire& wire);
   friend void feed_error(Wire& wire, const Error& error);
   struct Piece {
@@ -137,6 +138,10 @@ inline void feed_each_byte(Wire& wire, std::string_view bytes) {
 }
 inline void feed_end(Wire& wire) {
   if (wire.transport) wire.transport->handler_->on_read_end();
+}
+// A FIN behind bytes that nobody reads just now.
+inline void feed_end_announced(Wire& wire) {
+  if (wire.transport) wire.transport->handler_->on_end_announced();
 }
 // A FIN under TLS without close_notify.
 inline void feed_truncated_end(Wire& wire) {

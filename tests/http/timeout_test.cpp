@@ -151,23 +151,6 @@ TEST_CASE("a client that waits for 100 Continue is not timed out before it got i
   CHECK(client.stream().error.reason == reason::request_timeout);
 }
 
-TEST_CASE("a client whose FIN came is probed, so that one that went is noticed") {
-  net::Loop loop;
-  auto settings = slow();
-  settings.linger_ms = 10;
-  Client client(loop, settings);
-  feed(client.wire, get);
-  feed_end(client.wire);
-  run(loop, client, 100);
-  CHECK(client.wire.sent == "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
-  CHECK(client.stream().open);
-  client.wire.take();
-  answer(client.stream());
-  client.stream().release();
-  CHECK(client.wire.sent.starts_with("HTTP/1.1 200 OK\r\n"));
-  CHECK(client.closed == 1);
-}
-
 TEST_CASE("draining closes an idle client when its grace is over") {
   net::Loop loop;
   Client client(loop, slow());

@@ -1,118 +1,7 @@
 // The client's side of HTTP/1: one exchange at a time; what comes early is held. See connection.h.
-#include <utility>
-
-#include "base/reason.h"
-#include "http/connection.h"
-#include "http/http1/body_pace.h"
-#include "http/http1/deadline.h"
-#include "http/http1/held_bytes.h"
-#include "http/http1/stream_base.h"
+#include "http/http1/downstream.h"
 
 namespace penstock::http::http1 {
-namespace {
-
-constexpr unsigned max_probes = 2;
-
-Error lost(ErrorKind kind, std::string_view reason, std::string_view text, Limit limit = Limit::none) {
-  return {kind, ErrorSource::downstream, Retry::no, reason, text, limit};
-}
-
-class Downstream final : public DownstreamConnection, public StreamBase {
- public:
-  Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const DownstreamSettings& settings,
-             DownstreamOwner& owner)
-      : StreamBase(loop, std::move(transport), Side::request,
-                   {settings.header_size, settings.header_count, settings.uri_size, settings.trailer_size,
-                    settings.trailer_count}),
-        settings_(settings),
-        owner_(owner),
-        deadline_(
-            loop, [](void* self) { static_cast<Downstream*>(self)->on_deadline(); }, this),
-        waiting_since_ms_(loop.now_ms()) {
-    deadline_.in(settings.header_timeout_ms);
-    transport_->start_reading();
-  }
-
-  // --- DownstreamConnection ---
-  void drain(uint32_t idle_grace_ms) override;
-  void close() override;
-  size_t open_streams() const override { return handler_ ? 1 : 0; }
-  void shed(Limit limit) override;
-  uint64_t waiting_since_ms() const override;
-  uint64_t body_silent_since_ms() const override {
-    return body_awaited() ? body_pace_.silent_since_ms() : UINT64_MAX;
-  }
-  void count_wait_from(uint64_t ms) override {
-    waiting_since_ms_ = ms;
-    deadline_.at(ms + settings_.header_timeout_ms);
-  }
-  size_t held_bytes() const override {
-    return stream_bytes() + held_.memory() + (transport_ ? transport_->unread() : 0);
-  }
-
-  // --- Stream ---
-  void send_informational(const Message& head) override;
-  void send_head(const Message& head, EndStream end) override;
-  void pause(PauseReason reason) override;
-  void resume(PauseReason reason) override;
-  void release() override;
-  void reset() override;
-  void close_after() override { persistent_ = false; }
-  bool reused() const override { return false; }
-  bool any_byte_received() const override { return true; }
-
- private:
-  void on_read(std::span<const char> bytes) override;
-  void on_read_end() override;
-  void on_drained() override;
-  void on_error(const Error& error) override;
-  void run_task() override;
-  void on_deadline();
-
-  void read(std::string_view& input);
-  void after_read();
-  void begin_stream();
-  void refuse(const Error& error);
-  void keep_rest(std::string_view rest);
-  void read_held();
-  bool answers_wait() const;
-  void end_reading();
-  void set_deadline();
-  void probe();
-  bool body_awaited() const;
-  bool continue_awaited() const;
-  void next_request();
-  void lose(const Error& error);
-  void refuse_body(const Error& error);
-  void answer_alone(std::string_view reason);
-  void close_cut();
-  void close_gracefully(uint64_t linger_ms);
-  void closed();
-
-  const DownstreamSettings& settings_;
-  DownstreamOwner& owner_;
-  Deadline deadline_;
-  uint64_t waiting_since_ms_;  // accept, or the end of the last exchange
-
-  // of the request that is open
-  Method method_ = Method::get;
-  std::string_view upgrade_;  // what it asked for; in the arena
-  bool expects_ = false;      // 100-continue
-  bool continued_ = false;    // and got it
-  bool persistent_ = true;    // another request may follow
-  bool refused_ = false;      // its head could not be read; nothing more is
-  BodyPace body_pace_;
-
-  // of the connection
-  uint32_t served_ = 0;  // requests
-  bool draining_ = false;
-  bool reading_ = false;     // read() is on the stack
-  bool read_ended_ = false;  // the client's FIN came
-  bool end_seen_ = false;    // and was acted upon
-  bool held_full_ = false;   // reading is paused because too much is held
-  uint8_t probes_ = 0;
-  HeldBytes held_{loop_.blocks()};
-};
 
 void Downstream::on_read(std::span<const char> bytes) {
   std::string_view input(bytes.data(), bytes.size());
@@ -166,7 +55,7 @@ void Downstream::begin_stream() {
     persistent_ = false;
     owner_.on_limit(Limit::max_requests);
   }
-  probes_ = 0;
+  half_close_.next_exchange();
   written_before_ = transport_->bytes_written();
   handler_ = &owner_.on_stream(*this, *this);
   handler_->on_head(message_, parser_.complete() ? EndStream::yes : EndStream::no);
@@ -228,7 +117,14 @@ void Downstream::run_task() {
 
 void Downstream::on_read_end() {
   read_ended_ = true;
-  if (held_.empty()) end_reading();
+  half_close_.begin();
+  held_.empty() ? end_reading() : set_deadline();
+}
+
+// Nothing is read just now, and the client's FIN waits behind what it sent.
+void Downstream::on_end_announced() {
+  half_close_.begin();
+  if (handler_) set_deadline();
 }
 
 // The client's FIN, when all that came before it was read. After a whole request it may be a client that only
@@ -271,76 +167,6 @@ void Downstream::on_error(const Error& error) {
   if (transport_) closed();
 }
 
-// --- timeouts ---
-
-bool Downstream::continue_awaited() const {
-  return expects_ && !continued_ && !writer_.begun() && received_ == 0;
-}
-
-bool Downstream::body_awaited() const {
-  return handler_ && !refused_ && !parser_.complete() && writer_.kind() != BodyEnd::tunnel &&
-         !pauses_.any() && !continue_awaited();
-}
-
-uint64_t Downstream::waiting_since_ms() const {
-  if (!transport_ || handler_) return UINT64_MAX;
-  return parser_.head_begun() && served_ > 0 ? started_ms_ : waiting_since_ms_;
-}
-
-void Downstream::set_deadline() {
-  if (!transport_) return;
-  if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
-  if (!handler_) {
-    if (parser_.head_begun()) deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
-    return;  // otherwise it runs since the accept or the last exchange
-  }
-  if (body_awaited())
-    deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
-  else if (read_ended_ && parser_.complete() && !writer_.begun() && probes_ < max_probes)
-    deadline_.in(settings_.linger_ms);
-  else
-    deadline_.clear();
-}
-
-void Downstream::on_deadline() {
-  if (!handler_) {
-    if (!parser_.head_begun()) {
-      owner_.on_limit(served_ ? Limit::idle_timeout : Limit::header_timeout);
-      return close_gracefully(0);
-    }
-    refuse(
-        lost(ErrorKind::timeout, reason::request_timeout, "the head took too long", Limit::header_timeout));
-    if (transport_) after_read();
-  } else if (body_awaited()) {
-    bool slow = body_pace_.too_slow(loop_.now_ms(), received_);
-    lose(lost(ErrorKind::timeout, reason::request_timeout,
-              slow ? "the body comes too slowly" : "the body took too long",
-              slow ? Limit::min_body_rate : Limit::body_timeout));
-  } else if (read_ended_) {
-    probe();
-  }
-}
-
-// A client that closed and one that only ended its side look the same until something is sent: an interim
-// answer, which every HTTP/1.1 client has to expect (RFC 9110 15.2), makes the kernel of the former say so.
-void Downstream::probe() {
-  if (version_ == Version::http_1_0 || !can_send() || writer_.begun()) return;
-  ++probes_;
-  transport_->append("HTTP/1.1 100 Continue\r\n\r\n");
-  transport_->flush();
-  set_deadline();
-}
-
-void Downstream::pause(PauseReason reason) {
-  StreamBase::pause(reason);
-  if (handler_) set_deadline();
-}
-
-void Downstream::resume(PauseReason reason) {
-  StreamBase::resume(reason);
-  if (handler_) set_deadline();
-}
-
 // --- sending ---
 
 void Downstream::send_informational(const Message& head) {
@@ -367,126 +193,6 @@ void Downstream::send_head(const Message& head, EndStream end) {
   if (!held_.empty() || read_ended_) loop_.schedule(*this);
 }
 
-// --- the end ---
-
-void Downstream::release() {
-  if (!handler_) return;
-  flush();
-  take_handler();
-  if (broken_) return close_cut();
-  if (!writer_.begun()) return close_gracefully(0);
-  if (!writer_.ended()) return close_cut();
-  if (!parser_.complete() || !persistent_ || draining_) return close_gracefully(settings_.linger_ms);
-  next_request();
-}
-
-void Downstream::reset() {
-  if (!handler_) return;
-  flush();
-  take_handler();
-  close_cut();
-}
-
-void Downstream::next_request() {
-  reset_stream();
-  upgrade_ = {};
-  waiting_since_ms_ = loop_.now_ms();
-  deadline_.in(settings_.idle_timeout_ms);
-  if (!reading_ && (!held_.empty() || read_ended_)) {
-    end_seen_ = false;
-    loop_.schedule(*this);
-  }
-}
-
-void Downstream::drain(uint32_t idle_grace_ms) {
-  draining_ = true;
-  if (!transport_ || handler_ || parser_.head_begun()) return;
-  uint64_t until = waiting_since_ms_ + idle_grace_ms;
-  if (loop_.now_ms() >= until) return close_gracefully(0);
-  deadline_.at(until);
-}
-
-void Downstream::close() {
-  if (!transport_) return;
-  Error error{ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
-              "the connection is closed from this side"};
-  if (writer_.kind() != BodyEnd::tunnel) return lose(error);
-  // What a tunnel carried arrives, then its end: a reset could overtake it.
-  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
-  if (transport_) close_gracefully(0);
-}
-
-void Downstream::shed(Limit limit) {
-  if (!transport_) return;
-  Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
-  if (limit == Limit::buffered && !writer_.begun() && transport_->unsent() == 0) return lose(error);
-  if (limit == Limit::buffered) owner_.on_limit(limit);  // a polite close would keep what a slow reader holds
-  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
-  if (!transport_) return;
-  transport_->abort();
-  closed();
-}
-
-// The stream ends without its handler having asked for it.
-void Downstream::lose(const Error& error) {
-  Error copy = error;
-  owner_.on_limit(copy.limit);
-  bool unanswered =
-      !writer_.begun() && !broken_ && copy.source == ErrorSource::downstream &&
-      (copy.kind == ErrorKind::protocol || copy.kind == ErrorKind::timeout || copy.kind == ErrorKind::limit);
-  if (unanswered && handler_) return refuse_body(copy);
-  StreamHandler* handler = take_handler();
-  if (handler) handler->on_reset(copy);
-  if (!transport_) return;
-  if (!handler) return close_gracefully(0);
-  close_cut();
-}
-
-// A body that breaks the rules or does not come: its handler may still answer; nothing more is read.
-void Downstream::refuse_body(const Error& error) {
-  refused_ = true;
-  persistent_ = false;
-  uint32_t epoch = epoch_;
-  handler_->on_bad_body(error);
-  if (!transport_ || epoch != epoch_) return;
-  if (writer_.begun()) return handler_->on_turn_end();
-  take_handler();
-  answer_alone(error.reason);
-}
-
-// Nobody is left to answer, but the client should know.
-void Downstream::answer_alone(std::string_view reason) {
-  Message head(arena_);
-  head.status = status_of(reason);
-  persistent_ = false;
-  Answer answer{method_, version_, false, {}, loop_.wall_ns()};
-  if (!write_response(*transport_, head, EndStream::yes, answer, writer_)) return close_cut();
-  close_gracefully(settings_.linger_ms);
-}
-
-// The answer is not whole: where a plain close would look like its end, a reset says that it is not.
-void Downstream::close_cut() {
-  if (!transport_) return;
-  if (!broken_ && writer_.cut_shows()) return close_gracefully(settings_.linger_ms);
-  transport_->abort();
-  closed();
-}
-
-void Downstream::close_gracefully(uint64_t linger_ms) {
-  transport_->close_gracefully(linger_ms);
-  closed();
-}
-
-void Downstream::closed() {
-  ++epoch_;
-  deadline_.clear();
-  cancel();
-  held_.clear();
-  transport_.reset();
-  owner_.on_closed(*this);
-}
-
-}  // namespace
 }  // namespace penstock::http::http1
 
 namespace penstock::http {

@@ -58,6 +58,8 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_duration(fallback("listeners[].limits.header_timeout")).value() == limits.header_timeout);
   CHECK(parse_duration(fallback("listeners[].limits.body_timeout")).value() == limits.body_timeout);
   CHECK(parse_duration(fallback("listeners[].limits.idle_timeout")).value() == limits.idle_timeout);
+  CHECK(parse_duration(fallback("listeners[].limits.half_close_timeout")).value() ==
+        limits.half_close_timeout);
   CHECK(parse_integer(fallback("listeners[].limits.max_connections")).value() == limits.max_connections);
   CHECK(parse_size(fallback("listeners[].limits.uri_size")).value() == limits.uri_size);
   CHECK(parse_size(fallback("listeners[].limits.trailer_size")).value() == limits.trailer_size);

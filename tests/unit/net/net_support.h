@@ -149,6 +149,7 @@ struct Recorder final : TransportHandler {
     ++ends;
     if (when_ended) when_ended();
   }
+  void on_end_announced() override { ++announced; }
   void on_drained() override {
     ++drains;
     if (when_drained) when_drained();
@@ -160,7 +161,7 @@ struct Recorder final : TransportHandler {
   }
 
   std::string read;
-  int reads = 0, ends = 0, drains = 0, errors = 0;
+  int reads = 0, ends = 0, announced = 0, drains = 0, errors = 0;
   Error error;
   std::function<void(std::span<const char>)> when_read;
   std::function<void()> when_ended, when_drained, when_error;

@@ -185,17 +185,20 @@ TEST_CASE("after the peer's FIN writing goes on") {
   CHECK(c.handler.errors == 0);
 }
 
-TEST_CASE("a FIN while paused is told after resuming, behind the bytes") {
+TEST_CASE("a FIN while paused is announced once, and told after resuming, behind the bytes") {
   Connection c;
   c.transport->start_reading();
   c.transport->pause(PauseReason::waiting);
   send_all(c.pair.far.get(), "last");
-  ::shutdown(c.pair.far.get(), SHUT_WR);
   c.runner.turns(3);
+  CHECK(c.handler.announced == 0);
+  ::shutdown(c.pair.far.get(), SHUT_WR);
+  c.runner.until([&] { return c.handler.announced == 1; });
   CHECK(c.handler.ends == 0);
   c.transport->resume(PauseReason::waiting);
   c.runner.until([&] { return c.handler.ends == 1; });
   CHECK(c.handler.read == "last");
+  CHECK(c.handler.announced == 1);
 }
 
 TEST_CASE("a reset is one error and the last callback") {

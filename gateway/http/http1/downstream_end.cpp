@@ -1,0 +1,123 @@
+// How streams and their connections end: kept for the next request, closed politely, or cut so that it shows.
+#include "http/http1/downstream.h"
+
+namespace penstock::http::http1 {
+
+void Downstream::release() {
+  if (!handler_) return;
+  flush();
+  take_handler();
+  if (broken_) return close_cut();
+  if (!writer_.begun()) return close_gracefully(0);
+  if (!writer_.ended()) return close_cut();
+  if (!parser_.complete() || !persistent_ || draining_) return close_gracefully(settings_.linger_ms);
+  next_request();
+}
+
+void Downstream::reset() {
+  if (!handler_) return;
+  flush();
+  take_handler();
+  close_cut();
+}
+
+void Downstream::next_request() {
+  reset_stream();
+  upgrade_ = {};
+  waiting_since_ms_ = loop_.now_ms();
+  deadline_.in(settings_.idle_timeout_ms);
+  if (!reading_ && (!held_.empty() || read_ended_)) {
+    end_seen_ = false;
+    loop_.schedule(*this);
+  }
+}
+
+void Downstream::drain(uint32_t idle_grace_ms) {
+  draining_ = true;
+  if (!transport_ || handler_ || parser_.head_begun()) return;
+  uint64_t until = waiting_since_ms_ + idle_grace_ms;
+  if (loop_.now_ms() >= until) return close_gracefully(0);
+  deadline_.at(until);
+}
+
+void Downstream::close() {
+  if (!transport_) return;
+  Error error{ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+              "the connection is closed from this side"};
+  if (writer_.kind() != BodyEnd::tunnel) return lose(error);
+  // What a tunnel carried arrives, then its end: a reset could overtake it.
+  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
+  if (transport_) close_gracefully(0);
+}
+
+void Downstream::shed(Limit limit) {
+  if (!transport_) return;
+  Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
+  if (limit == Limit::buffered && !writer_.begun() && transport_->unsent() == 0) return lose(error);
+  if (limit == Limit::buffered) owner_.on_limit(limit);  // a polite close would keep what a slow reader holds
+  if (StreamHandler* handler = take_handler()) handler->on_reset(error);
+  if (!transport_) return;
+  transport_->abort();
+  closed();
+}
+
+// The stream ends without its handler having asked for it.
+void Downstream::lose(const Error& error) {
+  Error copy = error;
+  owner_.on_limit(copy.limit);
+  bool unanswered =
+      !writer_.begun() && !broken_ && copy.source == ErrorSource::downstream &&
+      (copy.kind == ErrorKind::protocol || copy.kind == ErrorKind::timeout || copy.kind == ErrorKind::limit);
+  if (unanswered && handler_) return refuse_body(copy);
+  StreamHandler* handler = take_handler();
+  if (handler) handler->on_reset(copy);
+  if (!transport_) return;
+  if (!handler) return close_gracefully(0);
+  close_cut();
+}
+
+// A body that breaks the rules or does not come: its handler may still answer; nothing more is read.
+void Downstream::refuse_body(const Error& error) {
+  refused_ = true;
+  persistent_ = false;
+  uint32_t epoch = epoch_;
+  handler_->on_bad_body(error);
+  if (!transport_ || epoch != epoch_) return;
+  if (writer_.begun()) return handler_->on_turn_end();
+  take_handler();
+  answer_alone(error.reason);
+}
+
+// Nobody is left to answer, but the client should know.
+void Downstream::answer_alone(std::string_view reason) {
+  Message head(arena_);
+  head.status = status_of(reason);
+  persistent_ = false;
+  Answer answer{method_, version_, false, {}, loop_.wall_ns()};
+  if (!write_response(*transport_, head, EndStream::yes, answer, writer_)) return close_cut();
+  close_gracefully(settings_.linger_ms);
+}
+
+// The answer is not whole: where a plain close would look like its end, a reset says that it is not.
+void Downstream::close_cut() {
+  if (!transport_) return;
+  if (!broken_ && writer_.cut_shows()) return close_gracefully(settings_.linger_ms);
+  transport_->abort();
+  closed();
+}
+
+void Downstream::close_gracefully(uint64_t linger_ms) {
+  transport_->close_gracefully(linger_ms);
+  closed();
+}
+
+void Downstream::closed() {
+  ++epoch_;
+  deadline_.clear();
+  cancel();
+  held_.clear();
+  transport_.reset();
+  owner_.on_closed(*this);
+}
+
+}  // namespace penstock::http::http1

@@ -1,0 +1,81 @@
+// How long a client may keep its connection waiting, and what happens then.
+#include "http/http1/downstream.h"
+
+namespace penstock::http::http1 {
+
+bool Downstream::continue_awaited() const {
+  return expects_ && !continued_ && !writer_.begun() && received_ == 0;
+}
+
+bool Downstream::body_awaited() const {
+  return handler_ && !refused_ && !parser_.complete() && writer_.kind() != BodyEnd::tunnel &&
+         !pauses_.any() && !continue_awaited();
+}
+
+uint64_t Downstream::waiting_since_ms() const {
+  if (!transport_ || handler_) return UINT64_MAX;
+  return parser_.head_begun() && served_ > 0 ? started_ms_ : waiting_since_ms_;
+}
+
+void Downstream::set_deadline() {
+  if (!transport_) return;
+  if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
+  if (!handler_) {
+    if (parser_.head_begun()) deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
+    return;  // otherwise it runs since the accept or the last exchange
+  }
+  if (body_awaited())
+    deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
+  else if (half_close_.begun() && writer_.kind() != BodyEnd::tunnel)
+    deadline_.in(half_close_.patience_ms(settings_, loop_.now_ms(), moved()));
+  else
+    deadline_.clear();
+}
+
+void Downstream::on_deadline() {
+  if (!handler_) {
+    if (!parser_.head_begun()) {
+      owner_.on_limit(served_ ? Limit::idle_timeout : Limit::header_timeout);
+      return close_gracefully(0);
+    }
+    refuse(
+        lost(ErrorKind::timeout, reason::request_timeout, "the head took too long", Limit::header_timeout));
+    if (transport_) after_read();
+  } else if (body_awaited()) {
+    bool slow = body_pace_.too_slow(loop_.now_ms(), received_);
+    lose(lost(ErrorKind::timeout, reason::request_timeout,
+              slow ? "the body comes too slowly" : "the body took too long",
+              slow ? Limit::min_body_rate : Limit::body_timeout));
+  } else if (half_close_.begun()) {
+    look_at_half_close();
+  }
+}
+
+void Downstream::look_at_half_close() {
+  if (transport_->unsent() > 0) half_close_.count_from(loop_.now_ms());
+  switch (half_close_.look(settings_, loop_.now_ms(), moved())) {
+    case HalfClose::Step::wait: break;
+    case HalfClose::Step::probe:
+      if (version_ == Version::http_1_0 || !can_send() || writer_.begun() || refused_) break;
+      transport_->append("HTTP/1.1 100 Continue\r\n\r\n");
+      transport_->flush();
+      half_close_.disregard(moved());
+      break;
+    case HalfClose::Step::give_up:
+      return lose(lost(ErrorKind::closed, reason::client_closed,
+                       "the client ended its side and its answer does not come", Limit::half_close_timeout));
+  }
+  set_deadline();
+}
+
+void Downstream::pause(PauseReason reason) {
+  StreamBase::pause(reason);
+  if (handler_) set_deadline();
+}
+
+void Downstream::resume(PauseReason reason) {
+  StreamBase::resume(reason);
+  if (handler_) set_deadline();
+}
+
+}  // namespace penstock::http::http1
