@@ -40,6 +40,19 @@ void check_sizes(const Node* limits, const ListenerLimits& values, const std::st
       .hint = "the request line is part of the head: raise header_size";
 }
 
+void check_places(const Node* limits, const ListenerLimits& values, const std::string& path, Build& build) {
+  const uint32_t one = values.max_connections_per_client;
+  if (one == 0 || one < values.max_connections) return;
+  const Node* written = usable(limits, "max_connections_per_client");
+  const Node* node = written ? written : usable(limits, "max_connections");
+  if (node == nullptr) return;
+  build.diagnostics
+      .warning("no-effect", node->at, path + ".limits.max_connections_per_client",
+               fmt::format("max_connections_per_client ({}) has no effect, one client may take all {} places",
+                           one, values.max_connections))
+      .hint = "set it below max_connections, or to none";
+}
+
 void compile_trusted(const Node* list, Listener& listener, const std::string& path, Build& build) {
   for (const NameRef& network : names_in(list)) {
     const auto parsed = parse_network(network.name);
@@ -64,6 +77,7 @@ void compile_one(const Node& node, Build& build) {
   listener.tls = compile_tls(usable(node, "tls"), path + ".tls", build);
   compile_limits(usable(node, "limits"), listener.limits);
   check_sizes(usable(node, "limits"), listener.limits, path, build);
+  check_places(usable(node, "limits"), listener.limits, path, build);
   compile_trusted(usable(node, "trusted_proxies"), listener, path, build);
   if (const Node* source = usable(node, "client_address")) {
     if (source->text == "forwarded") listener.client_address = ClientAddress::forwarded;

@@ -107,6 +107,13 @@ TEST_CASE("listeners that cannot work") {
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { uri_size: 64KiB } }\n") ==
         "1:67 warning[no-effect] uri_size has no effect, header_size ends such a head first\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { header_size: 4KiB } }\n").empty());
+  CHECK(
+      problems("listeners: { name: a, address: '127.0.0.1:0', limits: { max_connections: 5000 } }\n") ==
+      "1:74 warning[no-effect] max_connections_per_client (5000) has no effect, one client may take all 5000 "
+      "places\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { max_connections: 50, "
+                 "max_connections_per_client: none } }\n")
+            .empty());
 }
 
 TEST_CASE("two listeners on one port, the wildcard address among them") {
