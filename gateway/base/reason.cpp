@@ -48,6 +48,10 @@ constexpr std::array rows{
               "The client went away, or ended its side and got nothing for limits.half_close_timeout."},
     ReasonRow{client_slow, 499,
               "The client took nothing for limits.send_timeout, or less than min_send_rate: cut."},
+    ReasonRow{
+        proxy_malformed, 400,
+        "A trusted proxy's connection has no valid PROXY header: closed without an answer, and a line on "
+        "standard error instead of a record in the access log."},
     ReasonRow{internal_error, 500, "A fault of the gateway itself."},
 };
 }  // namespace

@@ -84,9 +84,11 @@ constexpr SchemaRow rows[] = {
     {"listeners[].limits.max_requests", integer, "100000", "1..1000000000",
      "Of a connection, which closes after the last one", none_ok},
     {"listeners[].limits.max_connections", integer, "10000", "1..10000000",
-     "Of the whole process; over it those that wait longest for a request are closed"},
+     "Of the whole process; at it a newcomer takes the place of one that waits longest for a request, or "
+     "waits"},
     {"listeners[].limits.max_connections_per_client", integer, "5000", "1..10000000",
-     "Of one address (IPv6: one /64) in the whole process; trusted_proxies are exempt", none_ok},
+     "Of one address (IPv6: one /64) in the whole process, below max_connections; trusted_proxies are exempt",
+     none_ok},
     {"listeners[].limits.pipelined_size", size, "64KiB", "1KiB..64MiB",
      "Bytes of later requests that are held while one is answered"},
     {"listeners[].limits.buffer_size", size, "64KiB", "16KiB..64MiB",

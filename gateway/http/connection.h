@@ -22,18 +22,21 @@ struct DownstreamSettings {
   uint32_t trailer_count = 32;
   uint32_t header_timeout_ms =
       10'000;  // from the first byte of a head to its end; from accept for the first request
-  uint32_t body_timeout_ms = 30'000;    // without a byte of a body that is being read
-  uint32_t min_body_rate = 240;         // bytes a second; 0: none
-  uint32_t rate_grace_ms = 60'000;      // over which that is averaged
-  uint32_t idle_timeout_ms = 60'000;    // between requests
+  uint32_t body_timeout_ms = 30'000;        // without a byte of a body that is being read
+  uint32_t min_body_rate = 240;             // bytes a second; 0: none
+  uint32_t rate_grace_ms = 60'000;          // over which that is averaged
+  uint32_t idle_timeout_ms = 60'000;        // between requests
   uint32_t half_close_timeout_ms = 10'000;  // without a byte, for a client that has ended its side
-  uint32_t max_requests = 100'000;      // of a connection; 0: any number
+  uint32_t max_requests = 100'000;          // of a connection; 0: any number
   uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more
   uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way
   uint32_t linger_ms = 1'000;           // reading on after our last answer
 };
 
 class DownstreamConnection;
+
+// What a client is awaited for.
+enum class Awaited : uint8_t { first_byte, rest_of_head, next_request, body, nothing };
 
 // The worker, seen by its connections.
 class DownstreamOwner {
@@ -43,6 +46,10 @@ class DownstreamOwner {
   virtual StreamHandler& on_stream(Stream& stream, DownstreamConnection& connection) = 0;
   // Closed; no stream is open, no further call comes. The owner removes it (deferred).
   virtual void on_closed(DownstreamConnection& connection) = 0;
+  // The client is awaited for something else now, or has sent a part of its body: the moment to put the
+  // connection at the end of a list by its WaitHook, which it leaves by itself when nothing is awaited. Not
+  // told of the first byte.
+  virtual void on_awaiting(DownstreamConnection& /*connection*/, Awaited /*what*/) {}
   // A limit of these settings was reached.
   virtual void on_limit(Limit /*limit*/) {}
 
@@ -50,7 +57,10 @@ class DownstreamOwner {
   ~DownstreamOwner() = default;
 };
 
-class DownstreamConnection : public net::Deferred, public ListHook {
+struct OwnerHook : ListHook {};
+struct WaitHook : ListHook {};
+
+class DownstreamConnection : public net::Deferred, public OwnerHook, public WaitHook {
  public:
   // No further request: closes now when idle since `idle_grace_ms`, otherwise after the answer that is under
   // way.

@@ -80,6 +80,38 @@ ListenSocket::~ListenSocket() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+namespace {
+
+// The next connection, or -1 with an errno that says why there is none.
+int accept_from(int fd, Address& peer) {
+  for (;;) {
+    socklen_t length = sizeof(peer.v6);
+    int accepted = ::accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted >= 0 && peer.is_unix()) peer = Address::unix_peer();  // whatever name it bound itself to
+    if (accepted >= 0) return accepted;
+    switch (errno) {
+      // The connection that was next is gone already (accept(2): pending network errors are passed on).
+      case EINTR:
+      case ECONNABORTED:
+      case EPROTO:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case EPERM: continue;
+      default: return -1;
+    }
+  }
+}
+
+bool out_of(int system_errno) {
+  return system_errno == EMFILE || system_errno == ENFILE || system_errno == ENOBUFS ||
+         system_errno == ENOMEM;
+}
+
+}  // namespace
+
 // The loop side: lives until its close callback. `acceptor` is null once the owner is gone, which may happen
 // inside any on_accept.
 struct Acceptor::Handle final : LoopHandle {
@@ -117,47 +149,30 @@ struct Acceptor::Handle final : LoopHandle {
     Handle& self = from(raw);
     if (status < 0) self.watching = false;  // libuv stopped the handle
     for (int i = 0; i < batch && self.acceptor && !self.paused; ++i)
-      if (self.take_one() != Took::connection) break;
+      if (self.take_one(i == 0) != Took::connection) break;
     self.update();
   }
 
   static void on_retry(void* raw) { static_cast<Handle*>(raw)->update(); }
 
-  Took take_one() {
+  // After the first of a turn nobody may be waiting: then no descriptor is needed either.
+  Took take_one(bool somebody_waits) {
     for (bool relieved = false;;) {
       Address peer;
-      socklen_t length = sizeof(peer.v6);
-      int accepted = ::accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      int accepted = accept_from(fd, peer);
       if (accepted >= 0) {
-        if (peer.is_unix()) peer = Address::unix_peer();  // whatever name it bound itself to
         fn(owner, accepted, peer);
         return Took::connection;
       }
-      switch (errno) {
-        // The connection that was next is gone already (accept(2): pending network errors are passed on).
-        case EINTR:
-        case ECONNABORTED:
-        case EPROTO:
-        case ENETDOWN:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-        case EHOSTUNREACH:
-        case ENONET:
-        case EPERM: continue;
-        case EMFILE:
-        case ENFILE:
-        case ENOBUFS:
-        case ENOMEM:
-          // What waits in the queue is served when others have closed; polling on would spin.
-          ++shortages;
-          if (!relieved && shortage_fn && shortage_fn(owner)) {
-            relieved = true;
-            continue;
-          }
-          retry.start(shortage_ms);
-          return Took::shortage;
-        default: return Took::nothing;
+      if (!out_of(errno) || !somebody_waits) return Took::nothing;
+      // What waits in the queue is served when others have closed; polling on would spin.
+      ++shortages;
+      if (!relieved && shortage_fn && shortage_fn(owner)) {
+        relieved = true;
+        continue;
       }
+      retry.start(shortage_ms);
+      return Took::shortage;
     }
   }
 
@@ -214,13 +229,23 @@ void Acceptor::resume() {
   handle_->update();
 }
 
-size_t Acceptor::drain_queue() {
-  Handle& handle = *handle_;  // outlives this object: on_accept may destroy it
-  size_t taken = 0;
-  while (handle.acceptor && handle.take_one() == Handle::Took::connection) ++taken;
-  return taken;
+uint64_t Acceptor::descriptor_shortages() const { return handle_->shortages; }
+
+size_t waiting_connections(const ListenSocket& socket) {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  bool known = socket.path().empty() && ::getsockopt(socket.fd(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+  return known ? info.tcpi_unacked : ListenSocket::max_backlog;  // of a listening socket: its queue
 }
 
-uint64_t Acceptor::descriptor_shortages() const { return handle_->shortages; }
+size_t accept_waiting(const ListenSocket& socket, size_t most, Acceptor::OnAccept fn, void* owner) {
+  size_t taken = 0;
+  for (Address peer; taken < most; ++taken) {
+    int accepted = accept_from(socket.fd(), peer);
+    if (accepted < 0) break;
+    fn(owner, accepted, peer);
+  }
+  return taken;
+}
 
 }  // namespace penstock::net

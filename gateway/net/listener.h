@@ -21,11 +21,12 @@ struct BindError {
 };
 class ListenSocket {
  public:
-  static std::expected<ListenSocket, BindError> bind(const Address& address, int backlog = 4096);
+  static constexpr int max_backlog = 4096;
+  static std::expected<ListenSocket, BindError> bind(const Address& address, int backlog = max_backlog);
   // At a path, with this mode from the first moment on; what lies there is replaced, so ask before who
   // listens (server/listen_sockets.h). The file goes with the socket, if it is still this one's.
   static std::expected<ListenSocket, BindError> bind_unix(const std::string& path, uint32_t mode,
-                                                          int backlog = 4096);
+                                                          int backlog = max_backlog);
   ListenSocket(ListenSocket&& other) noexcept;
   ListenSocket& operator=(ListenSocket&& other) noexcept;
   ~ListenSocket();
@@ -48,8 +49,9 @@ class ListenSocket {
 
 // Accepts on a lent descriptor. One loop. The callback gets a connected, non-blocking, close-on-exec
 // descriptor that it owns. At most `batch` accepts a turn, so that a flood of connections does not stall the
-// established ones. Out of descriptors (EMFILE, ENFILE): `shortage`, where there is one, may close something
-// and say so (true), then it is tried once more; otherwise accepting stops for 100 ms and goes on; counted.
+// established ones. Out of descriptors (EMFILE, ENFILE) while somebody waits: `shortage`, where there is one,
+// may close something and say so (true), then it is tried once more; otherwise accepting stops for 100 ms and
+// goes on; counted.
 class Acceptor {
  public:
   using OnAccept = void (*)(void* owner, int fd, const Address& peer);
@@ -60,14 +62,17 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
   void pause();  // stops taking; the kernel's queue goes on filling
   void resume();
-  // Takes everything that waits in the queue right now (used before a listener goes away); how many were
-  // taken.
-  size_t drain_queue();
   uint64_t descriptor_shortages() const;
 
  private:
   struct Handle;
   Handle* handle_;
 };
+
+// How many connections wait to be accepted; of a unix socket as many as may.
+size_t waiting_connections(const ListenSocket& socket);
+// Takes so many of them without an Acceptor, for a listener that goes away; how many there were. What the
+// callback destroys must not be the socket.
+size_t accept_waiting(const ListenSocket& socket, size_t most, Acceptor::OnAccept fn, void* owner);
 
 }  // namespace penstock::net

@@ -50,6 +50,7 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
       handshake_handler_(&handshake),
       plain_(server.loop_.blocks()),
       number_(server.waiting_->begun++),
+      began_ms_(server.loop_.now_ms()),
       handshake_timer_(
           server.loop_,
           [](void* self) {

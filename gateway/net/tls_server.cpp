@@ -61,8 +61,9 @@ std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHan
   return std::make_unique<TlsTransport>(*this, fd, peer, handler);
 }
 
-bool TlsServer::give_up_oldest() {
-  if (waiting_->by_start.empty()) return false;
+bool TlsServer::give_up_oldest(uint64_t began_by_ms) {
+  if (waiting_->by_start.empty() || waiting_->by_start.begin()->second->began_ms() > began_by_ms)
+    return false;
   counters.count(TlsFailure::evicted);
   waiting_->by_start.begin()->second->give_up();
   return true;

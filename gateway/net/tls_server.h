@@ -118,8 +118,8 @@ class TlsServer {
   // before returning to the loop. bytes_read and bytes_written count ciphertext.
   std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
   // Ends the handshake that began first of those that wait for their client, with on_error at the end of the
-  // turn; false: there is none.
-  bool give_up_oldest();
+  // turn; false: there is none, or none that began by then (Loop::now_ms).
+  bool give_up_oldest(uint64_t began_by_ms = UINT64_MAX);
 
   TlsCounters counters;
 

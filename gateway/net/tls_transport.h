@@ -80,6 +80,7 @@ class TlsTransport final : public Transport,
   uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
 
+  uint64_t began_ms() const { return began_ms_; }
   // The handshake ends, without an alert: there are too many.
   void give_up();
 
@@ -147,6 +148,7 @@ class TlsTransport final : public Transport,
   std::vector<char> held_;   // ciphertext that came in while more_
   uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
   uint64_t number_;          // of the handshake
+  const uint64_t began_ms_;
   Timer handshake_timer_;
   Error error_;  // in State::failed, until reported
   TlsInfo info_;

@@ -1,10 +1,13 @@
 // Where clients come in on one worker: one listening address with the connections accepted there. Kept over
-// reloads while address and scheme stay; what it says of its listener is exchanged under it. A removed door
-// takes what waits in its queue, serves its connections to the end on the generation that it knew last, and
-// is then let go by the worker. Owned by the worker, its thread only.
+// reloads while address and scheme stay; what it says of its listener is exchanged under it. When every place
+// is taken, one newcomer takes the place of one that waits for its client, or else is held until there is
+// one; whoever comes after it waits in the kernel's queue (door_room.cpp). A removed door takes what waits in
+// its queue, serves its connections to the end on the generation that it knew last, and is then let go by the
+// worker. Owned by the worker, its thread only.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,10 +15,12 @@
 #include "http/connection.h"
 #include "net/listener.h"
 #include "net/place.h"
+#include "net/timer.h"
 #include "net/tls_server.h"
 #include "proxy/snapshot.h"
 #include "server/listen_sockets.h"
 #include "server/listener_load.h"
+#include "server/wait_lists.h"
 
 namespace penstock::server {
 
@@ -45,6 +50,10 @@ class DoorOwner {
   virtual void connection_opened() = 0;
   virtual void connection_closed() = 0;
   virtual void limit_reached(Limit limit) = 0;
+  // Nobody here can make room for a newcomer, but somebody at the same door of another worker may.
+  virtual void room_wanted(Door& door, Limit limit) = 0;
+  // A trusted proxy's connection did not begin with a PROXY header: closed, and no request.
+  virtual void bad_greeting(Door& door, const net::Address& peer) = 0;
   // The last connection of a closed door is gone; the owner lets go of the door later, not inside this call.
   // May come more than once.
   virtual void door_empty(Door& door) = 0;
@@ -77,13 +86,18 @@ class Door {
   // Takes what waits in the accept queue, lets go of the socket, and asks every connection to end: idle ones
   // after idle_grace_ms, others after their answer.
   void close(uint32_t idle_grace_ms);
-  bool closed() const { return !acceptor_; }
+  bool closed() const { return closed_; }
   // At once, whatever is under way.
   void cut();
   // Neither connections nor sockets of former ones that still send or linger.
   bool empty() const {
-    return connections_.empty() && greetings_.empty() && handshakes_.empty() && places_.empty();
+    return queue_left_ == 0 && connections_.empty() && greetings_.empty() && handshakes_.empty() &&
+           places_.empty();
   }
+  // A connection of this door waits for its client from now on.
+  void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
+  // A newcomer waits for a place in another worker.
+  void make_room_elsewhere(Limit limit);
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
   // fn must not remove any but the one it is given.
@@ -96,14 +110,28 @@ class Door {
   class Greeting;
   class Handshake;
   class Place;
-  class Silent;
+  // Accepted, and without a place so far.
+  struct Newcomer {
+    int descriptor;
+    net::Address peer;
+    ClientTable::Key client;      // counted, if it has a family
+    Limit missing = Limit::none;  // what it waits for
+  };
+  // Freed at once; by the end of the turn; nobody's is to be had.
+  enum class Room : uint8_t { now, soon, none };
+  struct LookAgain final : net::Task {
+    explicit LookAgain(Door& of) : door(of) {}
+    void run_task() override { door.look_again(); }
+    Door& door;
+  };
+
   static void accepted(void* door, int descriptor, const net::Address& peer);
   static bool out_of_descriptors(void* door);
   void begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place, uint64_t accepted_ms);
-  bool count_client(Place& place, const net::Address& client);
+  ClientTable::Key client_key(const net::Address& client) const;
+  bool enter_client(const ClientTable::Key& client);
   void greeting_over(Greeting& greeting);
-  std::unique_ptr<Place> admit(int descriptor, const net::Address& peer);
-  bool make_room(Limit limit);
+  void take_queue();
   net::TlsServer::Settings tls_settings() const;
   bool admit_handshake();
   void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms);
@@ -111,19 +139,35 @@ class Door {
   void gave_back(Place& place);
   void report_if_empty();
 
+  // door_room.cpp
+  bool let_in(Newcomer& newcomer);
+  bool low_descriptor(Newcomer& newcomer);
+  bool enter(Newcomer& newcomer);
+  bool make_room(Newcomer& newcomer, Limit limit);
+  Room evict_one(Limit limit);
+  void hold(const Newcomer& newcomer);
+  void turn_away(const Newcomer& newcomer);
+  void look_again();
+  void look_later();
+
   DoorOwner& owner_;
   DoorPlan plan_;
   proxy::Generation* generation_;
   http::DownstreamSettings settings_;    // borrowed by the connections
   std::unique_ptr<net::TlsServer> tls_;  // null: plain
   std::unique_ptr<net::Acceptor> acceptor_;
-  IntrusiveList<http::DownstreamConnection> connections_;
+  bool closed_ = false;
+  size_t queue_left_ = 0;  // of the accept queue of a closed door
+  IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
+  WaitLists waits_;  // those of them that wait for their client
   IntrusiveList<Greeting> greetings_;
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket
   uint32_t idle_grace_ms_ = 0;        // of close()
   int descriptor_mark_;               // from it on descriptors are kept for backends
-  uint64_t no_room_until_ms_ = 0;     // make_room() found none
+  std::optional<Newcomer> newcomer_;  // held; nobody is accepted meanwhile
+  LookAgain look_again_{*this};       // a place was given back
+  net::Timer timer_;                  // the next look; of a closed door, the next part of its queue
 };
 
 }  // namespace penstock::server

@@ -111,8 +111,9 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);
-  out.family("penstock_listener_refused_connections_total", MetricKind::counter,
-             "Connections closed at accept because a limit on connections or descriptors was reached.");
+  out.family(
+      "penstock_listener_refused_connections_total", MetricKind::counter,
+      "Connections closed at accept: over max_connections_per_client, or no place at a door that closes.");
   write_loads(out, &ListenerLoad::refused);
   out.family("penstock_listener_evicted_connections_total", MetricKind::counter,
              "Connections closed, while they waited for a request, to make room for new ones.");

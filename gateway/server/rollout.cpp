@@ -88,7 +88,16 @@ void Server::make_workers(const config::Config&) {
   auto count = static_cast<uint32_t>(workers_.size());
   retry_budget_ = std::make_unique<proxy::RetryBudget>(count);
   for (uint32_t i = 0; i < count; ++i) {
-    Worker::Process process{loop_, plugins_.names, *retry_budget_, budget_, count, [this] { relieve(); }};
+    Worker::Process process{loop_,
+                            plugins_.names,
+                            *retry_budget_,
+                            budget_,
+                            count,
+                            [this] { relieve(); },
+                            [this](const std::string& door, Limit limit, uint32_t asking) {
+                              for (uint32_t other = 0; other < workers_.size(); ++other)
+                                if (other != asking) workers_[other]->make_room(door, limit);
+                            }};
     workers_[i] = std::make_unique<Worker>(process, i, seed());
     workers_[i]->start();
   }

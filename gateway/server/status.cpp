@@ -127,7 +127,7 @@ http::StreamHandler& StatusListener::on_stream(http::Stream& stream, http::Downs
 
 void StatusListener::on_closed(http::DownstreamConnection& connection) {
   --open_;
-  connection.unlink();
+  connection.OwnerHook::unlink();
   loop_.defer_delete(std::unique_ptr<net::Deferred>(&connection));
 }
 

@@ -52,7 +52,7 @@ class StatusListener final : private http::DownstreamOwner {
   net::ListenSocket socket_;
   http::DownstreamSettings settings_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  IntrusiveList<http::DownstreamConnection> connections_;
+  IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
   size_t open_ = 0;
 };
 

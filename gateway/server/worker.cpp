@@ -1,10 +1,14 @@
 #include "server/worker.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <csignal>
 #include <utility>
+
+#include "base/reason.h"
+#include "server/console.h"
 
 namespace penstock::server {
 namespace {
@@ -95,6 +99,12 @@ void Worker::set_endpoints(const std::string& upstream, std::shared_ptr<const up
   loop.post([this, upstream, set = std::move(set)]() mutable {
     if (auto it = clusters_.find(upstream); it != clusters_.end())
       it->second.cluster->set_endpoints(std::move(set));
+  });
+}
+
+void Worker::make_room(const std::string& door, Limit limit) {
+  loop.post([this, door, limit] {
+    if (auto it = doors_.find(door); it != doors_.end()) it->second->make_room_elsewhere(limit);
   });
 }
 
@@ -275,6 +285,18 @@ void Worker::look_again(uint64_t delay_ms) {
   if (!relief_timer_.running()) relief_timer_.start(delay_ms);
 }
 
+void Worker::room_wanted(Door& door, Limit limit) {
+  if (process_.workers == 1) return;
+  process_.main.post([this, key = door.key(), limit] { process_.make_room(key, limit, worker); });
+}
+
+void Worker::bad_greeting(Door& door, const net::Address& peer) {
+  process_.main.post([name = door.info().name, peer = peer.to_string()] {
+    say(fmt::format("listener {}: {}: {}: a connection without a valid PROXY header was closed", name, peer,
+                    reason::proxy_malformed));
+  });
+}
+
 void Worker::door_empty(Door& door) {
   auto it = std::ranges::find(closed_doors_, &door, &std::unique_ptr<Door>::get);
   if (it == closed_doors_.end()) return;
@@ -290,6 +312,10 @@ http::StreamHandler& Worker::on_stream(http::Stream& stream, http::DownstreamCon
 
 void Worker::on_closed(http::DownstreamConnection& connection) {
   static_cast<Door*>(connection.context)->left(connection);
+}
+
+void Worker::on_awaiting(http::DownstreamConnection& connection, http::Awaited what) {
+  static_cast<Door*>(connection.context)->awaits(connection, what);
 }
 
 void Worker::generation_unused(proxy::Generation& generation) {

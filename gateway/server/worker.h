@@ -47,6 +47,8 @@ class Worker final : private WorkerLoop,
     MemoryBudget& memory;
     uint32_t workers;
     std::function<void()> relieve_all;  // main thread: relieve() on every worker
+    // Main thread: make_room() on every other worker.
+    std::function<void(const std::string& door, Limit limit, uint32_t asking)> make_room;
   };
   Worker(Process process, uint32_t index, uint64_t seed);
   ~Worker() override;  // after join()
@@ -59,6 +61,7 @@ class Worker final : private WorkerLoop,
   void abandon();  // what was prepared
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
+  void make_room(const std::string& door, Limit limit);  // a newcomer waits in another worker
   void relieve();  // over the bound on memory: lets go of its largest connections
   // What the listener's door does its handshakes with from now on.
   void set_tls(const std::string& listener, const TlsServing& serving);
@@ -91,10 +94,13 @@ class Worker final : private WorkerLoop,
   void connection_opened() override { ++metrics.open_connections; }
   void connection_closed() override { --metrics.open_connections; }
   void limit_reached(Limit limit) override { metrics.limits.add(limit); }
+  void room_wanted(Door& door, Limit limit) override;
+  void bad_greeting(Door& door, const net::Address& peer) override;
   void door_empty(Door& door) override;
   // http::DownstreamOwner
   http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
   void on_closed(http::DownstreamConnection& connection) override;
+  void on_awaiting(http::DownstreamConnection& connection, http::Awaited what) override;
   void on_limit(Limit limit) override { metrics.limits.add(limit); }
   // proxy::WorkerContext
   void generation_unused(proxy::Generation& generation) override;

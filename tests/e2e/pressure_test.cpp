@@ -132,20 +132,6 @@ TEST_CASE("a house full of silent bodies makes room for newcomers too") {
   for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
 }
 
-TEST_CASE("requests that wait for us keep their places: over max_connections newcomers are refused") {
-  Backend backend;
-  Gateway gateway(configuration(backend, "max_connections: 20"));
-  Clients busy;
-  add(busy, gateway.port(), 20, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
-  await("all are requests", [&] { return metric(gateway, "http_server_active_requests") == 20; });
-  for (int i = 0; i < 5; ++i) CHECK(!served(gateway.port()));
-  CHECK(metric(gateway, "penstock_listener_refused_connections_total{listener=\"http\"}") == 5);
-  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") == 0);
-  for (auto& client : busy) CHECK(!client->closed_now());
-  busy.clear();
-  await("there is room again", [&] { return served(gateway.port()); });
-}
-
 TEST_CASE("slow bodies by the thousand are ended by their rate, while others are served") {
   Backend backend;
   Gateway gateway(configuration(backend, "body_timeout: 10m, min_body_rate: 1KiB/s, rate_grace: 1s"));
@@ -176,7 +162,7 @@ TEST_CASE("out of descriptors: no busy loop, idle connections make room, and all
         [&] { return gateway.open_descriptors() >= (by_mark ? most - most / 8 : most) - 1; });
   long before = cpu_ms(gateway);
   await("a newcomer is served", [&] { return served(gateway.port()); });
-  CHECK(cpu_ms(gateway) - before < patient_cpu_ms);  // it took a second at least, and there are two workers
+  CHECK(cpu_ms(gateway) - before < patient_cpu_ms);
   CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"descriptors\"}") > 0);
   CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
   idle.clear();

@@ -114,6 +114,8 @@ TEST_CASE("a trusted proxy without a valid header is closed and counted, and is 
     Client client(gateway.port());
     client.send(bytes);
     CHECK_THROWS(client.read_head());
+    CHECK(gateway.process().wait_for_line(" proxy.malformed: ").find("listener http: 127.0.0.1:") !=
+          std::string::npos);
   }
   CHECK(get(gateway.status_port(), "/metrics")
             .body.find("penstock_listener_bad_proxy_headers_total{listener=\"http\"} 5\n") !=

@@ -231,9 +231,10 @@ TEST_CASE("half-open handshakes on every place of a listener make room for new c
   Gateway gateway(text);
   std::vector<std::unique_ptr<Client>> half;
   for (int i = 0; i < 20; ++i) half.push_back(std::make_unique<Client>(gateway.port("https")));
-  // The first that finds no place is refused and clears them.
-  Client refused(gateway.port("https"));
-  CHECK(refused.at_end());
-  CHECK(fetch(gateway, "api.test", {"-k"}).out == "hello\n");
-  CHECK(sample(gateway, "penstock_listener_evicted_connections_total{listener=\"https\"}") == 20);
+  for (int i = 0; i < 3; ++i) CHECK(fetch(gateway, "api.test", {"-k"}).out == "hello\n");
+  // One for one, or none for a newcomer that found the place of the last.
+  double evicted = sample(gateway, "penstock_listener_evicted_connections_total{listener=\"https\"}");
+  CHECK(evicted >= 1);
+  CHECK(evicted <= 3);
+  CHECK(sample(gateway, "penstock_listener_refused_connections_total{listener=\"https\"}") == 0);
 }

@@ -43,6 +43,7 @@ void Downstream::after_read() {
 }
 
 void Downstream::begin_stream() {
+  await(Awaited::nothing);
   method_ = message_.method;
   version_ = message_.version;
   upgrade_ = message_.upgrade;
@@ -63,6 +64,7 @@ void Downstream::begin_stream() {
 
 // The answer to it is the connection's last; whatever else comes is not looked at (RFC 9112 9.6).
 void Downstream::refuse(const Error& error) {
+  await(Awaited::nothing);
   refused_ = true;
   persistent_ = false;
   method_ = message_.method;

@@ -83,6 +83,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool answers_wait() const;
   void end_reading();
   void set_deadline();
+  void await(Awaited what);
   void look_at_half_close();
   uint64_t moved() const { return transport_->bytes_read() + transport_->bytes_written(); }
   bool body_awaited() const;
@@ -98,6 +99,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   const DownstreamSettings& settings_;
   DownstreamOwner& owner_;
   Deadline deadline_;
+  Awaited awaited_ = Awaited::first_byte;
   uint64_t waiting_since_ms_;  // accept, or the end of the last exchange
 
   // of the request that is open

@@ -25,6 +25,7 @@ void Downstream::next_request() {
   reset_stream();
   upgrade_ = {};
   waiting_since_ms_ = loop_.now_ms();
+  await(Awaited::next_request);
   deadline_.in(settings_.idle_timeout_ms);
   if (!reading_ && (!held_.empty() || read_ended_)) {
     end_seen_ = false;
@@ -114,6 +115,7 @@ void Downstream::close_gracefully(uint64_t linger_ms) {
 void Downstream::closed() {
   ++epoch_;
   deadline_.clear();
+  await(Awaited::nothing);
   cancel();
   held_.clear();
   transport_.reset();

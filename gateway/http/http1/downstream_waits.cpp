@@ -21,15 +21,23 @@ void Downstream::set_deadline() {
   if (!transport_) return;
   if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
   if (!handler_) {
-    if (parser_.head_begun()) deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
-    return;  // otherwise it runs since the accept or the last exchange
+    if (!parser_.head_begun()) return;  // it runs since the accept or the last exchange
+    deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
+    return await(Awaited::rest_of_head);
   }
+  await(body_awaited() ? Awaited::body : Awaited::nothing);
   if (body_awaited())
     deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
   else if (half_close_.begun() && writer_.kind() != BodyEnd::tunnel)
     deadline_.in(half_close_.patience_ms(settings_, loop_.now_ms(), moved()));
   else
     deadline_.clear();
+}
+
+void Downstream::await(Awaited what) {
+  if (awaited_ == what && what != Awaited::body) return;
+  awaited_ = what;
+  what == Awaited::nothing ? WaitHook::unlink() : owner_.on_awaiting(*this, what);
 }
 
 void Downstream::on_deadline() {

@@ -1,0 +1,121 @@
+// What a door's connections are before they are HTTP: a place, a PROXY header that is awaited, a TLS
+// handshake. Private to the door's own files (door.cpp, door_room.cpp); owned as door.h says.
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "net/proxy_receiver.h"
+#include "server/door.h"
+
+namespace penstock::server {
+
+inline bool trusted(const proxy::ListenerInfo& info, const net::Address& address) {
+  return std::ranges::any_of(info.trusted_proxies,
+                             [&](const net::Cidr& block) { return block.contains(address); });
+}
+
+// A connection's share of max_connections, and of its client's.
+class Door::Place final : public net::Place {
+ public:
+  explicit Place(Door& door) : door_(door) {}
+  ~Place() override {
+    if (client_.family != AF_UNSPEC) door_.plan_.load->clients.leave(client_);
+    door_.gave_back(*this);
+  }
+
+  void set_client(const ClientTable::Key& client) { client_ = client; }
+
+ private:
+  Door& door_;
+  ClientTable::Key client_;
+};
+
+// An accepted connection of a proxy until its PROXY header is there. Owned by its door's list.
+class Door::Greeting final : public net::Deferred, public ListHook {
+ public:
+  Greeting(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
+      : door_(door),
+        peer_(peer),
+        place_(std::move(place)),
+        accepted_ms_(door.owner_.door_loop().now_ms()),
+        receiver_(std::make_unique<net::ProxyReceiver>(door.owner_.door_loop(), descriptor,
+                                                       door.settings_.header_timeout_ms, on_end, this)) {}
+  uint64_t accepted_ms() const { return accepted_ms_; }
+  void hurry() { receiver_->hurry(hurried_ms); }
+  void cut() {
+    receiver_.reset();
+    place_.reset();
+  }
+
+ private:
+  // A header comes with the first bytes: a door that closes does not wait longer for one.
+  static constexpr uint64_t hurried_ms = 1'000;
+
+  static void on_end(void* self, net::ProxyHeaderEnd end) { static_cast<Greeting*>(self)->ended(end); }
+  void ended(net::ProxyHeaderEnd end) {
+    bool good = end == net::ProxyHeaderEnd::good;
+    if (end == net::ProxyHeaderEnd::malformed) {
+      door_.plan_.load->count_bad_greeting();
+      door_.owner_.bad_greeting(door_, peer_);
+    }
+    if (end == net::ProxyHeaderEnd::timeout) door_.owner_.limit_reached(Limit::header_timeout);
+    if (good) serve();
+    cut();
+    door_.greeting_over(*this);
+  }
+
+  void serve() {
+    const net::ProxyHeader& header = receiver_->header();
+    net::Address client = peer_;
+    if (header.kind == net::ProxyHeader::Kind::proxied) {
+      client = header.source;
+      ClientTable::Key key = door_.client_key(client);
+      if (!door_.enter_client(key)) return;
+      place_->set_client(key);
+    }
+    door_.begin(receiver_->release(), client, std::move(place_), accepted_ms_);
+  }
+
+  Door& door_;
+  net::Address peer_;
+  std::unique_ptr<Place> place_;
+  uint64_t accepted_ms_;
+  std::unique_ptr<net::ProxyReceiver> receiver_;
+};
+
+// An accepted TLS connection until its handshake is over. Owned by its door's list.
+class Door::Handshake final : public net::Deferred,
+                              public ListHook,
+                              private net::TlsHandshakeHandler,
+                              private net::TransportHandler {
+ public:
+  Handshake(Door& door, int descriptor, const net::Address& peer) : door_(door) {
+    transport_ = door.tls_->accept(descriptor, peer, *this);
+    transport_->set_handler(this);
+  }
+  net::Transport& transport() { return *transport_; }
+  void cut() { transport_.reset(); }
+
+ private:
+  void on_handshake() override {
+    auto transport = std::move(transport_);
+    transport->set_handler(nullptr);
+    Door& door = door_;
+    door.serve(std::move(transport), door.owner_.door_loop().now_ms());
+    door.handshake_over(*this);
+  }
+  void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
+  void on_read_end() override {}
+  void on_drained() override {}
+  void on_error(const Error& error) override {
+    if (error.limit != Limit::none) door_.owner_.limit_reached(error.limit);
+    door_.handshake_over(*this);
+  }
+
+  Door& door_;
+  std::unique_ptr<net::Transport> transport_;
+};
+
+}  // namespace penstock::server

@@ -1,0 +1,143 @@
+// How newcomers get their places at a door: a free one, or that of a connection that waits for its client.
+// One newcomer takes one place; where nobody's is to be had it is held, and the rest wait in the kernel's
+// queue.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "server/door_parts.h"
+
+namespace penstock::server {
+namespace {
+
+// A place may be given back, or somebody's grace be over, in another worker.
+constexpr uint64_t look_again_ms = 100;
+
+}  // namespace
+
+// True: it is this door's now. False: it still has to wait.
+bool Door::let_in(Newcomer& newcomer) {
+  if (!low_descriptor(newcomer) || !enter(newcomer)) return false;
+  owner_.connection_opened();
+  auto place = std::make_unique<Place>(*this);
+  places_.push_back(*place);
+  place->set_client(newcomer.client);
+  const uint64_t now = owner_.door_loop().now_ms();
+  // From others a PROXY header is what it looks like: a request that is none.
+  if (plan_.info->client_address == config::ClientAddress::proxy_protocol &&
+      trusted(*plan_.info, newcomer.peer)) {
+    auto* greeting = new Greeting(*this, newcomer.descriptor, newcomer.peer, std::move(place));
+    greetings_.push_back(*greeting);
+    if (closed()) greeting->hurry();
+  } else {
+    begin(newcomer.descriptor, newcomer.peer, std::move(place), now);
+  }
+  return true;
+}
+
+ClientTable::Key Door::client_key(const net::Address& client) const {
+  return plan_.info->max_connections_per_client > 0 ? ClientTable::key_of(client) : ClientTable::Key{};
+}
+
+// False: this client has its most.
+bool Door::enter_client(const ClientTable::Key& client) {
+  if (client.family == AF_UNSPEC) return true;
+  if (plan_.load->clients.enter(client, plan_.info->max_connections_per_client)) return true;
+  owner_.limit_reached(Limit::max_connections_per_client);
+  plan_.load->count_refused();
+  return false;
+}
+
+// One that was held has the number of a time in which more were open.
+bool Door::low_descriptor(Newcomer& newcomer) {
+  if (newcomer.descriptor < descriptor_mark_) return true;
+  if (newcomer.missing != Limit::none) {
+    int lowest = ::fcntl(newcomer.descriptor, F_DUPFD_CLOEXEC, 0);
+    if (lowest >= 0) ::close(std::max(lowest, newcomer.descriptor));
+    if (lowest >= 0) newcomer.descriptor = std::min(lowest, newcomer.descriptor);
+    if (newcomer.descriptor < descriptor_mark_) return true;
+  }
+  return make_room(newcomer, Limit::descriptors);
+}
+
+bool Door::enter(Newcomer& newcomer) {
+  uint32_t most = plan_.info->max_connections;
+  return plan_.load->enter(most) || (make_room(newcomer, Limit::max_connections) && plan_.load->enter(most));
+}
+
+// Each newcomer counts once.
+bool Door::make_room(Newcomer& newcomer, Limit limit) {
+  if (newcomer.missing == Limit::none) owner_.limit_reached(limit);
+  newcomer.missing = limit;
+  Room room = evict_one(limit);
+  if (room == Room::none) owner_.room_wanted(*this, limit);
+  return room == Room::now;
+}
+
+// Who says nothing goes before who says it slowly, and both before the idle, who owe nothing. When there is
+// no such, it is a body that pauses; requests that wait for us keep their places.
+Door::Room Door::evict_one(Limit limit) {
+  const uint64_t now = owner_.door_loop().now_ms();
+  const uint64_t silent_since = now - std::min(now, WaitLists::silent_grace_ms);
+  const uint64_t handshakes_since = now - std::min(now, WaitLists::slow_head_grace_ms);  // some round trips
+  Room room = Room::now;
+  if (Greeting* greeting = greetings_.front(); greeting && greeting->accepted_ms() <= silent_since) {
+    greeting->cut();
+    greeting_over(*greeting);
+  } else if (tls_ && tls_->give_up_oldest(handshakes_since)) {
+    room = Room::soon;
+  } else if (http::DownstreamConnection* waiting = waits_.longest(now)) {
+    waiting->close();
+  } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
+    body->shed(limit);
+  } else {
+    return Room::none;
+  }
+  plan_.load->count_evicted(1);
+  return room;
+}
+
+bool Door::out_of_descriptors(void* self) {
+  Door& door = *static_cast<Door*>(self);
+  door.owner_.limit_reached(Limit::descriptors);
+  Room room = door.evict_one(Limit::descriptors);
+  if (room == Room::none) door.owner_.room_wanted(door, Limit::descriptors);
+  return room == Room::now;
+}
+
+void Door::make_room_elsewhere(Limit limit) {
+  bool full = limit == Limit::descriptors || plan_.load->connections() >= plan_.info->max_connections;
+  if (!closed() && !newcomer_ && full) evict_one(limit);
+}
+
+void Door::hold(const Newcomer& newcomer) {
+  newcomer_ = newcomer;
+  acceptor_->pause();
+  look_later();
+}
+
+void Door::turn_away(const Newcomer& newcomer) {
+  if (newcomer.client.family != AF_UNSPEC) plan_.load->clients.leave(newcomer.client);
+  plan_.load->count_refused();
+  ::close(newcomer.descriptor);
+}
+
+// A place was given back, or it is time.
+void Door::look_again() {
+  if (!newcomer_) return;
+  if (!let_in(*newcomer_)) return look_later();
+  newcomer_.reset();
+  timer_.stop();
+  acceptor_->resume();
+}
+
+void Door::look_later() {
+  const uint64_t now = owner_.door_loop().now_ms();
+  uint64_t ripe = waits_.ripe_at_ms();
+  if (Greeting* greeting = greetings_.front())
+    ripe = std::min(ripe, greeting->accepted_ms() + WaitLists::silent_grace_ms);
+  timer_.start(ripe > now ? std::min(ripe - now, look_again_ms) : look_again_ms);
+}
+
+}  // namespace penstock::server

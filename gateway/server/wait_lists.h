@@ -1,0 +1,68 @@
+// A door's connections that wait for their clients, by what they wait for, each list in the order in which
+// the waiting began: which of them makes room for a newcomer, found without looking through the others. Owned
+// by the door; knows neither sockets nor places. One thread; milliseconds of Loop::now_ms.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/intrusive_list.h"
+#include "http/connection.h"
+
+namespace penstock::server {
+
+class WaitLists {
+ public:
+  // So long nobody's place is taken: a newcomer's first byte comes with it, what has begun may stop for a
+  // round trip or a lost packet. An idle connection owes nothing, but it has had its answer: it goes at once.
+  static constexpr uint64_t silent_grace_ms = 250;
+  static constexpr uint64_t slow_head_grace_ms = 500;
+  static constexpr uint64_t slow_body_grace_ms = 1'000;
+
+  void add(http::DownstreamConnection& connection, http::Awaited what) { list(what).push_back(connection); }
+
+  // The one to make room: those that never said anything, then heads that do not end, then the longest idle
+  // one. Null: nobody's grace is over.
+  http::DownstreamConnection* longest(uint64_t now_ms) {
+    using enum http::Awaited;
+    for (http::Awaited what : {first_byte, rest_of_head, next_request})
+      if (ripe_at_ms(what) <= now_ms) return list(what).front();
+    return nullptr;
+  }
+  // The same for a body that pauses: a request is lost with it.
+  http::DownstreamConnection* slowest_body(uint64_t now_ms) {
+    return ripe_at_ms(http::Awaited::body) <= now_ms ? list(http::Awaited::body).front() : nullptr;
+  }
+  // When one of these will be there; UINT64_MAX: nobody waits.
+  uint64_t ripe_at_ms() {
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < lists_.size(); ++i)
+      first = std::min(first, ripe_at_ms(static_cast<http::Awaited>(i)));
+    return first;
+  }
+
+ private:
+  using List = IntrusiveList<http::DownstreamConnection, http::WaitHook>;
+
+  List& list(http::Awaited what) { return lists_[static_cast<size_t>(what)]; }
+  uint64_t ripe_at_ms(http::Awaited what) {
+    http::DownstreamConnection* longest = list(what).front();
+    if (!longest) return UINT64_MAX;
+    switch (what) {
+      case http::Awaited::first_byte: return after(longest->waiting_since_ms(), silent_grace_ms);
+      case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
+      case http::Awaited::body: return after(longest->body_silent_since_ms(), slow_body_grace_ms);
+      case http::Awaited::next_request:
+      case http::Awaited::nothing: break;
+    }
+    return 0;
+  }
+  static uint64_t after(uint64_t since_ms, uint64_t grace_ms) {
+    return since_ms == UINT64_MAX ? since_ms : since_ms + grace_ms;
+  }
+
+  std::array<List, static_cast<size_t>(http::Awaited::nothing)> lists_;
+};
+
+}  // namespace penstock::server

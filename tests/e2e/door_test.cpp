@@ -1,0 +1,156 @@
+// A listener whose every place is taken: who gives way to whom, and that the others wait instead of being
+// refused.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "e2e/harness/client.h"
+#include "e2e/harness/gateway.h"
+#include "e2e/harness/waiting.h"
+
+using namespace e2e;
+
+namespace {
+
+std::string configuration(const Backend& backend, int workers, const std::string& limits) {
+  return "schema: 1\nworkers: " + std::to_string(workers) +
+         "\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+         "drain: { accept_for: 0s, timeout: 1s }\n"
+         "listeners: [{ name: http, address: \"127.0.0.1:0\", limits: { max_connections_per_client: none, "
+         "header_timeout: 10m, idle_timeout: 10m, " +
+         limits +
+         " } }]\n"
+         "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u,\n"
+         "           timeouts: { first_byte: 10m, idle: 10m, total: 1h } }]\n"
+         "upstreams: { u: { endpoints: \"" +
+         backend.endpoint() + "\" } }\n";
+}
+
+double metric(Gateway& gateway, const std::string& series) {
+  std::string all = get(gateway.status_port(), "/metrics").body;
+  size_t at = all.find("\n" + series + " ");
+  if (at == std::string::npos) throw Failure("no metric " + series);
+  return std::stod(all.substr(at + series.size() + 2));
+}
+
+void await_metric(Gateway& gateway, const std::string& series, double value) {
+  auto until = Clock::now() + patience;
+  while (metric(gateway, series) != value)
+    if (Clock::now() > until) throw Failure(series + " did not become " + std::to_string(value));
+}
+
+double evicted(Gateway& gateway) {
+  return metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}");
+}
+double refused(Gateway& gateway) {
+  return metric(gateway, "penstock_listener_refused_connections_total{listener=\"http\"}");
+}
+
+using Clients = std::vector<std::unique_ptr<Client>>;
+
+Client& come(Clients& clients, Gateway& gateway, const std::string& say = {}) {
+  clients.push_back(std::make_unique<Client>(gateway.port()));
+  if (!say.empty()) clients.back()->send(say);
+  return *clients.back();
+}
+
+const std::string ask = "GET /r HTTP/1.1\r\nhost: a\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("one newcomer takes one place: that of the connection that is silent longest") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 1, "max_connections: 20"));
+  std::string say;
+  SUBCASE("without a byte") {}
+  SUBCASE("in the middle of its head") { say = "GET / HTTP/1.1\r\nhost"; }
+  SUBCASE("in the middle of its body") {
+    say = "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello";
+  }
+  Clients silent, newcomers;
+  for (int i = 0; i < 20; ++i) {
+    come(silent, gateway, say);
+    await_metric(gateway, "http_server_open_connections", i + 1);
+  }
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(
+        come(newcomers, gateway, "GET /drip?n=1&ms=3600000 HTTP/1.1\r\nhost: a\r\n\r\n").read_head().status ==
+        200);
+    CHECK(silent[i]->closed_now());
+    CHECK(evicted(gateway) == static_cast<double>(i + 1));
+  }
+  for (size_t i = 5; i < 20; ++i) CHECK(!silent[i]->closed_now());
+  CHECK(refused(gateway) == 0);
+}
+
+TEST_CASE("an idle connection makes room at once, the longest idle one first") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 1, "max_connections: 10"));
+  Clients idle;
+  for (int i = 0; i < 10; ++i) CHECK(come(idle, gateway, ask).read_response().status == 200);
+  idle[0]->send(ask);
+  CHECK(idle[0]->read_response().status == 200);
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(come(idle, gateway, ask).read_response().status == 200);
+    CHECK(idle[i + 1]->at_end());
+  }
+  for (size_t i : {0u, 4u, 5u, 9u, 10u, 12u}) CHECK(!idle[i]->closed_now());
+  CHECK(evicted(gateway) == 3);
+  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"max_connections\"}") == 3);
+}
+
+TEST_CASE("requests that wait for us keep their places, and newcomers wait for one to be free") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 2, "max_connections: 20"));
+  Clients busy, newcomers;
+  for (int i = 0; i < 20; ++i) come(busy, gateway, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
+  await_metric(gateway, "http_server_active_requests", 20);
+  for (int i = 0; i < 5; ++i) come(newcomers, gateway, ask);
+  auto until = Clock::now() + patience;
+  while (metric(gateway, "penstock_limit_reached_total{limit=\"max_connections\"}") < 1)
+    if (Clock::now() > until) throw Failure("nobody found the door full");
+  for (auto& client : busy) CHECK(!client->closed_now());
+  for (auto& client : newcomers) CHECK(!client->closed_now());
+  CHECK(evicted(gateway) == 0);
+  busy.resize(15);
+  for (auto& client : newcomers) CHECK(client->read_response().status == 200);
+  CHECK(refused(gateway) == 0);
+}
+
+TEST_CASE("silent connections that always come back keep nobody out") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 2, "max_connections: 40"));
+  Clients silent;
+  for (int round = 0; round < 8; ++round) {
+    for (int i = 0; i < 40; ++i) come(silent, gateway);
+    Client newcomer(gateway.port());
+    newcomer.send(ask);
+    CHECK(newcomer.read_response().status == 200);
+  }
+  CHECK(refused(gateway) == 0);
+  CHECK(metric(gateway, "http_server_open_connections") <= 40);
+  silent.clear();
+  CHECK(get(gateway.port(), "/r").status == 200);
+}
+
+TEST_CASE("a newcomer finds its place in whichever worker it is") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 4, "max_connections: 1"));
+  Clients idle;
+  for (size_t i = 0; i < 12; ++i) CHECK(come(idle, gateway, ask).read_response().status == 200);
+  for (size_t i = 0; i < 11; ++i) CHECK(idle[i]->at_end());
+  CHECK(!idle[11]->closed_now());
+}
+
+TEST_CASE("a door that closes takes what waits at it, also behind a full house") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 1, "max_connections: 5"));
+  Clients busy, waiting;
+  for (int i = 0; i < 5; ++i) come(busy, gateway, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
+  await_metric(gateway, "http_server_active_requests", 5);
+  for (int i = 0; i < 200; ++i) come(waiting, gateway);
+  CHECK(gateway.stop(15) == 0);
+  for (auto& client : waiting) CHECK(client->at_end());
+}
