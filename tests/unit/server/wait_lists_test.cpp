@@ -1,0 +1,56 @@
+#include "server/wait_lists.h"
+
+#include <doctest/doctest.h>
+
+#include "http/connection.h"
+
+using namespace penstock;
+using http::Awaited;
+using server::WaitLists;
+
+namespace {
+
+struct Waiting final : http::DownstreamConnection {
+  explicit Waiting(uint64_t since) : since_ms(since) {}
+  void drain(uint32_t) override {}
+  void close() override {}
+  void shed(Limit) override {}
+  size_t open_streams() const override { return 0; }
+  uint64_t waiting_since_ms() const override { return since_ms; }
+  uint64_t body_silent_since_ms() const override { return since_ms; }
+  void count_wait_from(uint64_t) override {}
+  size_t held_bytes() const override { return 0; }
+  uint64_t since_ms;
+};
+
+}  // namespace
+
+TEST_CASE("who waits for nothing has nobody's place") {
+  WaitLists waits;
+  CHECK(waits.longest(1'000'000) == nullptr);
+  CHECK(waits.slowest_body(1'000'000) == nullptr);
+  CHECK(waits.ripe_at_ms() == UINT64_MAX);
+}
+
+TEST_CASE("the idle go at once, the silent and the slow after their grace, and before the idle then") {
+  WaitLists waits;
+  Waiting silent(1'000), head(1'000), idle(1'000), later(1'001), body(1'000);
+  waits.add(silent, Awaited::first_byte);
+  waits.add(head, Awaited::rest_of_head);
+  waits.add(body, Awaited::body);
+  CHECK(waits.longest(1'249) == nullptr);
+  CHECK(waits.ripe_at_ms() == 1'250);
+  waits.add(idle, Awaited::next_request);
+  waits.add(later, Awaited::next_request);
+  CHECK(waits.longest(1'001) == &idle);
+  CHECK(waits.longest(1'250) == &silent);
+  silent.http::WaitHook::unlink();
+  CHECK(waits.longest(1'499) == &idle);
+  CHECK(waits.longest(1'500) == &head);
+  waits.add(head, Awaited::next_request);  // it had its answer
+  CHECK(waits.longest(1'500) == &idle);
+  waits.add(idle, Awaited::next_request);  // another request
+  CHECK(waits.longest(1'500) == &later);
+  CHECK(waits.slowest_body(1'999) == nullptr);
+  CHECK(waits.slowest_body(2'000) == &body);
+}
