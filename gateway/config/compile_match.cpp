@@ -46,6 +46,7 @@ void compile_all_paths(const Node& node, const std::string& path, Match& match, 
   if (match.paths.empty()) {
     match.paths.push_back(*parse_prefix_pattern("/"));
     match.paths.back().at = node.key_at;
+    match.paths.back().every_target = true;
   }
 }
 

@@ -144,7 +144,7 @@ void compile_settings(const Node& node, const std::string& path, Route& route, B
   if (const Node* upgrade = usable(node, "upgrade")) {
     route.upgrade.clear();
     for (const NameRef& name : names_in(upgrade)) {
-      const auto protocol = parse_header_name(name.name);
+      const auto protocol = parse_protocol(name.name);
       if (!protocol) continue;
       if (*protocol == "h2c")
         build.diagnostics

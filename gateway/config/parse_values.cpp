@@ -228,6 +228,15 @@ Parsed<std::string> parse_header_name(std::string_view text) {
   return lower(text);
 }
 
+// RFC 9110 7.8: protocol-name ["/" protocol-version]
+Parsed<std::string> parse_protocol(std::string_view text) {
+  const size_t slash = text.find('/');
+  const auto name = parse_header_name(text.substr(0, slash));
+  if (!name || (slash != text.npos && !parse_header_name(text.substr(slash + 1))))
+    return wrong("is no protocol", "write a name, or NAME/VERSION");
+  return lower(text);
+}
+
 Parsed<Attribute> parse_attribute(std::string_view text) {
   struct Word {
     std::string_view text;

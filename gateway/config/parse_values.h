@@ -31,6 +31,7 @@ Parsed<uint32_t> parse_mode(std::string_view text);             // 0660: octal
 Parsed<Network> parse_network(std::string_view text);           // 10.0.0.0/8, ::1/128, one address, or unix:
 Parsed<std::string> parse_method(std::string_view text);        // GET
 Parsed<std::string> parse_header_name(std::string_view text);   // in lower case
+Parsed<std::string> parse_protocol(std::string_view text);      // websocket, spdy/3.1; in lower case
 Parsed<Attribute> parse_attribute(std::string_view text);       // client.address, header.x-tenant
 Parsed<Template> parse_template(std::string_view text);         // v-{path.id}; {{ and }} are literal braces
 

@@ -45,6 +45,7 @@ struct PathPattern {
   std::vector<PathSegment> segments;  // exact, templated, prefix
   FinalSlash final_slash = FinalSlash::absent;  // counts for exact and templated, ignored for prefixes
   std::vector<std::string> parameters;          // names that path.NAME gives: {names} or named groups
+  bool every_target = false;                    // of a match without a path: takes "*" too (OPTIONS *)
   Position at;
 };
 

@@ -53,6 +53,7 @@ ScalarProblem scalar_problem(std::string_view text, const SchemaRow& row) {
     case ValueType::pattern_text: return plain_problem("bad-template", parse_template(text));
     case ValueType::attribute: return plain_problem("bad-attribute", parse_attribute(text));
     case ValueType::header_name: return plain_problem("bad-header", parse_header_name(text));
+    case ValueType::protocol: return plain_problem("bad-protocol", parse_protocol(text));
     case ValueType::method: return plain_problem("bad-method", parse_method(text));
     case ValueType::mode: return plain_problem("bad-mode", parse_mode(text));
     case ValueType::flag: return plain_problem("bad-flag", parse_flag(text));

@@ -31,6 +31,7 @@ std::string_view name(ValueType type) {
     case ValueType::pattern_text: return "a text";
     case ValueType::attribute: return "an attribute";
     case ValueType::header_name: return "a header name";
+    case ValueType::protocol: return "a protocol";
     case ValueType::method: return "a method";
     case ValueType::mode: return "a file mode";
     case ValueType::file: return "a file name";

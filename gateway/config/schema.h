@@ -27,6 +27,7 @@ enum class ValueType : uint8_t {
   pattern_text,  // a template: text with {attributes}
   attribute,
   header_name,
+  protocol,
   method,
   mode,  // 0660
   file,  // a path, relative to the file that names it

@@ -283,7 +283,7 @@ constexpr SchemaRow rows[] = {
     {"routes[].access_log", list, "", "", "In place of the global ones", none_ok},
     {"routes[].access_log[]", subtree, "", "", "One log, an instance of the plugin type logging"},
     {"routes[].upgrade", list, "websocket", "", "Upgrade protocols that pass"},
-    {"routes[].upgrade[]", header_name, "", "", "A protocol name"},
+    {"routes[].upgrade[]", protocol, "", "", "A protocol's name, or NAME/VERSION"},
     {"routes[].importance", choice, "", "critical|normal|low", "Order of shedding under load", not_yet},
     {"routes[].mirror", group, "", "", "Copies of requests to another upstream", not_yet},
 

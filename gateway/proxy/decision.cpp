@@ -199,12 +199,17 @@ std::optional<Decision::Step> Decision::judge_forwarding() {
     refuse(request_, 400, reason::request_malformed, "Max-Forwards is not one plain number");
     return Step::respond;
   }
-  // The last hop answers itself (RFC 9110 7.6.2). TRACE is not reflected: it would show what proxies added.
-  if (left.kind == HopsLeft::Kind::counted && left.hops == 0) {
-    if (head.method == http::Method::trace)
-      refuse(request_, 405, reason::route_method, "a TRACE is not answered here");
-    else
-      request_.local.status = 200;
+  // The last hop answers itself (RFC 9110 7.6.2). A reflected TRACE would show the client what the gateway
+  // adds for the backend alone: it is answered by nobody, unless the route names it.
+  bool last = left.kind == HopsLeft::Kind::counted && left.hops == 0;
+  bool trace = head.method == http::Method::trace;
+  if (trace && (last || request_.route->config->match.methods.empty())) {
+    refuse(request_, 405, reason::route_method, "a TRACE goes no further");
+    add_local_header(request_, "allow", allowed_methods(request_));
+    return Step::respond;
+  }
+  if (last) {
+    request_.local.status = 200;
     add_local_header(request_, "allow", allowed_methods(request_));
     return Step::respond;
   }

@@ -120,7 +120,9 @@ void Exchange::attempt_failed(const AttemptEnd& end) {
   last_error_.reason = reason_of(end.error);
   // The pool has counted a connection that could not be made; a stale one says nothing about the endpoint.
   bool stale = end.reused_connection && !end.response_bytes_received && end.error.kind != ErrorKind::timeout;
-  drop_attempt(stale || !end.request_bytes_sent ? upstream::Outcome::neutral : upstream::Outcome::failure);
+  drop_attempt(stale                    ? upstream::Outcome::stale
+               : end.request_bytes_sent ? upstream::Outcome::failure
+                                        : upstream::Outcome::neutral);
   if (retry(end)) return;
   refuse_and_answer(last_error_.reason, "the upstream did not answer");
 }

@@ -11,7 +11,10 @@ namespace {
 
 // Server-sent events have no length in time (LANGUAGE.md "Timeouts": total ends for them).
 bool event_stream(const http::Headers& headers) {
-  return headers.get(http::HeaderId::content_type).starts_with("text/event-stream");
+  constexpr std::string_view name = "text/event-stream";
+  std::string_view type = headers.get(http::HeaderId::content_type);
+  if (!same_ignoring_case(type.substr(0, name.size()), name)) return false;
+  return type.size() == name.size() || type.substr(name.size()).find_first_of("; \t") == 0;
 }
 
 }  // namespace
@@ -19,6 +22,7 @@ bool event_stream(const http::Headers& headers) {
 void Exchange::informational(http::Message& head) {
   if (!down_) return;
   last_activity_ms_ = worker_.loop.now_ms();
+  if (down_->version() == http::Version::http_1_0) return;  // it knows none (RFC 9110 15.2)
   informational_sent_ = true;
   prepare_response_side_fields(*context_, head.headers);
   down_->send_informational(head);

@@ -93,6 +93,7 @@ std::string_view new_request_id(Arena& arena, Random& random) {
 
 std::string_view rewritten_path(const RequestContext& context) {
   if (!context.upstream_path.empty()) return context.upstream_path;
+  if (!context.path.starts_with('/')) return context.path;  // OPTIONS *
   const Route& route = *context.route;
   if (route.rewrite_path) return route.rewrite_path->render(context);
   if (!route.config->rewrite || !route.config->rewrite->path_prefix) return context.path;
@@ -189,6 +190,15 @@ void CompiledEdits::apply(http::Headers& headers, const RequestContext& request)
   }
 }
 
+// A trusted proxy is believed in the family of fields that client_address names: one that writes the one
+// passes on the other as its client forged it.
+static void drop_unbelieved(http::Headers& headers, bool believed, bool standard) {
+  headers.remove_if([&](const http::Field& field) {
+    if (field.id == HeaderId::forwarded) return !(believed && standard);
+    return field.name.starts_with("x-forwarded-") && !(believed && !standard);
+  });
+}
+
 void fill_client_facts(RequestContext& context, const ListenerInfo& listener, const http::Stream& stream,
                        Random& random) {
   context.listener = listener.name;
@@ -206,6 +216,7 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   char* text = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
   context.client_address = {text, context.client.write_ip(text)};
   http::Headers& headers = context.request.headers;
+  drop_unbelieved(headers, believed, listener.client_address == config::ClientAddress::forwarded);
   std::string_view sent = headers.get(HeaderId::x_request_id);
   if (believed && good_request_id(sent)) {
     context.request_id = sent;
@@ -215,10 +226,6 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   if (good_request_id(sent) && !headers.find(HeaderId::x_correlation_id))
     headers.add(HeaderId::x_correlation_id, sent);
   headers.set(HeaderId::x_request_id, context.request_id);
-  if (believed) return;
-  headers.remove_if([](const http::Field& field) {
-    return field.id == HeaderId::forwarded || field.name.starts_with("x-forwarded-");
-  });
 }
 
 // CGI and its heirs read x_consumer and x-consumer as one name, so a field that would then stand for one that

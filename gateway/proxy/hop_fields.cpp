@@ -15,11 +15,6 @@ std::string_view number_text(Arena& arena, uint32_t value) {
   return {text, static_cast<size_t>(std::to_chars(text, text + 10, value).ptr - text)};
 }
 
-bool same_ignoring_case(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::ranges::equal(a, b, [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool blank(char c) { return c == ' ' || c == '\t'; }
 
 // The word in front of `rest`, which then begins behind it.
@@ -81,6 +76,11 @@ void add_forwarded(RequestContext& context, const ListenerInfo& listener, std::s
 }
 
 }  // namespace
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::ranges::equal(a, b, [&](char x, char y) { return lower(x) == lower(y); });
+}
 
 std::string_view joined(const http::Headers& headers, HeaderId id, std::string_view separator, Arena& arena) {
   size_t size = 0, count = 0;

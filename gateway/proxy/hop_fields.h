@@ -28,6 +28,8 @@ struct HopsLeft {
 };
 HopsLeft hops_left(const http::Message& request);
 
+bool same_ignoring_case(std::string_view a, std::string_view b);  // ASCII
+
 // The list that fields of one name make together (RFC 9110 5.3) with `separator` between them; data() null:
 // there is none. One copy, however many they are.
 std::string_view joined(const http::Headers& headers, http::HeaderId id, std::string_view separator,

@@ -38,7 +38,8 @@ bool version_segment(std::string_view segment) {
 }
 
 bool match_path(const PathPattern& pattern, std::string_view path, PathMatch* out) {
-  if (pattern.kind == PathPattern::Kind::regex || !path.starts_with('/')) return false;
+  if (pattern.kind == PathPattern::Kind::regex) return false;
+  if (!path.starts_with('/')) return pattern.every_target;
   size_t at = 0, parameter = 0;  // path[at] is '/' or the end
   for (const PathSegment& segment : pattern.segments) {
     if (at >= path.size()) return false;

@@ -64,11 +64,17 @@ class Attempt : public ListHook {
   http::StreamHandler& handler_;
   Endpoint* endpoint_ = nullptr;
   uint64_t deadline_ms_ = 0;  // while pending
+  uint64_t begun_ms_ = 0;     // acquire()
   Acquire acquire_ = Acquire::open;
 };
 
 // What an attempt's end says about its endpoint.
-enum class Outcome : uint8_t { success, failure, neutral };  // neutral: the client left, or a local limit
+enum class Outcome : uint8_t {
+  success,
+  failure,
+  neutral,  // the client left, or a local limit
+  stale     // a connection lent again was gone: no word about the endpoint, but those idle as long go too
+};
 
 // Endpoints that an exchange has tried already, so that the next attempt goes elsewhere.
 class Tried {

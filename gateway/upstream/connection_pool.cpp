@@ -264,6 +264,11 @@ void ConnectionPool::close_idle() {
   while (idle_count_ > 0) discard(*idle_.back());
 }
 
+// The least recently used come last.
+void ConnectionPool::close_idle_since(uint64_t ms) {
+  while (idle_count_ > 0 && idle_.back()->idle_since_ms <= ms) discard(*idle_.back());
+}
+
 void ConnectionPool::retire() {
   keep_ = Keep::nothing;
   trim();

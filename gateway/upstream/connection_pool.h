@@ -44,10 +44,11 @@ class ConnectionPool final : public http::UpstreamOwner {
   void set_addresses(const std::vector<net::Address>& addresses);
   bool resolved() const { return !addresses_.empty(); }
 
-  void apply_limits();  // after these changed
-  void close_idle();    // now; connections in use live on
-  void retire();        // from now on nothing is kept idle
-  void close_all();     // in use and being made, too: nobody may be waiting
+  void apply_limits();                 // after these changed
+  void close_idle();                   // now; connections in use live on
+  void close_idle_since(uint64_t ms);  // those that were idle by then (Loop::now_ms)
+  void retire();                       // from now on nothing is kept idle
+  void close_all();                    // in use and being made, too: nobody may be waiting
 
   size_t open() const { return idle_count_ + busy_count_; }
   size_t idle() const { return idle_count_; }

@@ -19,6 +19,7 @@ http::Stream* Endpoint::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
   assert(!attempt.endpoint_);
   attempt.endpoint_ = this;
   attempt.acquire_ = Attempt::Acquire::open;
+  attempt.begun_ms_ = loop_.now_ms();
   state_->active.fetch_add(1, std::memory_order_relaxed);
   ++shared_.attempts;
   ref();
@@ -31,6 +32,7 @@ void Endpoint::finish(Attempt& attempt, Outcome outcome) {
   state_->active.fetch_sub(1, std::memory_order_relaxed);
   --shared_.attempts;
   if (attempt.acquire_ == Attempt::Acquire::open) count(outcome);
+  if (outcome == Outcome::stale) pool_.close_idle_since(attempt.begun_ms_);
   attempt.endpoint_ = nullptr;
   unref();
 }
@@ -38,7 +40,8 @@ void Endpoint::finish(Attempt& attempt, Outcome outcome) {
 void Endpoint::count(Outcome outcome) {
   constexpr auto relaxed = std::memory_order_relaxed;
   switch (outcome) {
-    case Outcome::neutral: return;
+    case Outcome::neutral:
+    case Outcome::stale: return;
     case Outcome::success:
       // Read first: the lines are shared by all workers and stay clean while all is well.
       if (state_->consecutive_failures.load(relaxed) != 0) state_->consecutive_failures.store(0, relaxed);

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
 #include <thread>
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/listening_port.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -112,4 +114,42 @@ TEST_CASE("a transfer that a backend breaks off is broken for its client, whatev
       CHECK(get(gateway.status_port(), "/livez").status == 200);
     }
   }
+}
+
+TEST_CASE(
+    "when idle connections have died unseen the request goes on a new one, and nobody meets the others") {
+  ListeningPort port;
+  Gateway gateway(
+      "schema: 1\nworkers: 1\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+      "drain: { accept_for: 0s, timeout: 5s }\nlisteners: [{ name: http, address: \"127.0.0.1:0\" }]\n"
+      "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
+      "upstreams: { u: { endpoints: \"" +
+      port.endpoint() + "\" } }\n");
+  const std::string ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+  std::array<std::unique_ptr<Client>, 3> clients, backends;
+  for (size_t i = 0; i < clients.size(); ++i) {
+    clients[i] = std::make_unique<Client>(gateway.port());
+    clients[i]->send("GET /r HTTP/1.1\r\nhost: a\r\n\r\n");
+    backends[i] = port.accept();
+    backends[i]->read_through("\r\n\r\n");
+  }
+  for (size_t i = 0; i < clients.size(); ++i) {
+    backends[i]->send(ok);
+    CHECK(clients[i]->read_response().status == 200);
+  }
+  // The one that was used last is lent; its host was started anew and knows none of them.
+  clients[0]->send("GET /again HTTP/1.1\r\nhost: a\r\n\r\n");
+  backends[2]->read_through("\r\n\r\n");
+  backends[2]->reset();
+  auto fresh = port.accept();
+  CHECK(fresh->read_through("\r\n\r\n").starts_with("GET /again "));
+  fresh->send(ok);
+  CHECK(clients[0]->read_response().status == 200);
+  CHECK(backends[0]->at_end());
+  CHECK(backends[1]->at_end());
+  clients[1]->send(
+      "POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx");  // it could not be sent twice
+  fresh->read_through("\r\n\r\nx");
+  fresh->send(ok);
+  CHECK(clients[1]->read_response().status == 200);
 }

@@ -70,6 +70,15 @@ const std::vector<Case>& good_cases() {
            ok("Content-Length: 0\r\n"),
        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" +
            seen_ok("content-length: 0\r\n")},
+      {"Connection may name what it is about",
+       ok("Connection: keep-alive, Transfer-Encoding, Trailer\r\nTransfer-Encoding: chunked\r\n",
+          "2\r\nok\r\n0\r\n\r\n"),
+       "HTTP/1.1 200 OK\r\ndate: D\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
+      {"426 says to which of several",
+       "HTTP/1.1 426 Upgrade Required\r\nDate: D\r\nUpgrade: TLS/1.0, HTTP/1.1\r\nConnection: upgrade\r\n"
+       "Content-Length: 0\r\n\r\n",
+       "HTTP/1.1 426 Upgrade Required\r\ndate: D\r\ncontent-length: 0\r\nupgrade: TLS/1.0, HTTP/1.1\r\n"
+       "connection: upgrade\r\n\r\n"},
       {"426 says to what",
        "HTTP/1.1 426 Upgrade Required\r\nDate: D\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
        "Content-Length: 0\r\n\r\n",

@@ -207,7 +207,7 @@ TEST_CASE("RFC 9110 15: statuses with rules of their own") {
       {"15.5.22", "426 says to what",
        status("HTTP/1.1 426 Upgrade Required",
               "Upgrade: A/1\r\nConnection: upgrade\r\nContent-Length: 0\r\n"),
-       seen_status("426 Upgrade Required", "content-length: 0\r\nupgrade: a/1\r\nconnection: upgrade\r\n")},
+       seen_status("426 Upgrade Required", "content-length: 0\r\nupgrade: A/1\r\nconnection: upgrade\r\n")},
   });
 }
 

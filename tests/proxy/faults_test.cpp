@@ -186,6 +186,35 @@ TEST_CASE("no retry after an interim answer was passed on, nor after a byte of t
   CHECK(pipe.connector->wires.size() == 1);
 }
 
+TEST_CASE("an interim answer that an HTTP/1.0 client does not get costs it no retry") {
+  Pipe pipe(2);
+  pipe.send(get_1_0);
+  pipe.answer("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+  pipe.answer(ok("Content-Length: 2\r\n", "ok"), 1);
+  CHECK(pipe.client.sent.starts_with("HTTP/1.1 200 OK"));
+  CHECK(pipe.client.sent.ends_with("\r\n\r\nok"));
+}
+
+TEST_CASE("timeouts.total ends where an event stream begins, in whatever case it says so") {
+  struct Row {
+    std::string type;
+    bool endless;
+  };
+  for (const auto& [type, endless] :
+       {Row{"text/event-stream", true}, Row{"Text/Event-Stream;charset=utf-8", true},
+        Row{"text/event-streams", false}, Row{"text/plain", false}}) {
+    CAPTURE(type);
+    Pipe pipe;
+    pipe.route->total_timeout_ms = 10;
+    pipe.send(get);
+    pipe.answer(ok("Content-Type: " + type + "\r\n"));
+    net::Timer later{pipe.loop, [](void* self) { static_cast<Pipe*>(self)->loop.stop(); }, &pipe};
+    later.start(40);
+    pipe.loop.run();
+    CHECK(pipe.at_rest() == !endless);
+  }
+}
+
 TEST_CASE("retry_on decides, and the second answer is the client's") {
   Pipe pipe(2);
   pipe.send(get);

@@ -39,6 +39,7 @@ void trust_standard(Pipe& pipe) {
   pipe.listener.client_address = config::ClientAddress::forwarded;
   pipe.listener.forwarded = Form::standard;
 }
+void traced(Pipe& pipe) { pipe.route_config.match.methods = {"GET", "TRACE"}; }
 void named(Pipe& pipe) { pipe.listener.via = "edge"; }
 
 const std::vector<Case>& requests() {
@@ -62,11 +63,20 @@ const std::vector<Case>& requests() {
       {"Max-Forwards counts down", "OPTIONS /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 5\r\n\r\n",
        "OPTIONS /a HTTP/1.1\r\nhost: x\r\nmax-forwards: 4\r\n" + added() + "\r\n"},
       {"TRACE counts, too", "TRACE /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 1\r\n\r\n",
-       "TRACE /a HTTP/1.1\r\nhost: x\r\nmax-forwards: 0\r\n" + added() + "\r\n"},
+       "TRACE /a HTTP/1.1\r\nhost: x\r\nmax-forwards: 0\r\n" + added() + "\r\n", traced},
+      // 9.3.8
+      {"TRACE goes where a route names it", "TRACE /a HTTP/1.1\r\nHost: x\r\n\r\n",
+       "TRACE /a HTTP/1.1\r\nhost: x\r\n" + added() + "\r\n", traced},
+      {"and nowhere else", "TRACE /a HTTP/1.1\r\nHost: x\r\n\r\n", ""},
+      // RFC 9112 3.2.4
+      {"asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+       "OPTIONS * HTTP/1.1\r\nhost: x\r\n" + added() + "\r\n",
+       [](Pipe& pipe) { pipe.route_config.match.paths.front().every_target = true; }},
       {"a number beyond all numbers", "OPTIONS /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 99999999999\r\n\r\n",
        "OPTIONS /a HTTP/1.1\r\nhost: x\r\nmax-forwards: 4294967294\r\n" + added() + "\r\n"},
       {"the last hop answers OPTIONS", "OPTIONS /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n", ""},
-      {"the last hop reflects no TRACE", "TRACE /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n", ""},
+      {"the last hop reflects no TRACE", "TRACE /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\n\r\n", "",
+       traced},
       {"Max-Forwards twice", "OPTIONS /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n\r\n",
        ""},
       {"Max-Forwards that is no number", "OPTIONS /a HTTP/1.1\r\nHost: x\r\nMax-Forwards: -1\r\n\r\n", ""},
@@ -120,6 +130,16 @@ const std::vector<Case>& requests() {
        "https\r\n"
        "x-forwarded-port: 443\r\nx-request-id: ID\r\nx-forwarded-host: x\r\n\r\n",
        trust},
+      {"of the family that client_address names",
+       get("X-Forwarded-For: 1.1.1.1\r\nForwarded: for=9.9.9.9\r\n"),
+       "GET /a HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 1.1.1.1, 192.0.2.7\r\nx-request-id: ID\r\n"
+       "x-forwarded-proto: http\r\nx-forwarded-host: x\r\nx-forwarded-port: 8080\r\n\r\n",
+       trust},
+      {"of that family alone, whatever is written",
+       get("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: ftp\r\nForwarded: for=1.1.1.1\r\n"),
+       "GET /a HTTP/1.1\r\nhost: x\r\nforwarded: for=1.1.1.1, for=192.0.2.7;proto=http;host=x\r\n"
+       "x-request-id: ID\r\n\r\n",
+       trust_standard},
       // RFC 7239
       {"Forwarded in place of X-Forwarded-*", get(""),
        "GET /a HTTP/1.1\r\nhost: x\r\nx-request-id: ID\r\nforwarded: for=192.0.2.7;proto=http;host=x\r\n\r\n",

@@ -39,10 +39,13 @@ struct Fields {
 };
 
 // RFC 9110 7.6.1: the fields that Connection names go. Naming one that frames or routes the message would
-// make the next hop read another message, so that is refused.
-void read_connection(std::string_view value, Fields& seen) {
+// make the next hop read another message, so that is refused. Transfer-Encoding and Trailer are of this
+// connection alone, and some backends name them, which changes nothing. In a request it is the mark of
+// somebody who wants them to be overlooked.
+void read_connection(std::string_view value, Side side, Fields& seen) {
   static constexpr std::array<std::string_view, 6> steering{
-      "content-length", "transfer-encoding", "host", "content-type", "expect", "trailer"};
+      "transfer-encoding", "trailer", "content-length", "host", "content-type", "expect"};
+  auto refused = std::span(steering).subspan(side == Side::response ? 2 : 0);
   ListReader list(value);
   for (std::string_view option; list.next(option);) {
     if (!is_token(option)) seen.bad = "Connection is not a list of tokens";
@@ -53,7 +56,7 @@ void read_connection(std::string_view value, Fields& seen) {
       seen.keep_alive = true;
     } else if (equals_ignoring_case(option, "upgrade")) {
       seen.upgrade_option = true;
-    } else if (std::ranges::any_of(steering, [&](auto name) { return equals_ignoring_case(option, name); })) {
+    } else if (std::ranges::any_of(refused, [&](auto name) { return equals_ignoring_case(option, name); })) {
       seen.bad = "Connection names a field that frames or routes the message";
     } else {
       seen.nominates = true;
@@ -67,7 +70,7 @@ bool looks_like_framing(std::string_view name) {
   return name == "content_length" || name == "transfer_encoding";
 }
 
-Fields read_fields(const Headers& headers) {
+Fields read_fields(const Headers& headers, Side side) {
   Fields seen;
   auto once = [](const Field*& slot, bool& repeated, const Field& field) {
     repeated |= slot != nullptr;
@@ -81,7 +84,7 @@ Fields read_fields(const Headers& headers) {
       case upgrade:
         if (!seen.upgrade) seen.upgrade = &field;
         break;
-      case connection: read_connection(field.value, seen); break;
+      case connection: read_connection(field.value, side, seen); break;
       case other: seen.look_alike |= looks_like_framing(field.name); break;
       default: break;
     }
@@ -132,6 +135,14 @@ bool is_protocol(std::string_view text) {
   size_t slash = text.find('/');
   return is_token(text.substr(0, slash)) &&
          (slash == std::string_view::npos || is_token(text.substr(slash + 1)));
+}
+
+bool is_protocol_list(std::string_view text) {
+  ListReader list(text);
+  bool any = false;
+  for (std::string_view protocol; list.next(protocol); any = true)
+    if (!is_protocol(protocol)) return false;
+  return any;
 }
 
 // One source of length in plain form, or none. Fills in what the message says about its body.
@@ -320,7 +331,7 @@ Result<Framing> frame_request(Message& head) {
   if (head.method == Method::connect)
     return std::unexpected(request_error(reason::request_unsupported_method, "CONNECT"));
   if (auto target = read_target(head); !target) return std::unexpected(target.error());
-  Fields seen = read_fields(head.headers);
+  Fields seen = read_fields(head.headers, Side::request);
   if (seen.bad) return malformed(seen.bad);
   if (auto host_ok = read_host(head, seen); !host_ok) return std::unexpected(host_ok.error());
   Declared declared = declared_body(seen, head.version);
@@ -338,7 +349,7 @@ Result<Framing> frame_request(Message& head) {
 }
 
 Result<Framing> frame_response(Message& head, const Asked& asked) {
-  Fields seen = read_fields(head.headers);
+  Fields seen = read_fields(head.headers, Side::response);
   auto refuse = [](std::string_view text) { return std::unexpected(response_error(text)); };
   if (seen.bad) return refuse(seen.bad);
   Declared declared = declared_body(seen, head.version);
@@ -372,8 +383,8 @@ Result<Framing> frame_response(Message& head, const Asked& asked) {
   } else {
     set_body(head, framing, declared);
   }
-  if (head.status == 426 && seen.upgrade && is_protocol(seen.upgrade->value))
-    head.upgrade = lower_copy(seen.upgrade->value, head.headers.arena());  // RFC 9110 15.5.22
+  if (head.status == 426 && seen.upgrade && is_protocol_list(seen.upgrade->value))
+    head.upgrade = head.headers.arena().copy(seen.upgrade->value);  // RFC 9110 15.5.22
   remove_connection_fields(head, seen, connection_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
   return framing;
 }

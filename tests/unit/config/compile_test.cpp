@@ -164,6 +164,7 @@ TEST_CASE("a wrong default is told once, however many routes take it") {
 
 TEST_CASE("short and long forms are the same") {
   CHECK(route("upstream: u").match.paths.at(0).kind == PathPattern::Kind::prefix);
+  CHECK(route("upstream: u").match.paths.at(0).every_target);
   CHECK(std::get<RedirectTarget>(route("redirect: /x").target).path->pieces.at(0).text == "/x");
   CHECK(std::get<RespondTarget>(route("respond: 404").target).status == 404);
   const Loaded loaded = load_good(

@@ -112,7 +112,9 @@ TEST_CASE("an edit of a field that the gateway writes itself is an error, with w
 TEST_CASE("h2c is never let through as an upgrade, whatever else is") {
   CHECK(problems("upstream: u, upgrade: [websocket, H2C]") ==
         "5:73 error[bad-upgrade] h2c would carry requests past the plugins\n");
-  CHECK(problems("upstream: u, upgrade: [websocket, other]").empty());
+  CHECK(problems("upstream: u, upgrade: [websocket, other, SPDY/3.1]").empty());
+  CHECK(problems("upstream: u, upgrade: [spdy/]") ==
+        "5:62 error[bad-protocol] upgrade 'spdy/' is no protocol\n");
 }
 
 TEST_CASE("a listener's name in Via is a token, and the forwarding fields are a choice") {

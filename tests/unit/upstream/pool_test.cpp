@@ -299,6 +299,22 @@ TEST_CASE("no more connections are kept idle than this worker's share") {
   CHECK(kept(0, 0, 1) == 0);
 }
 
+TEST_CASE("where one idle connection was stale, those that are idle as long go too") {
+  Bench bench;
+  bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
+  Taker takers[4];
+  for (Taker& taker : takers) bench.acquire(taker);
+  for (size_t i = 0; i < 4; ++i) bench.connected(i);
+  for (size_t i = 0; i < 3; ++i) bench.done(takers[i]);
+  CHECK(bench.acquire(takers[0]) != nullptr);
+  uint64_t lent = bench.loop.now_ms();
+  CHECK(run_until(bench.loop, [&] { return bench.loop.now_ms() > lent; }));
+  bench.done(takers[3]);  // it has served somebody since
+  CHECK(bench.cluster->idle_connections() == 3);
+  bench.done(takers[0], Outcome::stale);
+  CHECK(bench.cluster->idle_connections() == 2);  // that one and, by this fake, the stale one itself
+}
+
 TEST_CASE("new settings apply to the connections that are there") {
   Bench bench;
   bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
