@@ -118,6 +118,8 @@ class UpstreamConnection : public net::Deferred, public ListHook {
   // A stream on this connection, null when it cannot take one (any more).
   virtual Stream* open(StreamHandler& handler) = 0;
   virtual size_t open_streams() const = 0;
+  // Nothing has come that nobody asked for. A system call.
+  virtual bool quiet() const = 0;
   virtual void close() = 0;
 
   void* context = nullptr;     // the owner's own data (its endpoint)

@@ -71,6 +71,7 @@ class Socket final : private LoopHandle, private Task {
 
   int fd() const { return fd_; }
   Loop& loop() { return loop_; }
+  bool input_waits() const;
   // Written and acknowledged by the peer's kernel. A system call.
   uint64_t bytes_taken() const;
   // The peer reads too slowly: the end.

@@ -70,6 +70,8 @@ class TcpTransport final : public Transport, private SocketOwner {
     if (Socket* socket = leave()) socket->reset();
   }
 
+  bool input_waits() const override { return socket_ && socket_->input_waits(); }
+
   const Address& peer() const override { return peer_; }
   const Address& local() const override {
     // Asked for by few, so not read for every connection.

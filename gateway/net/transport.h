@@ -127,6 +127,9 @@ class Transport {
   // destroyed.
   virtual void abort() = 0;
 
+  // Bytes, the peer's end or an error that were not told yet. A system call; leaves everything as it is.
+  virtual bool input_waits() const { return false; }
+
   virtual const Address& peer() const = 0;
   virtual const Address& local() const = 0;
   // Memory held for bytes that came in and were not handed on yet.

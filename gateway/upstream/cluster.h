@@ -54,6 +54,9 @@ class Attempt : public ListHook {
   // connect_timeout_ms is over.
   virtual void on_acquire_failed(const Error& error) = 0;
 
+  // What is sent cannot be held back until the connection has shown to be quiet, so it is asked before it is
+  // lent (UpstreamConnection::quiet). Before acquire().
+  void ask_connection(bool ask) { ask_connection_ = ask; }
   Endpoint* endpoint() const { return endpoint_; }  // of the acquire under way or held; null after finish()
   bool pending() const { return linked(); }         // neither on_acquired nor on_acquire_failed came yet
 
@@ -66,6 +69,7 @@ class Attempt : public ListHook {
   uint64_t deadline_ms_ = 0;  // while pending
   uint64_t begun_ms_ = 0;     // acquire()
   Acquire acquire_ = Acquire::open;
+  bool ask_connection_ = false;
 };
 
 // What an attempt's end says about its endpoint.

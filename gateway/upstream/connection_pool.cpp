@@ -43,7 +43,7 @@ ConnectionPool::~ConnectionPool() { assert(open() == 0 && waiting_ == 0 && conne
 
 http::Stream* ConnectionPool::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
   if (waiting_ == 0)
-    if (http::Stream* stream = open_idle(attempt.handler_)) return stream;
+    if (http::Stream* stream = open_idle(attempt)) return stream;
   waiters_.push_back(attempt);
   ++waiting_;
   if (!resolved()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
@@ -66,13 +66,14 @@ void ConnectionPool::fail_waiter(Attempt& attempt, const Error& error) {
   attempt.on_acquire_failed(error);
 }
 
-http::Stream* ConnectionPool::open_idle(http::StreamHandler& handler) {
+http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
   while (http::UpstreamConnection* connection = idle_.pop_front()) {
     --idle_count_;
     busy_.push_back(*connection);
     ++busy_count_;
     static_cast<Pooled*>(connection->context)->place = Pooled::Place::busy;
-    if (http::Stream* stream = connection->open(handler)) return stream;
+    bool fit = !attempt.ask_connection_ || connection->quiet();
+    if (http::Stream* stream = fit ? connection->open(attempt.handler_) : nullptr) return stream;
     if (connection->context) discard(*connection);
   }
   return nullptr;
@@ -84,7 +85,7 @@ void ConnectionPool::serve_waiters() {
   if (serving_) return;
   serving_ = true;
   while (waiting_ > 0) {
-    http::Stream* stream = open_idle(waiters_.front()->handler_);
+    http::Stream* stream = open_idle(*waiters_.front());
     if (!stream) break;
     take_waiter(*waiters_.front()).on_acquired(*stream);
   }

@@ -70,7 +70,7 @@ class ConnectionPool final : public http::UpstreamOwner {
   void on_idle(http::UpstreamConnection& connection) override;
   void on_closed(http::UpstreamConnection& connection) override;
 
-  http::Stream* open_idle(http::StreamHandler& handler);
+  http::Stream* open_idle(Attempt& attempt);
   void serve_waiters();
   Attempt& take_waiter(Attempt& attempt);
   void fail_waiter(Attempt& attempt, const Error& error);

@@ -25,6 +25,7 @@ struct Wire {
   bool paused = false;
   bool reading = false;
   net::Address peer, local;
+  bool input_waits = false;                      // what the kernel would say
   class ScriptedTransport* transport = nullptr;  // null once destroyed
 
   std::string take() { return std::exchange(sent, {}); }
@@ -89,6 +90,7 @@ class ScriptedTransport final : public net::Transport {
     for (const Piece& piece : pieces_) size += piece.borrowed ? piece.view.size() : piece.bytes.size();
     return size;
   }
+  bool input_waits() const override { return wire_.input_waits; }
   void shutdown() override { wire_.shut_down = true; }
   void close_gracefully(uint64_t linger_ms) override {
     flush();

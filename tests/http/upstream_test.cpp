@@ -11,11 +11,13 @@ namespace {
 constexpr std::string_view ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 constexpr std::string_view asked = "GET / HTTP/1.1\r\nhost: backend\r\n\r\n";
 
-void ask(Recorder& stream, Method method = Method::get) {
+// The request leaves at the latest when the turn ends.
+void ask(Backend& backend, Recorder& stream, Method method = Method::get) {
   Message head(stream.stream->arena());
   fill_request(head, method);
   stream.stream->send_head(head, EndStream::yes);
   stream.stream->flush();
+  turn(backend.loop);
 }
 
 const Error lost{ErrorKind::reset, ErrorSource::downstream, Retry::no, {}, "reset by peer"};
@@ -32,7 +34,7 @@ TEST_CASE("a connection is lent again after a clean exchange") {
     CHECK(!stream.stream->any_byte_sent());
     Recorder second;
     CHECK(backend.open(second) == nullptr);
-    ask(stream);
+    ask(backend, stream);
     CHECK(stream.stream->any_byte_sent());
     CHECK(!stream.stream->any_byte_received());
     CHECK(backend.wire.take() == asked);
@@ -50,10 +52,10 @@ TEST_CASE("a connection may be lent again inside on_idle, while the answer's eve
   Recorder first, second;
   first.at_end = [](Recorder& r) { r.release(); };
   backend.at_idle = [&] {
-    if (backend.idle == 1 && backend.open(second)) ask(second);
+    if (backend.idle == 1 && backend.open(second)) ask(backend, second);
   };
   backend.open(first);
-  ask(first);
+  ask(backend, first);
   feed(backend.wire, ok);
   CHECK(first.turn_ends == 0);
   CHECK(second.open);
@@ -70,7 +72,7 @@ TEST_CASE("an idle connection goes when the backend closes or says anything") {
     Backend backend(loop);
     Recorder stream;
     backend.open(stream);
-    ask(stream);
+    ask(backend, stream);
     feed(backend.wire, ok);
     stream.release();
     if (how == 0) feed_end(backend.wire);
@@ -104,7 +106,7 @@ TEST_CASE("an error says whether another attempt is allowed") {
       Backend backend(loop);
       Recorder stream;
       backend.open(stream);
-      if (each.sent) ask(stream);
+      if (each.sent) ask(backend, stream);
       if (each.received) feed(backend.wire, "H");
       fin ? feed_end(backend.wire) : feed_error(backend.wire, lost);
       CHECK(stream.error.retry == each.retry);
@@ -141,7 +143,7 @@ TEST_CASE("a connection whose request is not with the kernel yet is not lent aga
   Recorder stream;
   backend.open(stream);
   backend.wire.transport->block();
-  ask(stream);
+  ask(backend, stream);
   feed(backend.wire, ok);
   stream.release();
   CHECK(backend.idle == 0);
@@ -287,7 +289,7 @@ TEST_CASE("release and reset are allowed in every event of an answer") {
           if (how == 2) backend.connection->close();
         };
         backend.open(stream);
-        ask(stream);
+        ask(backend, stream);
         bytewise ? feed_each_byte(backend.wire, response) : feed(backend.wire, response);
         turn(loop);
         CHECK(!stream.open);
@@ -306,7 +308,7 @@ TEST_CASE("closing tells the stream that is open") {
   Backend backend(loop);
   Recorder stream;
   backend.open(stream);
-  ask(stream);
+  ask(backend, stream);
   backend.connection->close();
   CHECK(stream.error.kind == ErrorKind::cancelled);
   CHECK(stream.error.retry == Retry::no);

@@ -166,6 +166,44 @@ TEST_CASE("the race with a backend that closes an idle connection costs a GET no
     CHECK(state.state->consecutive_failures.load() == 0);
 }
 
+TEST_CASE("what waits on an idle connection is nobody's answer and costs nobody an error, a POST neither") {
+  const std::string late =
+      "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\nEVIL";
+  for (std::string request : {std::string(get), post("Content-Length: 0\r\n")}) {
+    for (bool fin : {false, true}) {
+      CAPTURE(request);
+      CAPTURE(fin);
+      Pipe pipe;
+      pipe.send(get);
+      pipe.answer(ok("Content-Length: 0\r\n"));
+      pipe.client.take();
+      feed(pipe.client, request);  // the backend's bytes had come in the same turn
+      if (fin)
+        feed_end(pipe.backend());
+      else
+        feed(pipe.backend(), late);
+      pipe.turn();
+      CHECK(count(pipe.backend().sent, " /a ") == 1);
+      pipe.answer(ok("Content-Length: 0\r\n"), 1);
+      CHECK(pipe.client.sent.starts_with("HTTP/1.1 200 OK"));
+      CHECK(count(pipe.client.sent, "HTTP/1.1") == 1);
+      CHECK(pipe.at_rest());
+    }
+  }
+}
+
+TEST_CASE("before a body is sent on an idle connection it is asked") {
+  Pipe pipe;
+  pipe.send(get);
+  pipe.answer(ok("Content-Length: 0\r\n"));
+  pipe.client.take();
+  pipe.backend().input_waits = true;
+  pipe.send(post("Content-Length: 1\r\n", "x"));
+  CHECK(count(pipe.backend().sent, "POST") == 0);
+  pipe.answer(ok("Content-Length: 0\r\n"), 1);
+  CHECK(pipe.client.sent.starts_with("HTTP/1.1 200 OK"));
+}
+
 TEST_CASE("the same race is a 502 for a POST whose bytes left") {
   Pipe pipe;
   pipe.send(get);

@@ -127,6 +127,7 @@ struct ScriptedConnection final : http::UpstreamConnection {
     return made.get();
   }
   size_t open_streams() const override { return open_count; }
+  bool quiet() const override { return true; }
   void close() override { owner.on_closed(*this); }
 
   net::Loop& loop;

@@ -20,8 +20,8 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   void send_data(std::string_view bytes) final;
   void send_trailers(const Headers& trailers) final;
   void send_end() final;
-  void flush() final;
-  size_t unsent() const final { return transport_ ? transport_->unsent() : 0; }
+  void flush() override;
+  size_t unsent() const override { return transport_ ? transport_->unsent() : 0; }
   void pause(PauseReason reason) override;
   void resume(PauseReason reason) override;
 

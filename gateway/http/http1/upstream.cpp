@@ -22,12 +22,15 @@ class Upstream final : public UpstreamConnection, public StreamBase {
 
   // --- UpstreamConnection ---
   Stream* open(StreamHandler& handler) override;
+  bool quiet() const override { return transport_ && (opened_ == 0 || !transport_->input_waits()); }
   size_t open_streams() const override { return handler_ ? 1 : 0; }
   void close() override;
 
   // --- Stream ---
   void send_informational(const Message&) override {}  // requests have none
   void send_head(const Message& head, EndStream end) override;
+  void flush() override;
+  size_t unsent() const override { return held_back_ ? 0 : StreamBase::unsent(); }
   void release() override;
   void reset() override;
   void close_after() override { spoiled_ = true; }
@@ -57,6 +60,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   uint32_t opened_ = 0;
   bool answering_ = false;  // a byte of the response came
   bool spoiled_ = false;    // no further stream on this connection
+  bool held_back_ = false;  // the request leaves at the end of the turn
 };
 
 Stream* Upstream::open(StreamHandler& handler) {
@@ -64,7 +68,7 @@ Stream* Upstream::open(StreamHandler& handler) {
   handler_ = &handler;
   ++opened_;
   informational_ = 0;
-  answering_ = false;
+  answering_ = held_back_ = false;
   started_ms_ = loop_.now_ms();
   written_before_ = transport_->bytes_written();
   return this;
@@ -76,10 +80,20 @@ void Upstream::send_head(const Message& head, EndStream end) {
   if (!write_request(*transport_, head, end, writer_)) break_off();
 }
 
+// A request without a body on a connection that served others leaves when all that has come by now was looked
+// at. Bytes or a FIN that are there already have nothing to do with it, and it can still go elsewhere.
+void Upstream::flush() {
+  if (!can_send()) return;
+  bool whole = writer_.ended() && writer_.sent() == 0;  // body bytes are lent until this returns
+  held_back_ = opened_ > 1 && whole && !any_byte_sent();
+  if (held_back_) return loop_.schedule(*this);
+  StreamBase::flush();
+}
+
 void Upstream::on_read(std::span<const char> bytes) {
   if (!handler_) return closed();  // nobody asked
   if (parser_.complete()) return drop({bytes.data(), bytes.size()});
-  if (!writer_.begun()) return fail(response_error("bytes before a request was sent"));
+  if (!writer_.begun() || held_back_) return fail(response_error("bytes before a request was sent"));
   answering_ = true;
   uint32_t epoch = epoch_;
   read({bytes.data(), bytes.size()});
@@ -158,7 +172,12 @@ void Upstream::on_error(const Error& error) {
 }
 
 void Upstream::run_task() {
-  if (!transport_ || !broken_) return;
+  bool due = std::exchange(held_back_, false);
+  if (!transport_) return;
+  if (!broken_) {
+    if (due) StreamBase::flush();
+    return;
+  }
   fail({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
         "a request that does not fit its own head"});
 }

@@ -66,6 +66,7 @@ class FakeConnection final : public http::UpstreamConnection {
     return &stream_;
   }
   size_t open_streams() const override { return lent_ ? 1 : 0; }
+  bool quiet() const override { return !noisy; }
   void close() override { finish(); }  // tells its owner at once, which the pool must bear
 
   void stream_ended() {
@@ -80,6 +81,7 @@ class FakeConnection final : public http::UpstreamConnection {
   }
 
   bool broken = false;
+  bool noisy = false;  // bytes wait that nobody asked for
   bool closed = false;
   int opened = 0;
 

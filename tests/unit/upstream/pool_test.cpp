@@ -299,6 +299,24 @@ TEST_CASE("no more connections are kept idle than this worker's share") {
   CHECK(kept(0, 0, 1) == 0);
 }
 
+TEST_CASE("who asks for it gets no idle connection on which something waits") {
+  Bench bench;
+  bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
+  Taker a, b;
+  bench.acquire(a);
+  bench.acquire(b);
+  FakeConnection& good = bench.connected(0);
+  FakeConnection& noisy = bench.connected(1);
+  bench.done(a);
+  bench.done(b);
+  noisy.noisy = true;
+  b.ask_connection(true);
+  CHECK(bench.acquire(b) != nullptr);
+  CHECK(&b.connection() == &good);
+  CHECK(bench.cluster->open_connections() == 1);
+  bench.done(b);
+}
+
 TEST_CASE("where one idle connection was stale, those that are idle as long go too") {
   Bench bench;
   bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));

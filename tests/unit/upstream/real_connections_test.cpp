@@ -49,7 +49,9 @@ class Getter final : public Attempt, public http::StreamHandler {
     done = false;
     stream = cluster.acquire(*this, endpoint, 5'000);
     lent_at_once = stream != nullptr;
-    if (stream) send();
+    if (!stream) return;
+    send();
+    runner_.turns(1);  // it leaves at the end of this one
   }
   void wait() {
     runner_.until([&] { return done; });
