@@ -397,8 +397,9 @@ void broken_chunks(Table& table) {
                                   "5;a="s,
                                   "5;a=\"b"s,
                                   "5;a=\"b\"c"s,
-                                  "5 ;a"s,
-                                  "5; a"s,
+                                  "5;a "s,
+                                  "5;a= "s,
+                                  "5 ;"s,
                                   "5;a b"s,
                                   "5;a=\"\x7f\""s,
                                   "5;a\n"s,
@@ -439,6 +440,9 @@ void broken_chunks(Table& table) {
   std::string sizes = "005;a=b;c=\"d;\\\"\"\r\nhello\r\n" + chunk(evil) + "00;last\r\nA: b\r\n\r\n";
   meant(table, "chunk size", "zeros and extensions in plain form", chunked(sizes) + evil,
         {"POST x /a hello" + evil, "GET x /evil "});
+  meant(table, "chunk size", "blanks around extensions",
+        chunked("5 ;\ta = b ; c=\"d\" ;e\r\nhello\r\n0\t; a\r\n\r\n") + evil,
+        {"POST x /a hello", "GET x /evil "});
   table.push_back({"chunk size", "the last chunk is missing", chunked(chunk(evil)), {}, Then::waits, 0});
   table.push_back(
       {"chunk size", "2^32 + 5", chunked("100000005\r\nhello\r\n0\r\n\r\n") + evil, {}, Then::waits, 0});

@@ -167,8 +167,7 @@ bool read_length(Cursor& in, Message& out, bool& chunked) {
 
 // --- chunked (RFC 9112 7.1) ---
 
-// chunk-ext = *( ";" token [ "=" ( token / quoted-string ) ] ); blanks around ";" and "=" are what no sender
-// may generate.
+// chunk-ext = *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )
 bool is_extensions(std::string_view text) {
   size_t at = 0;
   auto token = [&] {
@@ -184,10 +183,21 @@ bool is_extensions(std::string_view text) {
     }
     return false;
   };
+  auto blanks = [&] {
+    while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
+    return true;
+  };
   while (at < text.size()) {
-    if (text[at++] != ';' || !token()) return false;
-    if (at == text.size() || text[at] != '=') continue;
+    blanks();
+    if (at == text.size() || text[at++] != ';' || !blanks() || !token()) return false;
+    size_t behind = at;
+    blanks();
+    if (at == text.size() || text[at] != '=') {
+      at = behind;
+      continue;
+    }
     ++at;
+    blanks();
     if (!(at < text.size() && text[at] == '"' ? quoted() : token())) return false;
   }
   return true;

@@ -77,6 +77,8 @@ class ChunkReader {
     quoted,
     escaped,
     value_end,
+    name_blank,  // BWS before "=" or ";"
+    blank,       // and before ";" alone
     line_end,
     data,
     data_cr,

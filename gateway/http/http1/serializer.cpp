@@ -118,6 +118,9 @@ void write_status_line(HeadWriter& out, const Message& head) {
   out.end_line();
 }
 
+// Copying so much costs less than a segment of its own.
+constexpr size_t little = 64;
+
 bool content_expected(Method method) {
   return method == Method::post || method == Method::put || method == Method::patch;
 }
@@ -149,7 +152,11 @@ bool BodyWriter::data(net::Transport& to, std::string_view bytes) {
   } else if (kind_ == BodyEnd::none) {
     return false;
   }
-  to.append_borrowed(bytes);
+  // A body of one-byte chunks would otherwise leave in one write for every few of them.
+  if (bytes.size() <= little)
+    to.append(bytes);
+  else
+    to.append_borrowed(bytes);
   sent_ += bytes.size();
   return true;
 }
