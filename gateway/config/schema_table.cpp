@@ -90,7 +90,7 @@ constexpr SchemaRow rows[] = {
      "Of one address (IPv6: one /64) in the whole process, below max_connections; trusted_proxies are exempt",
      none_ok},
     {"listeners[].limits.pipelined_size", size, "64KiB", "1KiB..64MiB",
-     "Bytes of later requests that are held while one is answered"},
+     "Bytes of later requests over which nothing more is read while one is answered"},
     {"listeners[].limits.buffer_size", size, "64KiB", "16KiB..64MiB",
      "What waits for one side before the other is not read any more"},
     {"listeners[].trusted_proxies", list, "", "",

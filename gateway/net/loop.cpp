@@ -41,6 +41,7 @@ struct Loop::Handles final : WheelAlarm {
   void run_posted();
   void end_turn();  // tasks and deletions, until there are none
   void do_work();   // what waits for a turn with a share left
+  void do_yielded();
   void add_work(Task& task);
   void refresh_wall();
   bool idle();
@@ -52,13 +53,16 @@ struct Loop::Handles final : WheelAlarm {
   uv_prepare_t prepare;
   uv_check_t check;
   uv_timer_t timer;
-  uv_idle_t spin;         // while work waits: the loop looks for events, but does not block
+  uv_idle_t spin;         // while work or a yielded task waits: the loop looks for events, but does not block
   bool stopping = false;  // stop() was called in this run
   uint64_t turn_began_ms = 0;
   uint64_t wall_base_ms = 0;
   int64_t wall_base_ns = 0;
   IntrusiveList<Task> tasks;
-  IntrusiveList<Task> work;
+  struct Mark final : Task {
+    void run_task() override {}
+  } end_of_turn;
+  IntrusiveList<Task> work, yielded;
   uint64_t worked_ns = 0;  // in this turn
   std::vector<std::unique_ptr<Deferred>> deferred, deleting;
   std::vector<std::function<void()>> running;
@@ -130,8 +134,14 @@ void Loop::Handles::end_turn() {
 }
 
 void Loop::Handles::add_work(Task& task) {
-  if (work.empty()) uv_idle_start(&spin, [](uv_idle_t*) {});
+  uv_idle_start(&spin, [](uv_idle_t*) {});
   work.push_back(task);
+}
+
+// Each once: who yields again waits for the next turn.
+void Loop::Handles::do_yielded() {
+  yielded.push_back(end_of_turn);
+  for (Task* task; (task = yielded.pop_front()) != &end_of_turn;) task->run_task();
 }
 
 // After the events of the turn, so that those who have their connection already come first.
@@ -141,12 +151,13 @@ void Loop::Handles::do_work() {
     if (!task) break;
     task->run_task();
   }
-  if (work.empty()) uv_idle_stop(&spin);
+  if (!yielded.empty()) do_yielded();
+  if (work.empty() && yielded.empty()) uv_idle_stop(&spin);
 }
 
 bool Loop::Handles::idle() {
   std::lock_guard lock(mutex);
-  return posted.empty() && tasks.empty() && deferred.empty() && work.empty();
+  return posted.empty() && tasks.empty() && deferred.empty() && work.empty() && yielded.empty();
 }
 
 Loop::Loop()
@@ -212,6 +223,12 @@ void Loop::defer_delete(std::unique_ptr<Deferred> object) { handles_->deferred.p
 
 void Loop::schedule(Task& task) {
   if (!task.scheduled()) handles_->tasks.push_back(task);
+}
+
+void Loop::schedule_next_turn(Task& task) {
+  if (task.scheduled()) return;
+  uv_idle_start(&handles_->spin, [](uv_idle_t*) {});
+  handles_->yielded.push_back(task);
 }
 
 bool Loop::may_work(Task& task) {

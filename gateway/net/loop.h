@@ -65,6 +65,9 @@ class Loop {
   // scheduled: nothing.
   void schedule(Task& task);
 
+  // The same after everybody whose bytes have come was served: for work that one peer can make long.
+  void schedule_next_turn(Task& task);
+
   // Work of milliseconds that many peers can cause at once (TLS handshakes): a turn does about work_share_ns
   // of it, and what is more waits for later turns, in order, while everybody else is served in between. True:
   // do it now; false: the task runs when its turn has come. Either way worked() tells how long it took.

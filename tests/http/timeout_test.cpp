@@ -158,3 +158,28 @@ TEST_CASE("draining closes an idle client when its grace is over") {
   run(loop, client);
   CHECK(client.closed == 1);
 }
+
+TEST_CASE("requests that wait until their client has taken the answers before them are not idle") {
+  net::Loop loop;
+  auto settings = slow();
+  settings.idle_timeout_ms = 20;
+  settings.buffer_size = 1;
+  Client client(loop, settings);
+  client.prepare = [](Recorder& made) {
+    made.at_head = [](Recorder& r) {
+      answer(r, 200, "ok");
+      r.release();
+    };
+  };
+  client.wire.transport->block();
+  feed(client.wire, fmt::format("{0}{0}{0}", get));
+  CHECK(client.streams.size() == 1);
+  run(loop, client, 100);
+  CHECK(client.closed == 0);
+  client.wire.transport->room();
+  turn(loop);
+  CHECK(client.streams.size() == 3);
+  run(loop, client);
+  CHECK(client.closed == 1);
+  CHECK(client.limits.of(Limit::idle_timeout) == 1);
+}

@@ -2,6 +2,13 @@
 #include "http/http1/downstream.h"
 
 namespace penstock::http::http1 {
+namespace {
+
+// What one client gets of a turn of the loop; what it sent beyond that waits until everybody else was served.
+constexpr uint32_t requests_a_turn = 16;
+constexpr uint32_t events_a_turn = 2'048;  // small chunks
+
+}  // namespace
 
 void Downstream::on_read(std::span<const char> bytes) {
   std::string_view input(bytes.data(), bytes.size());
@@ -12,20 +19,29 @@ void Downstream::on_read(std::span<const char> bytes) {
   after_read();
 }
 
-// Events until the input is used up or belongs to a later request.
+// Events until the input is used up, belongs to a later request, or is more than a turn's share.
 void Downstream::read(std::string_view& input) {
   reading_ = true;
-  while (transport_ && !refused_) {
-    if (handler_ ? parser_.complete() : input.empty() || answers_wait()) break;
+  uint32_t last = served_ + requests_a_turn;
+  for (uint32_t events = 0; transport_ && !refused_; ++events) {
+    if (served_ == last || events == events_a_turn) {
+      loop_.schedule_next_turn(*this);
+      break;
+    }
+    if (handler_ ? parser_.complete() : !discarding_ && (input.empty() || answers_wait())) break;
     if (!handler_ && !parser_.head_begun()) started_ms_ = loop_.now_ms();
     Event event = parser_.next(input);
     if (event == Event::more) break;
     switch (event) {
       case Event::head: begin_stream(); break;
-      case Event::data: deliver_data(); break;
-      case Event::end: deliver_end(); break;
+      case Event::data:
+        if (!discarding_) deliver_data();
+        break;
+      case Event::end: discarding_ ? end_discarding() : deliver_end(); break;
       case Event::error:
-        if (handler_)
+        if (discarding_)
+          close_gracefully(0);
+        else if (handler_)
           lose(parser_.error());
         else
           refuse(parser_.error());
@@ -76,13 +92,15 @@ void Downstream::refuse(const Error& error) {
   handler_->on_bad_head(copy, message_);
 }
 
-// Bytes behind the request that is open: the next requests, or the first bytes of a tunnel.
+// Bytes behind the request that is open: the next requests, or the first bytes of a tunnel; or a body's that
+// are more than a turn's share.
 void Downstream::keep_rest(std::string_view rest) {
-  if (refused_ || (!persistent_ && upgrade_.empty())) return;
+  bool of_body = handler_ ? !parser_.complete() : discarding_;
+  if (refused_ || (!of_body && !persistent_ && upgrade_.empty())) return;
   held_.append(rest);
   if (held_full_ || held_.size() <= settings_.pipelined_size) return;
   held_full_ = true;
-  owner_.on_limit(Limit::pipelined_size);
+  if (!of_body) owner_.on_limit(Limit::pipelined_size);
   transport_->pause(PauseReason::pipelined);
 }
 
@@ -106,6 +124,7 @@ void Downstream::read_held() {
   }
   after_read();  // may still use views into held_
   held_.drop_used();
+  if (transport_ && !handler_ && held_.empty() && !parser_.head_begun()) await(Awaited::next_request);
 }
 
 void Downstream::run_task() {
@@ -113,7 +132,8 @@ void Downstream::run_task() {
   if (broken_)
     return lose({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
                  "an answer that does not fit its own head"});
-  if (!held_.empty() && !(handler_ ? parser_.complete() : answers_wait())) read_held();
+  bool wait = handler_ ? parser_.complete() || pauses_.any() : !discarding_ && answers_wait();
+  if (!held_.empty() && !wait) read_held();
   if (transport_ && read_ended_ && !end_seen_ && held_.empty()) end_reading();
 }
 
@@ -135,7 +155,7 @@ void Downstream::end_reading() {
   end_seen_ = true;
   if (refused_) return;
   if (!handler_) {
-    if (!parser_.head_begun()) return close_gracefully(0);
+    if (!parser_.head_begun() || discarding_) return close_gracefully(0);
     parser_.finish();
     refuse(parser_.error());
     if (transport_) after_read();

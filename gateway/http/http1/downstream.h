@@ -89,6 +89,8 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool body_awaited() const;
   bool continue_awaited() const;
   void next_request();
+  void discard_rest();
+  void end_discarding();
   void lose(const Error& error);
   void refuse_body(const Error& error);
   void answer_alone(std::string_view reason);
@@ -118,6 +120,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool read_ended_ = false;  // the client's FIN came
   bool end_seen_ = false;    // and was acted upon
   bool held_full_ = false;   // reading is paused because too much is held
+  bool discarding_ = false;  // the rest of a body whose request was answered
   HalfClose half_close_;
   HeldBytes held_{loop_.blocks()};
 };

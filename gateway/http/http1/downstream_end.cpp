@@ -10,8 +10,21 @@ void Downstream::release() {
   if (broken_) return close_cut();
   if (!writer_.begun()) return close_gracefully(0);
   if (!writer_.ended()) return close_cut();
-  if (!parser_.complete() || !persistent_ || draining_) return close_gracefully(settings_.linger_ms);
-  next_request();
+  if (!persistent_ || draining_) return close_gracefully(settings_.linger_ms);
+  parser_.complete() ? next_request() : discard_rest();
+}
+
+// The answer came before its request was over. The client was not told that the connection ends, so it has a
+// moment to send the rest, and goes on then.
+void Downstream::discard_rest() {
+  discarding_ = true;
+  deadline_.in(settings_.linger_ms);
+  if (!reading_ && (!held_.empty() || read_ended_)) loop_.schedule(*this);
+}
+
+void Downstream::end_discarding() {
+  discarding_ = false;
+  draining_ ? close_gracefully(0) : next_request();
 }
 
 void Downstream::reset() {
@@ -25,7 +38,7 @@ void Downstream::next_request() {
   reset_stream();
   upgrade_ = {};
   waiting_since_ms_ = loop_.now_ms();
-  await(Awaited::next_request);
+  await(held_.empty() ? Awaited::next_request : Awaited::nothing);
   deadline_.in(settings_.idle_timeout_ms);
   if (!reading_ && (!held_.empty() || read_ended_)) {
     end_seen_ = false;

@@ -21,7 +21,7 @@ void Downstream::set_deadline() {
   if (!transport_) return;
   if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
   if (!handler_) {
-    if (!parser_.head_begun()) return;  // it runs since the accept or the last exchange
+    if (!parser_.head_begun() || discarding_) return;  // it runs since the accept or the last exchange
     deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
     return await(Awaited::rest_of_head);
   }
@@ -42,7 +42,10 @@ void Downstream::await(Awaited what) {
 
 void Downstream::on_deadline() {
   if (!handler_) {
+    if (discarding_) return close_gracefully(0);
     if (!parser_.head_begun()) {
+      // Requests wait here until their client has taken the answers before them, which has limits of its own.
+      if (!held_.empty()) return deadline_.in(settings_.idle_timeout_ms);
       owner_.on_limit(served_ ? Limit::idle_timeout : Limit::header_timeout);
       return close_gracefully(0);
     }
@@ -83,7 +86,9 @@ void Downstream::pause(PauseReason reason) {
 
 void Downstream::resume(PauseReason reason) {
   StreamBase::resume(reason);
-  if (handler_) set_deadline();
+  if (!handler_) return;
+  set_deadline();
+  if (!held_.empty() && !pauses_.any()) loop_.schedule(*this);
 }
 
 }  // namespace penstock::http::http1

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -191,4 +192,29 @@ TEST_CASE("work that waits runs in later turns, in order, each within the share 
   runner.until([&] { return done.size() == 2; });
   CHECK(done == std::vector<int>{1, 3});
   CHECK(runner.loop.may_work(two));
+}
+
+TEST_CASE("a task that yields runs once a turn, after what the others have to do") {
+  Loop loop;
+  std::string log;
+  struct Other final : Task {
+    std::string& log;
+    explicit Other(std::string& to) : log(to) {}
+    void run_task() override { log += 'b'; }
+  } other(log);
+  struct Yielding final : Task {
+    Loop& loop;
+    std::string& log;
+    Task& other;
+    int left = 5;
+    Yielding(Loop& of, std::string& to, Task& beside) : loop(of), log(to), other(beside) {}
+    void run_task() override {
+      log += 'a';
+      loop.schedule(other);
+      if (--left > 0) loop.schedule_next_turn(*this);
+    }
+  } yielding(loop, log, other);
+  loop.schedule_next_turn(yielding);
+  loop.run();
+  CHECK(log == "ababababab");
 }
