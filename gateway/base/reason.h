@@ -48,6 +48,7 @@ inline constexpr std::string_view upstream_too_large = "upstream.header_too_larg
 inline constexpr std::string_view client_closed = "client.closed";
 inline constexpr std::string_view client_slow = "client.slow";
 inline constexpr std::string_view proxy_malformed = "proxy.malformed";
+inline constexpr std::string_view tls_handshake = "tls.handshake";
 inline constexpr std::string_view internal_error = "internal.error";
 }  // namespace reason
 

@@ -24,9 +24,12 @@ void compile_status(const Node& root, Build& build) {
   if (node == nullptr) return;
   const auto address = listen_address(node, build);
   if (!address) return;
-  uint32_t mode = Status{}.socket_mode;
-  take_mode(status, mode, *address, "status", build);
-  build.config.status = Status{*address, mode, node->at};
+  Status out;
+  out.address = *address;
+  out.at = node->at;
+  take_mode(status, out.socket_mode, *address, "status", build);
+  take(status, "max_connections", out.max_connections);
+  build.config.status = out;
 }
 
 // Sinks over the network come later; the logging plugin reads all else. False: answered here.

@@ -59,6 +59,7 @@ struct Listener {
 
 struct Status {
   Address address;
+  uint32_t max_connections = 100;
   uint32_t socket_mode = 0660;
   Position at;
 };

@@ -105,6 +105,8 @@ constexpr SchemaRow rows[] = {
 
     {"status", group, "", "address", "Read-only /livez, /readyz and /metrics; absent: none"},
     {"status.address", address, "", "unix:*", "IP:port, or unix:PATH", required},
+    {"status.max_connections", integer, "100", "1..10000",
+     "Of scrapers and probes; over it the one that is silent longest makes room"},
     {"status.socket_mode", mode, "0660", "", "Who may connect to a unix socket: its file's mode"},
     {"admin", group, "", "", "Admin API", not_yet},
 

@@ -52,8 +52,10 @@ class DoorOwner {
   virtual void limit_reached(Limit limit) = 0;
   // Nobody here can make room for a newcomer, but somebody at the same door of another worker may.
   virtual void room_wanted(Door& door, Limit limit) = 0;
-  // A trusted proxy's connection did not begin with a PROXY header: closed, and no request.
-  virtual void bad_greeting(Door& door, const net::Address& peer) = 0;
+  // A connection ended before it could bring a request: what stands in for the access log's record. `reason`
+  // is of base/reason.h, `text` static.
+  virtual void refused(Door& door, const net::Address& peer, std::string_view reason,
+                       std::string_view text) = 0;
   // The last connection of a closed door is gone; the owner lets go of the door later, not inside this call.
   // May come more than once.
   virtual void door_empty(Door& door) = 0;

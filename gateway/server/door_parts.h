@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/reason.h"
 #include "net/proxy_receiver.h"
 #include "server/door.h"
 
@@ -58,7 +59,7 @@ class Door::Greeting final : public net::Deferred, public ListHook {
     bool good = end == net::ProxyHeaderEnd::good;
     if (end == net::ProxyHeaderEnd::malformed) {
       door_.plan_.load->count_bad_greeting();
-      door_.owner_.bad_greeting(door_, peer_);
+      door_.owner_.refused(door_, peer_, reason::proxy_malformed, "no valid PROXY header");
     }
     if (end == net::ProxyHeaderEnd::timeout) door_.owner_.limit_reached(Limit::header_timeout);
     if (good) serve();
@@ -91,7 +92,7 @@ class Door::Handshake final : public net::Deferred,
                               private net::TlsHandshakeHandler,
                               private net::TransportHandler {
  public:
-  Handshake(Door& door, int descriptor, const net::Address& peer) : door_(door) {
+  Handshake(Door& door, int descriptor, const net::Address& peer) : door_(door), peer_(peer) {
     transport_ = door.tls_->accept(descriptor, peer, *this);
     transport_->set_handler(this);
   }
@@ -111,10 +112,12 @@ class Door::Handshake final : public net::Deferred,
   void on_drained() override {}
   void on_error(const Error& error) override {
     if (error.limit != Limit::none) door_.owner_.limit_reached(error.limit);
+    if (error.kind == ErrorKind::tls) door_.owner_.refused(door_, peer_, reason::tls_handshake, error.text);
     door_.handshake_over(*this);
   }
 
   Door& door_;
+  net::Address peer_;
   std::unique_ptr<net::Transport> transport_;
 };
 

@@ -185,6 +185,8 @@ void Server::commit() {
   if (rollout_->status || !config.status) {
     status_ = std::move(rollout_->status);
     if (status_) status_->start();
+  } else {
+    status_->set_max_connections(config.status->max_connections);
   }
   bool first = state_ == State::starting;
   if (first) serving_since_ms_ = loop_.now_ms();

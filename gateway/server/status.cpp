@@ -100,7 +100,11 @@ std::expected<std::unique_ptr<StatusListener>, std::string> StatusListener::bind
 
 StatusListener::StatusListener(net::Loop& loop, StatusSource& source, const config::Status& status,
                                net::ListenSocket socket)
-    : loop_(loop), source_(source), configured_(status.address), socket_(std::move(socket)) {}
+    : loop_(loop),
+      source_(source),
+      configured_(status.address),
+      max_connections_(status.max_connections),
+      socket_(std::move(socket)) {}
 
 StatusListener::~StatusListener() {
   acceptor_.reset();
@@ -111,7 +115,7 @@ void StatusListener::start() { acceptor_ = std::make_unique<net::Acceptor>(loop_
 
 void StatusListener::accepted(void* owner, int descriptor, const net::Address& peer) {
   StatusListener& self = *static_cast<StatusListener*>(owner);
-  if (self.open_ == max_connections) {
+  if (self.open_ == self.max_connections_ && !self.make_room()) {
     ::close(descriptor);
     return;
   }
@@ -119,6 +123,18 @@ void StatusListener::accepted(void* owner, int descriptor, const net::Address& p
   auto connection = http::make_http1_downstream(
       self.loop_, net::make_tcp_transport(self.loop_, descriptor, peer), self.settings_, self);
   self.connections_.push_back(*connection.release());
+}
+
+// The one that waits longest for a request of its client's: probes must get through beside silent
+// connections.
+bool StatusListener::make_room() {
+  http::DownstreamConnection* longest = nullptr;
+  connections_.for_each([&](http::DownstreamConnection& connection) {
+    if (connection.waiting_since_ms() == UINT64_MAX) return;
+    if (!longest || connection.waiting_since_ms() < longest->waiting_since_ms()) longest = &connection;
+  });
+  if (longest) longest->close();
+  return longest != nullptr;
 }
 
 http::StreamHandler& StatusListener::on_stream(http::Stream& stream, http::DownstreamConnection&) {

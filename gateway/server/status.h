@@ -34,6 +34,7 @@ class StatusListener final : private http::DownstreamOwner {
   ~StatusListener();
 
   void start();
+  void set_max_connections(uint32_t most) { max_connections_ = most; }
   const config::Address& configured() const { return configured_; }
   const net::Address& address() const { return socket_.address(); }
 
@@ -45,10 +46,11 @@ class StatusListener final : private http::DownstreamOwner {
   void on_closed(http::DownstreamConnection& connection) override;
   static void accepted(void* self, int descriptor, const net::Address& peer);
 
-  static constexpr size_t max_connections = 100;  // scrapers and probes are few
+  bool make_room();
   net::Loop& loop_;
   StatusSource& source_;
   config::Address configured_;
+  uint32_t max_connections_;
   net::ListenSocket socket_;
   http::DownstreamSettings settings_;
   std::unique_ptr<net::Acceptor> acceptor_;

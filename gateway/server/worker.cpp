@@ -20,6 +20,8 @@ constexpr uint32_t idle_grace_ms = 1'000;
 constexpr uint64_t relief_interval_ms = 20;
 constexpr uint64_t vain_relief_interval_ms = 250;
 constexpr size_t worth_cutting = 2 * BlockPool::block_size;
+// Lines a second about connections that brought no request.
+constexpr uint32_t max_refusals_told = 10;
 }  // namespace
 
 // A generation that nobody uses: its plugins are stopped before the loop blocks again, outside of whoever let
@@ -290,10 +292,19 @@ void Worker::room_wanted(Door& door, Limit limit) {
   process_.main.post([this, key = door.key(), limit] { process_.make_room(key, limit, worker); });
 }
 
-void Worker::bad_greeting(Door& door, const net::Address& peer) {
-  process_.main.post([name = door.info().name, peer = peer.to_string()] {
-    say(fmt::format("listener {}: {}: {}: a connection without a valid PROXY header was closed", name, peer,
-                    reason::proxy_malformed));
+// Whoever can connect can cause these, so a flood of them is told in part.
+void Worker::refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) {
+  uint64_t second = loop.now_ms() / 1000;
+  if (std::exchange(refusals_.second, second) != second) refusals_.told = 0;
+  if (refusals_.told == max_refusals_told) {
+    ++refusals_.untold;
+    return;
+  }
+  ++refusals_.told;
+  uint32_t untold = std::exchange(refusals_.untold, 0);
+  process_.main.post([name = door.info().name, peer = peer.to_string(), reason, text, untold] {
+    say(fmt::format("listener {}: {}: {}: {}{}", name, peer, reason, text,
+                    untold ? fmt::format(" ({} more like this were not told)", untold) : std::string()));
   });
 }
 

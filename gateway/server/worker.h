@@ -95,7 +95,7 @@ class Worker final : private WorkerLoop,
   void connection_closed() override { --metrics.open_connections; }
   void limit_reached(Limit limit) override { metrics.limits.add(limit); }
   void room_wanted(Door& door, Limit limit) override;
-  void bad_greeting(Door& door, const net::Address& peer) override;
+  void refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) override;
   void door_empty(Door& door) override;
   // http::DownstreamOwner
   http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
@@ -122,6 +122,10 @@ class Worker final : private WorkerLoop,
   Process process_;
   OwnRelief own_relief_{*this};
   uint64_t next_relief_ms_ = 0;
+  struct {
+    uint64_t second = 0;
+    uint32_t told = 0, untold = 0;
+  } refusals_;
   net::Timer relief_timer_{loop, [](void* self) { static_cast<Worker*>(self)->shed(Relief::own); }, this};
   std::map<std::string, ClusterUse> clusters_;
   std::unique_ptr<proxy::Generation> prepared_;

@@ -105,6 +105,26 @@ TEST_CASE("curl's header names curl's own address, as an IP client that it is") 
   CHECK(json::parse(got.out)["headers"].value("x-forwarded-for", "none") == "127.0.0.7");
 }
 
+TEST_CASE("a flood of connections without a valid header is told in part, and counted whole") {
+  Backend backend;
+  Gateway gateway(configuration(backend, trusted));
+  for (int i = 0; i < 500; ++i) {
+    Client client(gateway.port());
+    client.send("x\r\n");
+    CHECK_THROWS(client.read_head());
+  }
+  CHECK(get(gateway.status_port(), "/metrics")
+            .body.find("penstock_listener_bad_proxy_headers_total{listener=\"http\"} 500\n") !=
+        std::string::npos);
+  gateway.process().wait_for_line(" proxy.malformed: ");
+  gateway.process().poll_output();
+  const std::string& told = gateway.process().output();
+  size_t lines = 0;
+  for (size_t at = 0; (at = told.find(" proxy.malformed: ", at)) != std::string::npos; ++at) ++lines;
+  CHECK(lines >= 10);
+  CHECK(lines < 500);
+}
+
 TEST_CASE("a trusted proxy without a valid header is closed and counted, and is no request") {
   Backend backend;
   Gateway gateway(configuration(backend, trusted));

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <vector>
+
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 
@@ -64,4 +67,17 @@ TEST_CASE("a scrape that leaves before its answer harms nobody") {
     client.reset();
   }
   CHECK(get(gateway.status_port(), "/metrics").status == 200);
+}
+
+TEST_CASE("silent connections do not keep probes from the status listener") {
+  Gateway gateway(
+      "schema: 1\nworkers: 1\nstatus: { address: \"127.0.0.1:0\", max_connections: 5 }\n"
+      "listeners: [{ name: http, address: \"127.0.0.1:0\" }]\n"
+      "routes: [{ name: r, match: { path: / }, public: true, respond: { status: 200 } }]\n");
+  std::vector<std::unique_ptr<Client>> silent;
+  for (int i = 0; i < 20; ++i) {
+    silent.push_back(std::make_unique<Client>(gateway.status_port()));
+    CHECK(get(gateway.status_port(), "/livez").status == 200);
+  }
+  CHECK(silent.front()->at_end());  // the one that was silent longest
 }

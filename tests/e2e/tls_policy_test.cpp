@@ -71,6 +71,8 @@ TEST_CASE("plain HTTP on a TLS port gets an answer that says so") {
   CHECK(response.body == "This port speaks TLS: the address is https://\n");
   CHECK(client.at_end());
   CHECK(sample(gateway, failures("plain_text")) == 1);
+  CHECK(gateway.process().wait_for_line(" tls.handshake: ").find("plain HTTP on a TLS port") !=
+        std::string::npos);
 }
 
 TEST_CASE("HSTS stands on every answer of a TLS listener, once, also on refusals") {
