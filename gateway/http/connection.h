@@ -124,6 +124,7 @@ class UpstreamConnection : public net::Deferred, public ListHook {
 
   void* context = nullptr;     // the owner's own data (its endpoint)
   uint64_t idle_since_ms = 0;  // for the owner
+  bool idled = false;          // set by the owner: it waited, so that its peer may have ended it unseen
 };
 
 std::unique_ptr<UpstreamConnection> make_http1_upstream(net::Loop& loop,

@@ -47,7 +47,7 @@ bool RetryBudget::take(uint32_t worker, uint64_t now_ms, double share) {
 RetryVerdict judge(const config::Retries& rule, http::Method method, const AttemptEnd& end) {
   if (end.informational_forwarded || !end.body_held) return RetryVerdict::no;
   if (!end.status && !end.request_bytes_sent && end.error.source != ErrorSource::downstream)
-    return rule.on_connect ? RetryVerdict::free : RetryVerdict::no;
+    return rule.on_connect || end.reused_connection ? RetryVerdict::free : RetryVerdict::no;
   bool post_or_patch = method == http::Method::post || method == http::Method::patch;
   bool repeatable =
       http::idempotent(method) || (post_or_patch && rule.unsafe == config::Retries::Unsafe::allowed);

@@ -144,6 +144,7 @@ class Door {
   // door_room.cpp
   bool let_in(Newcomer& newcomer);
   bool low_descriptor(Newcomer& newcomer);
+  bool move_down(Newcomer& newcomer) const;
   bool enter(Newcomer& newcomer);
   bool make_room(Newcomer& newcomer, Limit limit);
   Room evict_one(Limit limit);

@@ -22,13 +22,20 @@ class Door::Place final : public net::Place {
  public:
   explicit Place(Door& door) : door_(door) {}
   ~Place() override {
-    if (client_.family != AF_UNSPEC) door_.plan_.load->clients.leave(client_);
+    leave();
     door_.gave_back(*this);
   }
 
-  void set_client(const ClientTable::Key& client) { client_ = client; }
+  void set_client(const ClientTable::Key& client) {
+    leave();
+    client_ = client;
+  }
 
  private:
+  void leave() {
+    if (client_.family != AF_UNSPEC) door_.plan_.load->clients.leave(client_);
+  }
+
   Door& door_;
   ClientTable::Key client_;
 };

@@ -52,13 +52,16 @@ bool Door::enter_client(const ClientTable::Key& client) {
 // One that was held has the number of a time in which more were open.
 bool Door::low_descriptor(Newcomer& newcomer) {
   if (newcomer.descriptor < descriptor_mark_) return true;
-  if (newcomer.missing != Limit::none) {
-    int lowest = ::fcntl(newcomer.descriptor, F_DUPFD_CLOEXEC, 0);
-    if (lowest >= 0) ::close(std::max(lowest, newcomer.descriptor));
-    if (lowest >= 0) newcomer.descriptor = std::min(lowest, newcomer.descriptor);
-    if (newcomer.descriptor < descriptor_mark_) return true;
-  }
-  return make_room(newcomer, Limit::descriptors);
+  if (newcomer.missing != Limit::none && move_down(newcomer)) return true;
+  // The number that was given back is this one's: the next newcomer would take it unasked.
+  return make_room(newcomer, Limit::descriptors) && move_down(newcomer);
+}
+
+bool Door::move_down(Newcomer& newcomer) const {
+  int lowest = ::fcntl(newcomer.descriptor, F_DUPFD_CLOEXEC, 0);
+  if (lowest >= 0) ::close(std::max(lowest, newcomer.descriptor));
+  if (lowest >= 0) newcomer.descriptor = std::min(lowest, newcomer.descriptor);
+  return newcomer.descriptor < descriptor_mark_;
 }
 
 bool Door::enter(Newcomer& newcomer) {
@@ -88,7 +91,7 @@ Door::Room Door::evict_one(Limit limit) {
   } else if (tls_ && tls_->give_up_oldest(handshakes_since)) {
     room = Room::soon;
   } else if (http::DownstreamConnection* waiting = waits_.longest(now)) {
-    waiting->close();
+    waiting->shed(limit);
   } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
     body->shed(limit);
   } else {

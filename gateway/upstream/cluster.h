@@ -57,6 +57,8 @@ class Attempt : public ListHook {
   // What is sent cannot be held back until the connection has shown to be quiet, so it is asked before it is
   // lent (UpstreamConnection::quiet). Before acquire().
   void ask_connection(bool ask) { ask_connection_ = ask; }
+  // No connection that lay idle: one such was gone. Before acquire().
+  void want_fresh(bool fresh) { want_fresh_ = fresh; }
   Endpoint* endpoint() const { return endpoint_; }  // of the acquire under way or held; null after finish()
   bool pending() const { return linked(); }         // neither on_acquired nor on_acquire_failed came yet
 
@@ -70,6 +72,7 @@ class Attempt : public ListHook {
   uint64_t begun_ms_ = 0;     // acquire()
   Acquire acquire_ = Acquire::open;
   bool ask_connection_ = false;
+  bool want_fresh_ = false;
 };
 
 // What an attempt's end says about its endpoint.

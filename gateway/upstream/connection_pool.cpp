@@ -67,6 +67,7 @@ void ConnectionPool::fail_waiter(Attempt& attempt, const Error& error) {
 }
 
 http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
+  if (attempt.want_fresh_ && (!idle_.front() || idle_.front()->idled)) return nullptr;
   while (http::UpstreamConnection* connection = idle_.pop_front()) {
     --idle_count_;
     busy_.push_back(*connection);
@@ -79,15 +80,25 @@ http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
   return nullptr;
 }
 
+// The oldest that the connection in front will do for.
+Attempt* ConnectionPool::next_waiter() {
+  Attempt* found = nullptr;
+  bool fresh = idle_.front() && !idle_.front()->idled;
+  waiters_.for_each([&](Attempt& waiter) {
+    if (!found && (fresh || !waiter.want_fresh_)) found = &waiter;
+  });
+  return found;
+}
+
 // Not entered twice: an attempt that gives its stream back inside on_acquired leaves the rest to the loop
 // that called it, so the stack does not grow with the number of waiters.
 void ConnectionPool::serve_waiters() {
   if (serving_) return;
   serving_ = true;
-  while (waiting_ > 0) {
-    http::Stream* stream = open_idle(*waiters_.front());
+  while (Attempt* waiter = next_waiter()) {
+    http::Stream* stream = open_idle(*waiter);
     if (!stream) break;
-    take_waiter(*waiters_.front()).on_acquired(*stream);
+    take_waiter(*waiter).on_acquired(*stream);
   }
   serving_ = false;
   // A connection that broke before it could be lent leaves a waiter without one in the making.
@@ -179,8 +190,10 @@ void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
   endpoint_.ref();
   connection->context = new Pooled{Pooled::Place::busy, address};
   ++busy_count_;
-  make_idle(*connection.release());
+  http::UpstreamConnection& made = *connection.release();  // deleted late
+  make_idle(made);
   serve_waiters();
+  made.idled = true;
 }
 
 void ConnectionPool::make_idle(http::UpstreamConnection& connection) {
@@ -195,6 +208,7 @@ void ConnectionPool::make_idle(http::UpstreamConnection& connection) {
 void ConnectionPool::on_idle(http::UpstreamConnection& connection) {
   if (!connection.context) return;
   if (!current(static_cast<Pooled*>(connection.context)->address)) return discard(connection);
+  connection.idled = true;
   make_idle(connection);
   serve_waiters();
 }

@@ -71,6 +71,7 @@ class ConnectionPool final : public http::UpstreamOwner {
   void on_closed(http::UpstreamConnection& connection) override;
 
   http::Stream* open_idle(Attempt& attempt);
+  Attempt* next_waiter();
   void serve_waiters();
   Attempt& take_waiter(Attempt& attempt);
   void fail_waiter(Attempt& attempt, const Error& error);

@@ -175,6 +175,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("the end of a body is told wherever a turn's share ends") {
+  for (int chunks = 2'030; chunks < 2'052; ++chunks) {
+    CAPTURE(chunks);
+    net::Loop loop;
+    Client client(loop);
+    feed(client.wire, "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    serve(client.stream());
+    std::string rest;
+    for (int i = 0; i < chunks; ++i) rest += "1\r\nx\r\n";
+    feed(client.wire, rest + "0\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    for (int i = 0; i < 5; ++i) whole_turn(loop);
+    REQUIRE(client.streams.size() == 2);
+    CHECK(client.stream(1).log().ends_with("data abc | end"));
+    serve(client.stream(1));
+    CHECK(client.wire.end == Wire::End::open);
+  }
+}
+
 TEST_CASE("while its handler is paused the rest of a body waits") {
   net::Loop loop;
   Client client(loop);

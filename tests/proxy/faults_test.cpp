@@ -192,6 +192,19 @@ TEST_CASE("what waits on an idle connection is nobody's answer and costs nobody 
   }
 }
 
+TEST_CASE("a connection that was gone is free of charge whatever retry_on says, and its successor is fresh") {
+  Pipe pipe;
+  pipe.route_config.retries.on_connect = pipe.route_config.retries.on_reset = false;
+  pipe.send(get);
+  pipe.answer(ok("Content-Length: 0\r\n"));
+  pipe.client.take();
+  feed(pipe.client, get);
+  feed_end(pipe.backend());
+  pipe.turn();
+  pipe.answer(ok("Content-Length: 0\r\n"), 1);
+  CHECK(pipe.client.sent.starts_with("HTTP/1.1 200 OK"));
+}
+
 TEST_CASE("before a body is sent on an idle connection it is asked") {
   Pipe pipe;
   pipe.send(get);

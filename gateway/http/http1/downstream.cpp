@@ -22,9 +22,11 @@ void Downstream::on_read(std::span<const char> bytes) {
 // Events until the input is used up, belongs to a later request, or is more than a turn's share.
 void Downstream::read(std::string_view& input) {
   reading_ = true;
+  yielded_ = false;
   uint32_t last = served_ + requests_a_turn;
   for (uint32_t events = 0; transport_ && !refused_; ++events) {
     if (served_ == last || events == events_a_turn) {
+      yielded_ = true;  // the end of a body may be due without another byte
       loop_.schedule_next_turn(*this);
       break;
     }
@@ -110,7 +112,8 @@ bool Downstream::answers_wait() const { return transport_->unsent() > settings_.
 
 void Downstream::on_drained() {
   if (handler_) return handler_->on_drained();
-  if (!held_.empty()) loop_.schedule(*this);
+  if (!held_.empty()) return loop_.schedule(*this);
+  if (!parser_.head_begun()) await(Awaited::next_request);
 }
 
 void Downstream::read_held() {
@@ -133,14 +136,14 @@ void Downstream::run_task() {
     return lose({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
                  "an answer that does not fit its own head"});
   bool wait = handler_ ? parser_.complete() || pauses_.any() : !discarding_ && answers_wait();
-  if (!held_.empty() && !wait) read_held();
-  if (transport_ && read_ended_ && !end_seen_ && held_.empty()) end_reading();
+  if ((yielded_ || !held_.empty()) && !wait) read_held();
+  if (transport_ && read_ended_ && !end_seen_ && !yielded_ && held_.empty()) end_reading();
 }
 
 void Downstream::on_read_end() {
   read_ended_ = true;
   half_close_.begin();
-  held_.empty() ? end_reading() : set_deadline();
+  held_.empty() && !yielded_ ? end_reading() : set_deadline();
 }
 
 // Nothing is read just now, and the client's FIN waits behind what it sent.

@@ -117,6 +117,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   uint32_t served_ = 0;  // requests
   bool draining_ = false;
   bool reading_ = false;     // read() is on the stack
+  bool yielded_ = false;     // and stopped for others' sake
   bool read_ended_ = false;  // the client's FIN came
   bool end_seen_ = false;    // and was acted upon
   bool held_full_ = false;   // reading is paused because too much is held

@@ -38,7 +38,9 @@ void Downstream::next_request() {
   reset_stream();
   upgrade_ = {};
   waiting_since_ms_ = loop_.now_ms();
-  await(held_.empty() ? Awaited::next_request : Awaited::nothing);
+  // A client that still takes its answer is not idle: another's place is taken before its.
+  bool idle = held_.empty() && transport_->unsent() <= net::Transport::low_mark;
+  await(idle ? Awaited::next_request : Awaited::nothing);
   deadline_.in(settings_.idle_timeout_ms);
   if (!reading_ && (!held_.empty() || read_ended_)) {
     end_seen_ = false;
@@ -66,6 +68,7 @@ void Downstream::close() {
 
 void Downstream::shed(Limit limit) {
   if (!transport_) return;
+  if (!handler_ && transport_->unsent() == 0) return close_gracefully(0);
   Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
   if (limit == Limit::buffered && !writer_.begun() && transport_->unsent() == 0) return lose(error);
   if (limit == Limit::buffered) owner_.on_limit(limit);  // a polite close would keep what a slow reader holds

@@ -63,7 +63,8 @@ void Downstream::on_deadline() {
 }
 
 void Downstream::look_at_half_close() {
-  if (transport_->unsent() > 0) half_close_.count_from(loop_.now_ms());
+  // What the backend has not taken of its body yet is not the client's silence either.
+  if (transport_->unsent() > 0 || pauses_.any()) half_close_.count_from(loop_.now_ms());
   switch (half_close_.look(settings_, loop_.now_ms(), moved())) {
     case HalfClose::Step::wait: break;
     case HalfClose::Step::probe:
@@ -88,7 +89,7 @@ void Downstream::resume(PauseReason reason) {
   StreamBase::resume(reason);
   if (!handler_) return;
   set_deadline();
-  if (!held_.empty() && !pauses_.any()) loop_.schedule(*this);
+  if ((yielded_ || !held_.empty()) && !pauses_.any()) loop_.schedule(*this);
 }
 
 }  // namespace penstock::http::http1

@@ -22,7 +22,9 @@ class Upstream final : public UpstreamConnection, public StreamBase {
 
   // --- UpstreamConnection ---
   Stream* open(StreamHandler& handler) override;
-  bool quiet() const override { return transport_ && (opened_ == 0 || !transport_->input_waits()); }
+  bool quiet() const override {
+    return transport_ && ((opened_ == 0 && !idled) || !transport_->input_waits());
+  }
   size_t open_streams() const override { return handler_ ? 1 : 0; }
   void close() override;
 
@@ -34,7 +36,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   void release() override;
   void reset() override;
   void close_after() override { spoiled_ = true; }
-  bool reused() const override { return opened_ > 1; }
+  bool reused() const override { return opened_ > 1 || idled; }
   bool any_byte_received() const override { return answering_; }
 
  private:
@@ -85,7 +87,7 @@ void Upstream::send_head(const Message& head, EndStream end) {
 void Upstream::flush() {
   if (!can_send()) return;
   bool whole = writer_.ended() && writer_.sent() == 0;  // body bytes are lent until this returns
-  held_back_ = opened_ > 1 && whole && !any_byte_sent();
+  held_back_ = reused() && whole && !any_byte_sent();
   if (held_back_) return loop_.schedule(*this);
   StreamBase::flush();
 }

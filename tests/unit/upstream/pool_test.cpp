@@ -299,6 +299,29 @@ TEST_CASE("no more connections are kept idle than this worker's share") {
   CHECK(kept(0, 0, 1) == 0);
 }
 
+TEST_CASE("who wants a fresh connection gets none that lay idle or served others, and holds up nobody") {
+  Bench bench;
+  bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
+  Taker old, other, fresh, waiter;
+  bench.acquire(old);
+  bench.acquire(other);
+  bench.connected(0);
+  FakeConnection& served = bench.connected(1);
+  bench.done(old);
+  fresh.want_fresh(true);
+  CHECK(bench.acquire(fresh) == nullptr);  // beside an idle one
+  CHECK(bench.acquire(waiter) == nullptr);
+  bench.done(other);  // it serves the waiter behind
+  REQUIRE(waiter.stream != nullptr);
+  CHECK(&waiter.connection() == &served);
+  CHECK(fresh.stream == nullptr);
+  FakeConnection& made = bench.connected(2);
+  REQUIRE(fresh.stream != nullptr);
+  CHECK(&fresh.connection() == &made);
+  bench.done(fresh);
+  bench.done(waiter);
+}
+
 TEST_CASE("who asks for it gets no idle connection on which something waits") {
   Bench bench;
   bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
