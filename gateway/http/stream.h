@@ -56,6 +56,8 @@ class StreamHandler {
   virtual void on_reset(const Error& error) = 0;
   // Bytes held on the other side for this stream, roughly.
   virtual size_t held_bytes() const { return 0; }
+  // Bytes that the other side has taken of it: what becomes more while its body goes on. A system call.
+  virtual uint64_t bytes_taken() const { return 0; }
 
  protected:
   ~StreamHandler() = default;
@@ -102,6 +104,7 @@ class Stream {
   virtual bool any_byte_received() const = 0;  // upstream: of the response
   virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
   virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too
+  virtual uint64_t bytes_taken() const = 0;    // by the peer's kernel, of bytes_written(). A system call
   virtual uint64_t bytes_received() const = 0;  // body bytes
   virtual uint64_t bytes_sent() const = 0;      // body bytes accepted by send_data
   virtual uint64_t started_ms() const = 0;      // downstream: first byte of the head (Loop::now_ms)

@@ -81,6 +81,7 @@ class TcpTransport final : public Transport, private SocketOwner {
   }
   uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
+  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
 
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }

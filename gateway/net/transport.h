@@ -142,6 +142,8 @@ class Transport {
   virtual bool truncated() const { return false; }
   virtual uint64_t bytes_read() const = 0;
   virtual uint64_t bytes_written() const = 0;
+  // Those that the peer's kernel has taken. A system call.
+  virtual uint64_t bytes_taken() const { return bytes_written(); }
 
  protected:
   TransportHandler* handler_ = nullptr;

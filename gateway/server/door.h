@@ -145,6 +145,7 @@ class Door {
   bool let_in(Newcomer& newcomer);
   bool low_descriptor(Newcomer& newcomer);
   bool move_down(Newcomer& newcomer) const;
+  http::DownstreamConnection* stuck_reader(uint64_t now);
   bool enter(Newcomer& newcomer);
   bool make_room(Newcomer& newcomer, Limit limit);
   Room evict_one(Limit limit);
@@ -163,6 +164,7 @@ class Door {
   size_t queue_left_ = 0;  // of the accept queue of a closed door
   IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
   WaitLists waits_;  // those of them that wait for their client
+  uint64_t readers_asked_ms_ = 0;
   IntrusiveList<Greeting> greetings_;
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket

@@ -13,6 +13,8 @@ namespace {
 
 // A place may be given back, or somebody's grace be over, in another worker.
 constexpr uint64_t look_again_ms = 100;
+// So long a client may read nothing of its answer while newcomers wait for a place.
+constexpr uint64_t ask_readers_ms = 500;
 
 }  // namespace
 
@@ -94,11 +96,28 @@ Door::Room Door::evict_one(Limit limit) {
     waiting->shed(limit);
   } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
     body->shed(limit);
+  } else if (http::DownstreamConnection* reader = stuck_reader(now)) {
+    reader->shed(limit);
   } else {
     return Room::none;
   }
   plan_.load->count_evicted(1);
   return room;
+}
+
+// Clients that read nothing of their answers, after everybody else. Nobody tells of them, so all are asked,
+// some time apart and only while a newcomer finds no place.
+http::DownstreamConnection* Door::stuck_reader(uint64_t now) {
+  if (auto* found = waits_.stuck_reader()) return found;
+  if (now < readers_asked_ms_ + ask_readers_ms) return nullptr;
+  readers_asked_ms_ = now;
+  connections_.for_each([&](http::DownstreamConnection& connection) {
+    uint64_t taken = connection.taken();
+    bool stuck = taken != UINT64_MAX && taken == connection.taken_seen;
+    connection.taken_seen = taken;
+    if (stuck) waits_.add(connection, http::Awaited::reading);
+  });
+  return waits_.stuck_reader();
 }
 
 bool Door::out_of_descriptors(void* self) {

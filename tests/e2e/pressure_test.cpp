@@ -132,6 +132,18 @@ TEST_CASE("a house full of silent bodies makes room for newcomers too") {
   for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
 }
 
+TEST_CASE("a house full of clients that do not read makes room, too") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "max_connections: 50, send_timeout: 10m, min_send_rate: none"));
+  Clients deaf;
+  add(deaf, gateway.port(), 50, "GET /bytes/104857600 HTTP/1.1\r\nhost: a\r\n\r\n");
+  await("all are requests", [&] { return metric(gateway, "http_server_active_requests") == 50; });
+  await("a newcomer is served", [&] { return served(gateway.port()); });
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
+  for (int i = 0; i < 5; ++i) CHECK(served(gateway.port()));
+  CHECK(metric(gateway, "http_server_open_connections") <= 50);
+}
+
 TEST_CASE("slow bodies by the thousand are ended by their rate, while others are served") {
   Backend backend;
   Gateway gateway(configuration(backend, "body_timeout: 10m, min_body_rate: 1KiB/s, rate_grace: 1s"));

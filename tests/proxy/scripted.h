@@ -82,6 +82,7 @@ struct ScriptedStream final : http::Stream {
   bool any_byte_received() const override { return received_any; }
   bool any_byte_sent() const override { return sent_any; }
   uint64_t bytes_written() const override { return written; }
+  uint64_t bytes_taken() const override { return written; }
   uint64_t bytes_received() const override { return 0; }
   uint64_t bytes_sent() const override { return sent; }
   uint64_t started_ms() const override { return 0; }

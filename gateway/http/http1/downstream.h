@@ -54,6 +54,10 @@ class Downstream final : public DownstreamConnection, public StreamBase {
     return stream_bytes() + held_.memory() + (transport_ ? transport_->unread() : 0);
   }
 
+  uint64_t taken() const override {
+    return transport_ && transport_->unsent() > 0 ? transport_->bytes_taken() : UINT64_MAX;
+  }
+
   // --- Stream ---
   void send_informational(const Message& head) override;
   void send_head(const Message& head, EndStream end) override;
@@ -85,7 +89,10 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void set_deadline();
   void await(Awaited what);
   void look_at_half_close();
-  uint64_t moved() const { return transport_->bytes_read() + transport_->bytes_written(); }
+  // On the way from the client to the backend, or back. A system call.
+  uint64_t moved() const {
+    return transport_->bytes_read() + transport_->bytes_written() + (handler_ ? handler_->bytes_taken() : 0);
+  }
   bool body_awaited() const;
   bool continue_awaited() const;
   void next_request();

@@ -32,6 +32,7 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   const net::TlsInfo* tls() const final { return transport_ ? transport_->tls() : nullptr; }
   bool any_byte_sent() const final { return transport_ && transport_->bytes_written() > written_before_; }
   uint64_t bytes_written() const final { return transport_ ? transport_->bytes_written() : 0; }
+  uint64_t bytes_taken() const final { return transport_ ? transport_->bytes_taken() : 0; }
   uint64_t bytes_received() const final { return received_; }
   uint64_t bytes_sent() const final { return writer_.sent(); }
   uint64_t started_ms() const final { return started_ms_; }

@@ -42,6 +42,7 @@ class FakeStream final : public http::Stream {
   bool any_byte_sent() const override { return false; }
   uint64_t bytes_written() const override { return 0; }
   uint64_t bytes_received() const override { return 0; }
+  uint64_t bytes_taken() const override { return 0; }
   uint64_t bytes_sent() const override { return 0; }
   uint64_t started_ms() const override { return 0; }
 
