@@ -53,9 +53,8 @@ constexpr std::array rows{
         "A trusted proxy's connection has no valid PROXY header: closed without an answer, and a line on "
         "standard error instead of a record in the access log."},
     ReasonRow{tls_handshake, 400,
-              "A TLS handshake came to nothing: ended with an alert (plain HTTP gets a 400), and a line on "
-              "standard "
-              "error instead of a record in the access log."},
+              "A TLS handshake came to nothing: ended with an alert (plain HTTP gets a 400), and a line "
+              "on standard error instead of a record in the access log."},
     ReasonRow{internal_error, 500, "A fault of the gateway itself."},
 };
 }  // namespace

@@ -79,6 +79,7 @@ class TlsTransport final : public Transport,
   bool truncated() const override { return truncated_; }
   uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
+  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
 
   uint64_t began_ms() const { return began_ms_; }
   // The handshake ends, without an alert: there are too many.

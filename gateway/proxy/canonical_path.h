@@ -10,9 +10,8 @@ namespace penstock::proxy {
 
 // nullopt: a path that must be refused (invalid %xx, %00, backslash, %2F, dot segments above the root,
 // control bytes, blanks, '#', bytes over 0x7e). The marks that RFC 3986 wants escaped and clients send as
-// they are
-// ({}|^`[]"<>) stay: every backend reads them in one way. Returns `path` itself when it is canonical already,
-// otherwise a copy in the arena.
+// they are ({}|^`[]"<>) stay: every backend reads them in one way. Returns `path` itself when it is canonical
+// already, otherwise a copy in the arena.
 std::optional<std::string_view> canonical_path(Arena& arena, std::string_view path);
 
 }  // namespace penstock::proxy

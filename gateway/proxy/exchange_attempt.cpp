@@ -33,7 +33,7 @@ void Exchange::next_attempt() {
   last_activity_ms_ = worker_.loop.now_ms();  // a pause or a failed attempt took none of this one's time
   context_->endpoint_address = upstream::name_of(*endpoint);
   attempt_ns_ = worker_.loop.now_ns();
-  attempt_.want_fresh(stale_retry_used_);
+  attempt_.want_fresh(want_fresh_);
   attempt_.ask_connection(context_->request.body != http::BodyKind::none || !request_ended_);
   if (http::Stream* stream = cluster_->acquire(attempt_, *endpoint, route.connect_timeout_ms))
     upstream_ready(*stream);
@@ -136,9 +136,8 @@ bool Exchange::retry(const AttemptEnd& end) {
   // A connection that was gone says nothing about its endpoint, which may be the only one. Once: the next one
   // is a fresh one.
   if (verdict == RetryVerdict::free && end.reused_connection) {
-    if (stale_retry_used_ && end.request_bytes_sent) verdict = RetryVerdict::elsewhere;
-    if (!stale_retry_used_) tried_ = {};
-    stale_retry_used_ = true;
+    tried_ = {};
+    want_fresh_ = true;
   }
   if (verdict == RetryVerdict::no || !down_ || tried_.count() >= upstream::Tried::max) return false;
   if (verdict == RetryVerdict::elsewhere) {

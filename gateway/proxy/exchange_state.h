@@ -157,7 +157,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool response_ended_ = false;  // tunnel: the backend's side
   bool head_sent_ = false;       // of the answer
   bool informational_sent_ = false;
-  bool stale_retry_used_ = false;
+  bool want_fresh_ = false;   // a reused connection was stale: the next one is none
   bool body_held_ = true;     // all request bytes so far can be sent (again)
   bool keep_holding_ = true;  // a retry may need them
   bool truncated_ = false;

@@ -98,8 +98,8 @@ class Door {
   }
   // A connection of this door waits for its client from now on.
   void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
-  // A newcomer waits for a place in another worker.
-  void make_room_elsewhere(Limit limit);
+  // A newcomer waits for a place in another worker. True: one is free, or will be.
+  bool make_room_elsewhere(Limit limit);
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
   // fn must not remove any but the one it is given.

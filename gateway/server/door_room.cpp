@@ -128,9 +128,10 @@ bool Door::out_of_descriptors(void* self) {
   return room == Room::now;
 }
 
-void Door::make_room_elsewhere(Limit limit) {
+bool Door::make_room_elsewhere(Limit limit) {
   bool full = limit == Limit::descriptors || plan_.load->connections() >= plan_.info->max_connections;
-  if (!closed() && !newcomer_ && full) evict_one(limit);
+  if (closed() || newcomer_) return false;
+  return !full || evict_one(limit) != Room::none;
 }
 
 void Door::hold(const Newcomer& newcomer) {

@@ -95,8 +95,9 @@ void Server::make_workers(const config::Config&) {
                             count,
                             [this] { relieve(); },
                             [this](const std::string& door, Limit limit, uint32_t asking) {
+                              auto made = std::make_shared<std::atomic<bool>>(false);
                               for (uint32_t other = 0; other < workers_.size(); ++other)
-                                if (other != asking) workers_[other]->make_room(door, limit);
+                                if (other != asking) workers_[other]->make_room(door, limit, made);
                             }};
     workers_[i] = std::make_unique<Worker>(process, i, seed());
     workers_[i]->start();

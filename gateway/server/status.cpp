@@ -115,7 +115,7 @@ void StatusListener::start() { acceptor_ = std::make_unique<net::Acceptor>(loop_
 
 void StatusListener::accepted(void* owner, int descriptor, const net::Address& peer) {
   StatusListener& self = *static_cast<StatusListener*>(owner);
-  if (self.open_ == self.max_connections_ && !self.make_room()) {
+  if (self.open_ >= self.max_connections_ && !self.make_room()) {
     ::close(descriptor);
     return;
   }

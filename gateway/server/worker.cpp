@@ -104,9 +104,11 @@ void Worker::set_endpoints(const std::string& upstream, std::shared_ptr<const up
   });
 }
 
-void Worker::make_room(const std::string& door, Limit limit) {
-  loop.post([this, door, limit] {
-    if (auto it = doors_.find(door); it != doors_.end()) it->second->make_room_elsewhere(limit);
+void Worker::make_room(const std::string& door, Limit limit, std::shared_ptr<std::atomic<bool>> made) {
+  loop.post([this, door, limit, made = std::move(made)] {
+    if (made->exchange(true)) return;
+    auto it = doors_.find(door);
+    if (it == doors_.end() || !it->second->make_room_elsewhere(limit)) *made = false;
   });
 }
 

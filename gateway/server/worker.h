@@ -3,6 +3,7 @@
 // posting, and it answers by posting back. Public functions are the main thread's; everything private runs on
 // the worker's own. Owned by the server.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,7 +62,8 @@ class Worker final : private WorkerLoop,
   void abandon();  // what was prepared
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
-  void make_room(const std::string& door, Limit limit);  // a newcomer waits in another worker
+  // A newcomer waits in another worker. Several workers are asked at once: `made` lets one victim be enough.
+  void make_room(const std::string& door, Limit limit, std::shared_ptr<std::atomic<bool>> made);
   void relieve();  // over the bound on memory: lets go of its largest connections
   // What the listener's door does its handshakes with from now on.
   void set_tls(const std::string& listener, const TlsServing& serving);

@@ -80,12 +80,15 @@ http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
   return nullptr;
 }
 
-// The oldest that the connection in front will do for.
+// The oldest that the connection in front will do for. Few want a fresh one, so hardly ever is anybody
+// passed over.
 Attempt* ConnectionPool::next_waiter() {
+  Attempt* oldest = waiters_.front();
+  if (!oldest || !idle_.front()) return nullptr;
+  if (!oldest->want_fresh_ || !idle_.front()->idled) return oldest;
   Attempt* found = nullptr;
-  bool fresh = idle_.front() && !idle_.front()->idled;
   waiters_.for_each([&](Attempt& waiter) {
-    if (!found && (fresh || !waiter.want_fresh_)) found = &waiter;
+    if (!found && !waiter.want_fresh_) found = &waiter;
   });
   return found;
 }
@@ -193,7 +196,13 @@ void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
   http::UpstreamConnection& made = *connection.release();  // deleted late
   make_idle(made);
   serve_waiters();
-  made.idled = true;
+  // In its first exchange a connection is not a reused one: what becomes of it is its endpoint's doing.
+  if (idle(made)) made.idled = true;
+}
+
+bool ConnectionPool::idle(const http::UpstreamConnection& connection) {
+  auto* pooled = static_cast<const Pooled*>(connection.context);
+  return pooled && pooled->place == Pooled::Place::idle;
 }
 
 void ConnectionPool::make_idle(http::UpstreamConnection& connection) {

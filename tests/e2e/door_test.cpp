@@ -8,6 +8,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -26,19 +27,6 @@ std::string configuration(const Backend& backend, int workers, const std::string
          "           timeouts: { first_byte: 10m, idle: 10m, total: 1h } }]\n"
          "upstreams: { u: { endpoints: \"" +
          backend.endpoint() + "\" } }\n";
-}
-
-double metric(Gateway& gateway, const std::string& series) {
-  std::string all = get(gateway.status_port(), "/metrics").body;
-  size_t at = all.find("\n" + series + " ");
-  if (at == std::string::npos) throw Failure("no metric " + series);
-  return std::stod(all.substr(at + series.size() + 2));
-}
-
-void await_metric(Gateway& gateway, const std::string& series, double value) {
-  auto until = Clock::now() + patience;
-  while (metric(gateway, series) != value)
-    if (Clock::now() > until) throw Failure(series + " did not become " + std::to_string(value));
 }
 
 double evicted(Gateway& gateway) {
@@ -98,7 +86,7 @@ TEST_CASE("an idle connection makes room at once, the longest idle one first") {
   }
   for (size_t i : {0u, 4u, 5u, 9u, 10u, 12u}) CHECK(!idle[i]->closed_now());
   CHECK(evicted(gateway) == 3);
-  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"max_connections\"}") == 3);
+  CHECK(reached(gateway, "max_connections") == 3);
 }
 
 TEST_CASE("requests that wait for us keep their places, and newcomers wait for one to be free") {
@@ -109,7 +97,7 @@ TEST_CASE("requests that wait for us keep their places, and newcomers wait for o
   await_metric(gateway, "http_server_active_requests", 20);
   for (int i = 0; i < 5; ++i) come(newcomers, gateway, ask);
   auto until = Clock::now() + patience;
-  while (metric(gateway, "penstock_limit_reached_total{limit=\"max_connections\"}") < 1)
+  while (reached(gateway, "max_connections") < 1)
     if (Clock::now() > until) throw Failure("nobody found the door full");
   for (auto& client : busy) CHECK(!client->closed_now());
   for (auto& client : newcomers) CHECK(!client->closed_now());

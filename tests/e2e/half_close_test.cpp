@@ -7,6 +7,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -24,20 +25,6 @@ std::string configuration(const Backend& backend, const std::string& limits) {
          "           timeouts: { first_byte: 10m, idle: 10m, total: 1h } }]\n"
          "upstreams: { u: { endpoints: \"" +
          backend.endpoint() + "\" } }\n";
-}
-
-std::string metric(Gateway& gateway, const std::string& series) {
-  std::string all = get(gateway.status_port(), "/metrics").body;
-  size_t at = all.find("\n" + series + " ");
-  if (at == std::string::npos) return "absent";
-  at += series.size() + 2;
-  return all.substr(at, all.find('\n', at) - at);
-}
-
-void await_metric(Gateway& gateway, const std::string& series, const std::string& value) {
-  auto until = Clock::now() + patience;
-  while (metric(gateway, series) != value)
-    if (Clock::now() > until) throw Failure(series + " did not become " + value);
 }
 
 size_t count(const std::string& text, const std::string& part) {
@@ -77,15 +64,15 @@ Stuck choose() {
 
 void start(Client& client, Gateway& gateway, const Stuck& stuck) {
   client.send(stuck.request);
-  await_metric(gateway, "http_client_open_connections", "1");
-  if (stuck.unread) await_metric(gateway, "penstock_limit_reached_total{limit=\"pipelined_size\"}", "1");
+  await_metric(gateway, "http_client_open_connections", 1);
+  if (stuck.unread) await_reached(gateway, "pipelined_size", 1);
   if (stuck.begun) CHECK(client.read_head().status == 200);
 }
 
 void check_gone(Gateway& gateway, const Stuck& stuck) {
-  await_metric(gateway, "http_server_active_requests", "0");
-  await_metric(gateway, "http_server_open_connections", "0");
-  CHECK(metric(gateway, "http_client_open_connections") == "0");
+  await_metric(gateway, "http_server_active_requests", 0);
+  await_metric(gateway, "http_server_open_connections", 0);
+  CHECK(metric(gateway, "http_client_open_connections") == 0);
   CHECK(gateway.stop(15) == 0);
   std::string log = gateway.folder().read("access.log");
   CHECK(count(log, "\n") == 1);
@@ -113,8 +100,7 @@ TEST_CASE("a client that closed is gone when its probe or half_close_timeout say
   auto client = std::make_unique<Client>(gateway.port());
   start(*client, gateway, stuck);
   client.reset();
-  await_metric(gateway, "penstock_limit_reached_total{limit=\"half_close_timeout\"}",
-               stuck.probed ? "0" : "1");
+  await_reached(gateway, "half_close_timeout", stuck.probed ? 0 : 1);
   check_gone(gateway, stuck);
 }
 
@@ -125,7 +111,7 @@ TEST_CASE("a client that ended its side and stays is given up after half_close_t
   Client client(gateway.port());
   start(client, gateway, stuck);
   client.end_sending();
-  await_metric(gateway, "penstock_limit_reached_total{limit=\"half_close_timeout\"}", "1");
+  await_reached(gateway, "half_close_timeout", 1);
   check_gone(gateway, stuck);
 }
 
@@ -154,5 +140,5 @@ TEST_CASE("a client that ended its side gets its answers, also slow ones") {
     }
     CHECK(client.at_end());
   }
-  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"half_close_timeout\"}") == "0");
+  CHECK(reached(gateway, "half_close_timeout") == 0);
 }

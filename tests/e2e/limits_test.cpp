@@ -8,6 +8,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -24,25 +25,6 @@ std::string configuration(const Backend& backend, const std::string& limits, con
          "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
          "upstreams: { u: { endpoints: \"" +
          backend.endpoint() + "\" } }\n";
-}
-
-std::string metric(Gateway& gateway, const std::string& series) {
-  std::string all = get(gateway.status_port(), "/metrics").body;
-  size_t at = all.find("\n" + series + " ");
-  if (at == std::string::npos) return "absent";
-  at += series.size() + 2;
-  return all.substr(at, all.find('\n', at) - at);
-}
-
-std::string reached(Gateway& gateway, const std::string& limit) {
-  return metric(gateway, "penstock_limit_reached_total{limit=\"" + limit + "\"}");
-}
-
-// Until the gateway has counted it: what happens without an answer is not waited for otherwise.
-void await_reached(Gateway& gateway, const std::string& limit, const std::string& times) {
-  auto until = Clock::now() + patience;
-  while (reached(gateway, limit) != times)
-    if (Clock::now() > until) throw Failure(limit + " was not reached " + times + " times");
 }
 
 Response ask(uint16_t port, const std::string& from = "127.0.0.1") {
@@ -84,7 +66,7 @@ TEST_CASE("what is too large is answered with its status, reason and counter") {
   };
   for (const Case& one : cases) {
     CAPTURE(one.limit);
-    CHECK(reached(gateway, one.limit) == "0");
+    CHECK(reached(gateway, one.limit) == 0);
     Client client(gateway.port());
     client.send(one.request);
     Response response = client.read_response();
@@ -92,7 +74,7 @@ TEST_CASE("what is too large is answered with its status, reason and counter") {
     CHECK(reason_of(response) == one.reason);
     CHECK(response.header("connection") == "close");
     CHECK(client.at_end());
-    CHECK(reached(gateway, one.limit) == "1");
+    CHECK(reached(gateway, one.limit) == 1);
   }
   CHECK(ask(gateway.port()).status == 200);
 }
@@ -104,7 +86,7 @@ TEST_CASE("a body below min_body_rate is answered 408 though it never pauses for
   client.send("POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
   auto until = Clock::now() + patience;
   // As fast as it goes byte by byte with a turn of the gateway between them, which is below the rate.
-  while (reached(gateway, "min_body_rate") == "0" && Clock::now() < until) client.send_some("x");
+  while (reached(gateway, "min_body_rate") == 0 && Clock::now() < until) client.send_some("x");
   Response response = client.read_response();
   CHECK(response.status == 408);
   CHECK(reason_of(response) == "request.timeout");
@@ -117,9 +99,9 @@ TEST_CASE("a client that takes nothing of its answer is cut after send_timeout a
   Client client(gateway.port());
   client.send("GET /bytes/1073741824 HTTP/1.1\r\nhost: a\r\n\r\n");
   CHECK(client.read_head().status == 200);
-  await_reached(gateway, "send_timeout", "1");
-  CHECK(metric(gateway, "http_server_active_requests") == "0");
-  CHECK(metric(gateway, "http_client_open_connections") == "0");
+  await_reached(gateway, "send_timeout", 1);
+  CHECK(metric(gateway, "http_server_active_requests") == 0);
+  CHECK(metric(gateway, "http_client_open_connections") == 0);
   CHECK_THROWS(client.read(1 << 30));  // cut, never whole
   CHECK(gateway.stop(15) == 0);
   CHECK(gateway.folder().read("access.log").find("\"client.slow\"") != std::string::npos);
@@ -136,7 +118,7 @@ TEST_CASE("the last request of max_requests says so and the connection closes af
     CHECK(response.header("connection") == (i == 3 ? "close" : ""));
   }
   CHECK(client.at_end());
-  CHECK(reached(gateway, "max_requests") == "1");
+  CHECK(reached(gateway, "max_requests") == 1);
 }
 
 TEST_CASE("one client cannot take more than its places, and those of a trusted proxy are not counted") {
@@ -151,7 +133,7 @@ TEST_CASE("one client cannot take more than its places, and those of a trusted p
   }
   Client over(gateway.port());
   CHECK(over.at_end());
-  CHECK(reached(gateway, "max_connections_per_client") == "1");
+  CHECK(reached(gateway, "max_connections_per_client") == 1);
   held.pop_back();
   bool served = false;
   for (auto until = Clock::now() + patience; !served && Clock::now() < until;) {
@@ -184,5 +166,5 @@ TEST_CASE("answers over the limits of their upstream become 502 with a reason of
   Response response = ask(gateway.port());
   CHECK(response.status == 502);
   CHECK(reason_of(response) == "upstream.header_too_large");
-  CHECK(reached(gateway, "upstream.header_count") == "1");
+  CHECK(reached(gateway, "upstream.header_count") == 1);
 }

@@ -14,6 +14,7 @@
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 #include "e2e/harness/listening_port.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 
 using namespace e2e;
@@ -41,20 +42,6 @@ std::string configuration(const Backend& backend, const std::string& limits,
          "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
          "upstreams: { u: { endpoints: \"" +
          backend.endpoint() + "\" } }\n";
-}
-
-double metric(Gateway& gateway, const std::string& series) {
-  std::string all = get(gateway.status_port(), "/metrics").body;
-  size_t at = all.find("\n" + series + " ");
-  if (at == std::string::npos) throw Failure("no metric " + series);
-  return std::stod(all.substr(at + series.size() + 2));
-}
-
-template <class Done>
-void await(const std::string& what, Done done) {
-  auto until = Clock::now() + patience;
-  while (!done())
-    if (Clock::now() > until) throw Failure("did not happen: " + what);
 }
 
 bool served(uint16_t port) {
@@ -153,7 +140,7 @@ TEST_CASE("slow bodies by the thousand are ended by their rate, while others are
   for (auto& client : slow) CHECK(client->read_response().status == 408);
   await("all is free", [&] { return metric(gateway, "http_server_active_requests") == 0; });
   await("backends too", [&] { return metric(gateway, "http_client_open_connections") <= 64; });
-  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"min_body_rate\"}") == 1'000);
+  CHECK(reached(gateway, "min_body_rate") == 1'000);
 }
 
 TEST_CASE("out of descriptors: no busy loop, idle connections make room, and all is well afterwards") {
@@ -175,7 +162,7 @@ TEST_CASE("out of descriptors: no busy loop, idle connections make room, and all
   long before = cpu_ms(gateway);
   await("a newcomer is served", [&] { return served(gateway.port()); });
   CHECK(cpu_ms(gateway) - before < patient_cpu_ms);
-  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"descriptors\"}") > 0);
+  CHECK(reached(gateway, "descriptors") > 0);
   CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") > 0);
   idle.clear();
   await("all is well", [&] { return served(gateway.port()); });
@@ -249,7 +236,7 @@ TEST_CASE("uploads in masses that no backend takes stay under the bound too, and
     await("somebody is answered", [&] { return served(gateway.port()); });
     CHECK(metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte);
   }
-  CHECK(metric(gateway, "penstock_limit_reached_total{limit=\"buffered\"}") > 0);
+  CHECK(reached(gateway, "buffered") > 0);
   CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
   uploads.clear();
   await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });

@@ -81,3 +81,24 @@ TEST_CASE("silent connections do not keep probes from the status listener") {
   }
   CHECK(silent.front()->at_end());  // the one that was silent longest
 }
+
+TEST_CASE("a status listener with more connections than it may have from now on still keeps its bound") {
+  auto with = [](const std::string& most) {
+    return "schema: 1\nworkers: 1\nstatus: { address: \"127.0.0.1:0\", max_connections: " + most +
+           " }\n"
+           "listeners: [{ name: http, address: \"127.0.0.1:0\" }]\n"
+           "routes: [{ name: r, match: { path: / }, public: true, respond: { status: 200 } }]\n";
+  };
+  Gateway gateway(with("10"));
+  std::vector<std::unique_ptr<Client>> silent;
+  for (int i = 0; i < 8; ++i) {
+    silent.push_back(std::make_unique<Client>(gateway.status_port()));
+    silent.back()->send("GET /livez HTTP/1.1\r\nhost: a\r\n\r\n");
+    CHECK(silent.back()->read_response().status == 200);
+  }
+  gateway.reload(with("5"));
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(get(gateway.status_port(), "/livez").status == 200);
+    CHECK(silent[i]->at_end());
+  }
+}

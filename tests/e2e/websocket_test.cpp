@@ -2,6 +2,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/process.h"
 #include "e2e/harness/websocket.h"
 
@@ -40,10 +41,6 @@ asyncio.run(main())
 std::string all_to(const std::string& endpoint, const std::string& route = {}) {
   return "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u" + route +
          " }]\nupstreams: { u: { endpoints: \"" + endpoint + "\" } }\n";
-}
-
-void wait_for_metric(const Gateway& gateway, const std::string& line) {
-  while (get(gateway.status_port(), "/metrics").body.find("\n" + line + "\n") == std::string::npos) {}
 }
 
 }  // namespace
@@ -89,11 +86,11 @@ TEST_CASE("a real client and a real server compress and talk through the gateway
     std::string large(1'000'000, 'w');
     CHECK(first.echo(large) == large);
     CHECK(second.echo("hello") == "hello");
-    wait_for_metric(gateway, "penstock_active_tunnels 2");
+    await_metric(gateway, "penstock_active_tunnels", 2);
   }
-  wait_for_metric(gateway, "penstock_active_tunnels 0");
-  wait_for_metric(gateway, "penstock_tunnels_total 2");
-  wait_for_metric(gateway, "http_client_open_connections 0");
+  await_metric(gateway, "penstock_active_tunnels", 0);
+  await_metric(gateway, "penstock_tunnels_total", 2);
+  await_metric(gateway, "http_client_open_connections", 0);
 }
 
 TEST_CASE("a server that dies takes its WebSockets with it, and so does timeouts.idle") {

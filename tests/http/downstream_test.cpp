@@ -175,6 +175,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a client that leaves at the end of its turn's share, its answers unread, is gone") {
+  net::Loop loop;
+  Client client(loop);
+  client.prepare = [](Recorder& made) { made.at_head = serve; };
+  client.wire.transport->block();
+  std::string share;
+  for (int i = 0; i < 16; ++i) share += get;
+  feed(client.wire, share);
+  feed_end(client.wire);
+  for (int i = 0; i < 3; ++i) whole_turn(loop);
+  CHECK(client.streams.size() == 16);
+  CHECK(client.wire.end == Wire::End::graceful);
+}
+
 TEST_CASE("the end of a body is told wherever a turn's share ends") {
   for (int chunks = 2'030; chunks < 2'052; ++chunks) {
     CAPTURE(chunks);
@@ -235,6 +249,16 @@ TEST_CASE("a request that was answered before it was over may be sent to its end
     CHECK(client.wire.sent == fmt::format("{0}{0}", ok));
     CHECK(client.wire.end == Wire::End::open);
   }
+}
+
+TEST_CASE("who may still send the rest of an answered request is not one that waits for its body") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  CHECK(!client.waiting.empty());
+  serve(client.stream());
+  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  CHECK(client.waiting.empty());
 }
 
 TEST_CASE("the rest of such a request is not waited for, repaired or pipelined past") {

@@ -243,6 +243,7 @@ TEST_CASE("shedding answers 503 where nothing was answered, and cuts an answer u
   idle.connection->shed(Limit::buffered);
   CHECK(idle.closed == 1);
   CHECK(idle.wire.sent.empty());
+  CHECK(idle.limits.of(Limit::buffered) == 1);
 }
 
 TEST_CASE("a connection says since when nothing comes of its body, and is cut at once for its place") {

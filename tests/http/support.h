@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/intrusive_list.h"
 #include "base/reason.h"
 #include "http/connection.h"
 #include "net/loop.h"
@@ -136,6 +137,7 @@ class Client final : public DownstreamOwner {
   std::unique_ptr<DownstreamConnection> connection;
   size_t closed = 0;
   LimitCounts limits;
+  IntrusiveList<DownstreamConnection, WaitHook> waiting;  // empty, or this one
 
   explicit Client(net::Loop& on, DownstreamSettings with = {}) : loop(on), settings(with) {
     connection = make_http1_downstream(loop, std::make_unique<ScriptedTransport>(wire), settings, *this);
@@ -155,6 +157,7 @@ class Client final : public DownstreamOwner {
     loop.defer_delete(std::move(connection));
   }
   void on_limit(Limit limit) override { limits.add(limit); }
+  void on_awaiting(DownstreamConnection& from, Awaited) override { waiting.push_back(from); }
   Recorder& stream(size_t i = 0) { return *streams.at(i); }
   std::string log() const {
     std::string out;

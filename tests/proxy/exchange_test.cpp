@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "proxy/one_route.h"
 #include "proxy/scripted.h"
 
 using namespace penstock;
@@ -14,40 +15,19 @@ struct TestWorker final : WorkerContext {
 };
 
 // One route "/" to one upstream of three endpoints (ports 1, 2, 3), a worker, and one client stream.
-struct Bench {
+struct Bench : OneRoute {
   net::Loop loop;
   Names names;
   RetryBudget budget{1};
   TestWorker worker{loop, names, budget};
-  config::Route route_config;
-  std::shared_ptr<Snapshot> snapshot = std::make_shared<Snapshot>();
   ListenerInfo listener;
   std::unique_ptr<upstream::Cluster> cluster;
   ScriptedConnector* backend = nullptr;
   Generation generation;
   ScriptedStream client{loop};
   http::Message* head = nullptr;
-  Route* route;
-  ScriptedFilter* log;
 
   explicit Bench(std::vector<uint16_t> ports = {1, 2, 3}) {
-    route_config.match.paths = {*config::parse_prefix_pattern("/")};
-    auto target = std::make_unique<Target>();
-    target->kind = Target::Kind::upstream;
-    auto made = std::make_unique<Route>();
-    made->name = "all";
-    made->config = &route_config;
-    made->target = target.get();
-    route = made.get();
-    snapshot->targets.push_back(std::move(target));
-    snapshot->routes.push_back(std::move(made));
-    snapshot->router = std::make_unique<Router>(snapshot->routes, std::vector<std::string>{"http"});
-    auto filter = std::make_unique<ScriptedFilter>("log");
-    filter->add_hooks(Filter::complete_hook);
-    log = filter.get();
-    route->chain.add(*filter);
-    snapshot->base_chain.add(*filter);
-    snapshot->filters.push_back(std::move(filter));
     listener.name = "http";
     listener.scheme = "http";
     listener.body_size_limit = 1 << 20;

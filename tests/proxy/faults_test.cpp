@@ -205,6 +205,16 @@ TEST_CASE("a connection that was gone is free of charge whatever retry_on says, 
   CHECK(pipe.client.sent.starts_with("HTTP/1.1 200 OK"));
 }
 
+TEST_CASE("what becomes of a connection in its first exchange is its endpoint's doing: no free try") {
+  Pipe pipe(2);
+  pipe.route_config.retries.on_reset = false;
+  pipe.send(get);
+  pipe.reset_of_backend();
+  CHECK(pipe.client.sent.starts_with("HTTP/1.1 502 "));
+  CHECK(pipe.connector->wires.size() == 1);
+  CHECK(pipe.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 1);
+}
+
 TEST_CASE("before a body is sent on an idle connection it is asked") {
   Pipe pipe;
   pipe.send(get);

@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "config/patterns.h"
 #include "http/scripted_transport.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "proxy/exchange.h"
-#include "unit/proxy/scripted_filter.h"
+#include "proxy/one_route.h"
 #include "upstream/connector.h"
 
 namespace penstock::proxy::testing {
@@ -52,7 +51,7 @@ struct WireConnector final : upstream::Connector {
   std::vector<std::unique_ptr<Wire>> wires;
 };
 
-struct Pipe : http::DownstreamOwner {
+struct Pipe : OneRoute, http::DownstreamOwner {
   struct TestWorker final : WorkerContext {
     TestWorker(net::Loop& l, Names& n, RetryBudget& b) : WorkerContext(l, n, b, 0, 42) {}
     void generation_unused(Generation&) override {}
@@ -62,20 +61,15 @@ struct Pipe : http::DownstreamOwner {
   Names names;
   RetryBudget budget{1};
   TestWorker worker{loop, names, budget};
-  config::Route route_config;
-  std::shared_ptr<Snapshot> snapshot = std::make_shared<Snapshot>();
   ListenerInfo listener;
   http::DownstreamSettings settings;
   std::unique_ptr<upstream::Cluster> cluster;
   WireConnector* connector = nullptr;
   Generation generation;
-  Route* route = nullptr;
-  ScriptedFilter* log = nullptr;
   Wire client;
   std::unique_ptr<http::DownstreamConnection> connection;
 
   explicit Pipe(uint16_t endpoints = 1) {
-    build_route();
     listener.name = "http";
     listener.scheme = "http";
     listener.address = *net::Address::parse("127.0.0.1:8080");
@@ -151,27 +145,6 @@ struct Pipe : http::DownstreamOwner {
     return make_exchange(worker, stream, generation, listener);
   }
   void on_closed(http::DownstreamConnection&) override { loop.defer_delete(std::move(connection)); }
-
- private:
-  void build_route() {
-    route_config.match.paths = {*config::parse_prefix_pattern("/")};
-    auto target = std::make_unique<Target>();
-    target->kind = Target::Kind::upstream;
-    auto made = std::make_unique<Route>();
-    made->name = "all";
-    made->config = &route_config;
-    made->target = target.get();
-    route = made.get();
-    snapshot->targets.push_back(std::move(target));
-    snapshot->routes.push_back(std::move(made));
-    snapshot->router = std::make_unique<Router>(snapshot->routes, std::vector<std::string>{"http"});
-    auto filter = std::make_unique<ScriptedFilter>("log");
-    filter->add_hooks(Filter::complete_hook);
-    log = filter.get();
-    route->chain.add(*filter);
-    snapshot->base_chain.add(*filter);
-    snapshot->filters.push_back(std::move(filter));
-  }
 };
 
 // The message with the random request id as ID.

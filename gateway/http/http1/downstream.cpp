@@ -26,7 +26,7 @@ void Downstream::read(std::string_view& input) {
   uint32_t last = served_ + requests_a_turn;
   for (uint32_t events = 0; transport_ && !refused_; ++events) {
     if (served_ == last || events == events_a_turn) {
-      yielded_ = true;  // the end of a body may be due without another byte
+      yielded_ = body_open();  // its end may be due without another byte
       loop_.schedule_next_turn(*this);
       break;
     }
@@ -97,7 +97,7 @@ void Downstream::refuse(const Error& error) {
 // Bytes behind the request that is open: the next requests, or the first bytes of a tunnel; or a body's that
 // are more than a turn's share.
 void Downstream::keep_rest(std::string_view rest) {
-  bool of_body = handler_ ? !parser_.complete() : discarding_;
+  bool of_body = body_open();
   if (refused_ || (!of_body && !persistent_ && upgrade_.empty())) return;
   held_.append(rest);
   if (held_full_ || held_.size() <= settings_.pipelined_size) return;

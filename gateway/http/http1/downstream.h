@@ -84,6 +84,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void refuse(const Error& error);
   void keep_rest(std::string_view rest);
   void read_held();
+  bool body_open() const { return handler_ ? !parser_.complete() : discarding_; }
   bool answers_wait() const;
   void end_reading();
   void set_deadline();

@@ -18,6 +18,7 @@ void Downstream::release() {
 // moment to send the rest, and goes on then.
 void Downstream::discard_rest() {
   discarding_ = true;
+  await(Awaited::nothing);
   deadline_.in(settings_.linger_ms);
   if (!reading_ && (!held_.empty() || read_ended_)) loop_.schedule(*this);
 }
@@ -68,10 +69,12 @@ void Downstream::close() {
 
 void Downstream::shed(Limit limit) {
   if (!transport_) return;
-  if (!handler_ && transport_->unsent() == 0) return close_gracefully(0);
   Error error = lost(ErrorKind::limit, reason::overload, "room is made for others", limit);
-  if (limit == Limit::buffered && !writer_.begun() && transport_->unsent() == 0) return lose(error);
-  if (limit == Limit::buffered) owner_.on_limit(limit);  // a polite close would keep what a slow reader holds
+  bool unsent = transport_->unsent() > 0;
+  if (limit == Limit::buffered && !writer_.begun() && !unsent) return lose(error);
+  if (limit == Limit::buffered) owner_.on_limit(limit);
+  if (!handler_ && !unsent) return close_gracefully(0);
+  // A polite close would keep what a slow reader holds.
   if (StreamHandler* handler = take_handler()) handler->on_reset(error);
   if (!transport_) return;
   transport_->abort();

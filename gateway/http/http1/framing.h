@@ -57,8 +57,8 @@ enum class Side : uint8_t { request, response };
 Result<void> check_trailers(Headers& trailers, Side side, std::span<const std::string_view> nominating = {});
 
 // The chunked coding (RFC 9112 7.1) up to the end of the last chunk's line; what follows are trailers. Sizes
-// have 63 bits. Extensions are read by their grammar, without the blanks that no sender may put there (RFC
-// 9110 5.6.3), and dropped; they are bounded a line and, against the data, a message.
+// have 63 bits. Extensions are read by their grammar, the blanks that old senders put there (BWS, RFC 9112
+// 7.1.1) included, and dropped; they are bounded a line and, against the data, a message.
 class ChunkReader {
  public:
   enum class Found : uint8_t { more, data, last, error };

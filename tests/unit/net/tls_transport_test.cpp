@@ -390,6 +390,28 @@ TEST_CASE("five megabytes go both ways, with bounded memory towards a slow reade
   CHECK(c.runner.loop.blocks().in_use() == 0);
 }
 
+TEST_CASE("a slow reader's progress under TLS is what its kernel took, not what ours took") {
+  Certificates files;
+  TlsConnection c(load({files.one}), 10'000, 16 * 1024, 16 * 1024);
+  std::promise<void> full;
+  std::string data(400'000, 'x');
+  c.handler.when_ended = [&] {
+    c.transport->append(data);
+    c.transport->flush();
+    CHECK(c.transport->unsent() > 0);
+    CHECK(c.transport->bytes_taken() < c.transport->bytes_written());
+    c.transport->shutdown();
+    full.set_value();
+  };
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake());
+    client.close_notify();
+    full.get_future().wait();  // nothing is read before
+    CHECK(client.read() == data);
+  });
+}
+
 TEST_CASE("a handler that pauses in every read gets all bytes in order, and the end behind them") {
   Certificates files;
   TlsConnection c(load({files.one}));
