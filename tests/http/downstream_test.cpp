@@ -177,7 +177,9 @@ TEST_CASE(
 
 TEST_CASE("a client that leaves at the end of its turn's share, its answers unread, is gone") {
   net::Loop loop;
-  Client client(loop);
+  DownstreamSettings settings;
+  settings.buffer_size = 15 * ok.size();
+  Client client(loop, settings);
   client.prepare = [](Recorder& made) { made.at_head = serve; };
   client.wire.transport->block();
   std::string share;
