@@ -16,8 +16,8 @@ constexpr std::array rows{
     ReasonRow{request_uri_too_long, 414, "The request target is over limits.uri_size."},
     ReasonRow{request_body_too_large, 413, "The body is over limits.body_size."},
     ReasonRow{request_timeout, 408,
-              "The head took longer than limits.header_timeout, or the body paused for body_timeout or came "
-              "slower than min_body_rate."},
+              "The head took longer than limits.header_timeout, or the body paused for body_timeout or "
+              "timeouts.idle or came slower than min_body_rate."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
     ReasonRow{request_upgrade, 400,
               "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13."},
@@ -47,11 +47,17 @@ constexpr std::array rows{
     ReasonRow{client_closed, 499,
               "The client went away, or ended its side and got nothing for limits.half_close_timeout."},
     ReasonRow{client_slow, 499,
-              "The client took nothing for limits.send_timeout, or less than min_send_rate: cut."},
-    ReasonRow{
-        proxy_malformed, 400,
-        "A trusted proxy's connection has no valid PROXY header: closed without an answer, and a line on "
-        "standard error instead of a record in the access log."},
+              "The client took nothing of its answer for limits.send_timeout or timeouts.idle, or less than "
+              "min_send_rate: cut."},
+    ReasonRow{client_connections, 429,
+              "The client has limits.max_connections_per_client open: closed without an answer, and a line "
+              "on standard error instead of a record in the access log."},
+    ReasonRow{tunnel_idle, 101,
+              "No byte moved in the tunnel for timeouts.idle: both sides got what was under way and an end."},
+    ReasonRow{proxy_malformed, 400,
+              "A trusted proxy's connection has no valid PROXY header, or none in limits.header_timeout: "
+              "closed without an answer, and a line on standard error instead of a record in the access "
+              "log."},
     ReasonRow{tls_handshake, 400,
               "A TLS handshake came to nothing: ended with an alert (plain HTTP gets a 400), and a line "
               "on standard error instead of a record in the access log."},

@@ -25,7 +25,7 @@ struct ListenerLimits {
   Duration body_timeout{30'000};
   uint64_t min_body_rate = 240;  // bytes a second; 0: none
   Duration rate_grace{60'000};
-  Duration send_timeout{30'000};
+  Duration send_timeout{60'000};
   uint64_t min_send_rate = 240;  // bytes a second; 0: none
   Duration idle_timeout{60'000};
   Duration half_close_timeout{10'000};

@@ -74,7 +74,7 @@ constexpr SchemaRow rows[] = {
      "Of a request body, averaged over rate_grace", none_ok},
     {"listeners[].limits.rate_grace", duration, "60s", "1ms..1h",
      "What min_body_rate is averaged over; shorter than body_timeout, it ends pauses before that does"},
-    {"listeners[].limits.send_timeout", duration, "30s", "1ms..1h",
+    {"listeners[].limits.send_timeout", duration, "60s", "1ms..1h",
      "For a client that takes nothing of what is sent to it"},
     {"listeners[].limits.min_send_rate", byte_rate, "240B/s", "1B/s..1024MiB/s",
      "That a client takes while something waits for it, averaged over send_timeout", none_ok},

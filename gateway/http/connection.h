@@ -82,6 +82,8 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   virtual size_t held_bytes() const = 0;
   // While an answer waits for it: what it has taken so far, by a system call. UINT64_MAX otherwise.
   virtual uint64_t taken() const = 0;
+  // Its place is wanted: a client that has ended its side is asked now whether it is still there.
+  virtual void probe() = 0;
 
   void* context = nullptr;           // the owner's own data on the connection (its listener)
   uint64_t taken_seen = UINT64_MAX;  // the owner's: taken() when it last looked

@@ -93,14 +93,7 @@ TlsContext::Identity TlsContext::read_certificate(size_t index, const TlsContext
     return before ? before->identities_[index] : nullptr;
   }
   TlsIdentity& identity = **read;
-  if (!files.ocsp.empty()) {
-    if (auto staple = read_staple(files.ocsp, identity))
-      identity.staple = std::move(*staple);
-    else
-      problems.push_back({Of::ocsp, index, Severity::error, std::move(staple.error())});
-    // A certificate that was renewed does not wait for its new answer: it is served without one.
-    if (identity.staple.der.empty() && !before) return nullptr;
-  }
+  if (!files.ocsp.empty() && !take_staple(index, identity, before, problems)) return nullptr;
   if (identity.not_after < wall_seconds())
     problems.push_back(
         {Of::certificate, index, Severity::warning,
@@ -111,6 +104,24 @@ TlsContext::Identity TlsContext::read_certificate(size_t index, const TlsContext
         {Of::ocsp, index, Severity::warning,
          fmt::format("OCSP answer '{}' has expired on {}: it is not stapled", files.ocsp, day(until))});
   return std::move(*read);
+}
+
+// False: the configuration is wrong. A certificate that was renewed does not wait for its new answer: it is
+// served without one. An answer that goes bad under the same certificate leaves the last good one in force.
+bool TlsContext::take_staple(size_t index, TlsIdentity& identity, const TlsContext* before,
+                             std::vector<TlsProblem>& problems) {
+  auto staple = read_staple(settings_.certificates[index].ocsp, identity);
+  if (staple) {
+    identity.staple = std::move(*staple);
+    return true;
+  }
+  const TlsIdentity* old = before ? before->identities_[index].get() : nullptr;
+  const bool same = old && X509_cmp(old->leaf.get(), identity.leaf.get()) == 0;
+  if (same) identity.staple = old->staple;
+  const bool renewed = before ? !same : staple.error().kind == StapleProblem::Kind::of_another_certificate;
+  problems.push_back({Of::ocsp, index, renewed ? Severity::warning : Severity::error,
+                      staple.error().message + (renewed ? ": nothing is stapled until it is renewed" : "")});
+  return renewed || same;
 }
 
 bool TlsContext::read_trust(const TlsContext* before, std::vector<TlsProblem>& problems) {

@@ -58,6 +58,8 @@ class TlsContext final : public TlsServerContext {
 
   void note_files();
   Identity read_certificate(size_t index, const TlsContext* before, std::vector<TlsProblem>& problems);
+  bool take_staple(size_t index, TlsIdentity& identity, const TlsContext* before,
+                   std::vector<TlsProblem>& problems);
   bool read_trust(const TlsContext* before, std::vector<TlsProblem>& problems);
   bool read_tickets(const TlsContext* before, std::vector<TlsProblem>& problems);
   void index_names();

@@ -39,6 +39,39 @@ TlsFailure failure_of(unsigned long code) {
   return alert ? TlsFailure::client_alert : TlsFailure::protocol;
 }
 
+// OpenSSL's texts for these say neither whose certificate it is nor what that means for it.
+std::string_view certificate_problem(long verified) {
+  switch (verified) {
+    case X509_V_ERR_CERT_REVOKED: return "the client's certificate is revoked";
+    case X509_V_ERR_CERT_HAS_EXPIRED: return "the client's certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID: return "the client's certificate is not valid yet";
+    case X509_V_ERR_CRL_HAS_EXPIRED: return "the CRL has expired: no client certificate is accepted";
+    case X509_V_ERR_UNABLE_TO_GET_CRL: return "no CRL of the issuer of the client's certificate";
+    case X509_V_ERR_INVALID_PURPOSE: return "the client's certificate is not one for clients";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return "the client's certificate is of no authority that is trusted";
+    default: return X509_verify_cert_error_string(verified);
+  }
+}
+
+// One line for the operator; static text.
+std::string_view text_of(TlsFailure failure, long verified) {
+  switch (failure) {
+    case TlsFailure::version: return "no TLS version in common";
+    case TlsFailure::parameters: return "no cipher suite, group or signature algorithm in common";
+    case TlsFailure::protocols: return "no ALPN protocol in common";
+    case TlsFailure::unknown_name: return "no certificate for the name that the client asks for";
+    case TlsFailure::client_certificate:
+      return verified == X509_V_OK ? "the client shows no certificate" : certificate_problem(verified);
+    case TlsFailure::client_alert: return "the client refused what it saw";
+    default: return "the TLS handshake failed";
+  }
+}
+
 }  // namespace
 
 TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake)
@@ -111,7 +144,8 @@ TlsTransport::Pull TlsTransport::handshake() {
     server_->waiting_->by_start.emplace(number_, this);
     return Pull::wants_input;
   }
-  fail_handshake(why_failed(), "the TLS handshake failed");
+  const TlsFailure failure = why_failed();
+  fail_handshake(failure, text_of(failure, SSL_get_verify_result(ssl_.get())));
   return Pull::failed;
 }
 

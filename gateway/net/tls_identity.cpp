@@ -104,13 +104,14 @@ std::expected<std::unique_ptr<TlsIdentity>, std::string> read_identity(const Cer
   return identity;
 }
 
-std::expected<OcspStaple, std::string> read_staple(const std::string& path, const TlsIdentity& identity) {
-  auto wrong = [&](std::string_view what) {
+std::expected<OcspStaple, StapleProblem> read_staple(const std::string& path, const TlsIdentity& identity) {
+  using enum StapleProblem::Kind;
+  auto wrong = [&](std::string_view what, StapleProblem::Kind kind = unusable) {
     ERR_clear_error();
-    return std::unexpected(fmt::format("OCSP answer '{}' {}", path, what));
+    return std::unexpected(StapleProblem{kind, fmt::format("OCSP answer '{}' {}", path, what)});
   };
   const auto bytes = read_file("OCSP answer", path, TlsFileLimits::ocsp);
-  if (!bytes) return std::unexpected(bytes.error());
+  if (!bytes) return std::unexpected(StapleProblem{unusable, bytes.error()});
   OcspResponse response(d2i_OCSP_RESPONSE_bio(read_from(*bytes).get(), nullptr));
   if (!response) return wrong("is no DER (openssl ocsp -respout writes one)");
   if (OCSP_response_status(response.get()) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
@@ -123,7 +124,7 @@ std::expected<OcspStaple, std::string> read_staple(const std::string& path, cons
   if (X509_check_issued(issuer, identity.leaf.get()) != X509_V_OK)
     return wrong("cannot be checked: the certificate's file lacks its issuer");
   OCSP_SINGLERESP* single = about(basic.get(), identity.leaf.get(), issuer);
-  if (!single) return wrong("is about another certificate");
+  if (!single) return wrong("is about another certificate", of_another_certificate);
   if (!signed_by(basic.get(), identity, issuer)) return wrong("is not signed by the certificate's issuer");
   int reason = 0;
   ASN1_GENERALIZEDTIME *from = nullptr, *until = nullptr;

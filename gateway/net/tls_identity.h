@@ -31,7 +31,11 @@ struct TlsIdentity {
 
 // Without its staple; or one line that says what is wrong.
 std::expected<std::unique_ptr<TlsIdentity>, std::string> read_identity(const CertificateFiles& files);
+struct StapleProblem {
+  enum class Kind : uint8_t { unusable, of_another_certificate } kind;
+  std::string message;  // one line
+};
 // Of this certificate, signed by its issuer, with the status good. It may be expired.
-std::expected<OcspStaple, std::string> read_staple(const std::string& path, const TlsIdentity& identity);
+std::expected<OcspStaple, StapleProblem> read_staple(const std::string& path, const TlsIdentity& identity);
 
 }  // namespace penstock::net

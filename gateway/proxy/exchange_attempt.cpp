@@ -166,7 +166,7 @@ void Exchange::arm_timer() {
   const Route& route = *context_->route;
   bool waiting = state_ == ExchangeState::forwarding && request_ended_;
   first_byte_deadline_ms_ = waiting ? worker_.loop.now_ms() + route.first_byte_timeout_ms : 0;
-  written_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
+  taken_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
   start_timer();
 }
 
@@ -178,12 +178,14 @@ void Exchange::start_timer() {
   timer_.start(next > now ? next - now : 1);
 }
 
-// Bytes that leave count like bytes that come, but nobody tells when they do. So the timer looks several
-// times in an idle timeout, which strikes late by the time between two looks at most.
+// Bytes that a peer takes count like bytes that come, but nobody tells when it does: a slow one takes them
+// out of our kernel's buffer for minutes. So the timer looks several times in an idle timeout. The first look
+// finds less than arm_timer() noted where something waits to be taken, whether or not it moves, so the
+// timeout strikes late by two looks at most.
 void Exchange::look_at_writes() {
-  uint64_t written = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
-  if (written == written_seen_) return;
-  written_seen_ = written;
+  uint64_t taken = (down_ ? down_->bytes_taken() : 0) + (up_ ? up_->bytes_taken() : 0);
+  if (taken == taken_seen_) return;
+  taken_seen_ = taken;
   last_activity_ms_ = worker_.loop.now_ms();
 }
 
@@ -218,7 +220,8 @@ void Exchange::on_timer() {
     return;
   }
   bool clients_fault = why == reason::upstream_timeout_idle && !backends_silence();
-  if (clients_fault && !upgraded_) why = reason::request_timeout;
+  bool unread = down_ && down_->unsent() > 0;
+  if (clients_fault && !upgraded_) why = unread ? reason::client_slow : reason::request_timeout;
   Error error{ErrorKind::timeout, ErrorSource::upstream, Retry::no, why, "a timeout of the route struck"};
   if (why == reason::upstream_timeout_first_byte && !head_sent_) {
     attempt_failed(attempt_end(error));

@@ -220,6 +220,7 @@ void Exchange::cut(std::string_view reason) {
 
 // Nobody said anything for too long: both sides get what was sent so far and an end, not a reset.
 void Exchange::end_tunnel() {
+  context_->reason = reason::tunnel_idle;
   up_->send_end();
   up_->flush();
   down_->send_end();

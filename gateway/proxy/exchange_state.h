@@ -173,7 +173,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   Error last_error_;
 
   uint64_t start_ns_ = 0, attempt_ns_ = 0, first_byte_ns_ = 0, auth_ns_ = 0;
-  uint64_t written_seen_ = 0;  // by both sides, when the idle timeout was last looked at
+  uint64_t taken_seen_ = 0;  // by both sides' peers, when the idle timeout was last looked at
   uint64_t last_activity_ms_ = 0, first_byte_deadline_ms_ = 0, total_deadline_ms_ = 0, pause_deadline_ms_ = 0;
 };
 

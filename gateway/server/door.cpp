@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/reason.h"
 #include "net/tcp_transport.h"
 #include "server/door_parts.h"
 
@@ -118,7 +119,7 @@ void Door::accepted(void* self, int descriptor, const net::Address& peer) {
   Newcomer newcomer{.descriptor = descriptor, .peer = peer, .client = {}};
   // Asked before anybody makes room.
   if (!trusted(*door.plan_.info, peer)) newcomer.client = door.client_key(peer);
-  if (!door.enter_client(newcomer.client)) {
+  if (!door.enter_client(newcomer.client, peer)) {
     ::close(descriptor);
     return;
   }
@@ -131,6 +132,7 @@ void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place
   const proxy::ListenerInfo& info = *plan_.info;
   if (tls_) {
     if (!admit_handshake()) {
+      owner_.refused(*this, peer, reason::tls_handshake, "max_handshakes is reached");
       ::close(descriptor);
       return;
     }

@@ -131,7 +131,7 @@ class Door {
   static bool out_of_descriptors(void* door);
   void begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place, uint64_t accepted_ms);
   ClientTable::Key client_key(const net::Address& client) const;
-  bool enter_client(const ClientTable::Key& client);
+  bool enter_client(const ClientTable::Key& client, const net::Address& address);
   void greeting_over(Greeting& greeting);
   void take_queue();
   net::TlsServer::Settings tls_settings() const;

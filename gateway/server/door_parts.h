@@ -68,7 +68,10 @@ class Door::Greeting final : public net::Deferred, public ListHook {
       door_.plan_.load->count_bad_greeting();
       door_.owner_.refused(door_, peer_, reason::proxy_malformed, "no valid PROXY header");
     }
-    if (end == net::ProxyHeaderEnd::timeout) door_.owner_.limit_reached(Limit::header_timeout);
+    if (end == net::ProxyHeaderEnd::timeout) {
+      door_.owner_.limit_reached(Limit::header_timeout);
+      door_.owner_.refused(door_, peer_, reason::proxy_malformed, "no PROXY header in header_timeout");
+    }
     if (good) serve();
     cut();
     door_.greeting_over(*this);
@@ -80,7 +83,7 @@ class Door::Greeting final : public net::Deferred, public ListHook {
     if (header.kind == net::ProxyHeader::Kind::proxied) {
       client = header.source;
       ClientTable::Key key = door_.client_key(client);
-      if (!door_.enter_client(key)) return;
+      if (!door_.enter_client(key, client)) return;
       place_->set_client(key);
     }
     door_.begin(receiver_->release(), client, std::move(place_), accepted_ms_);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/reason.h"
 #include "server/door_parts.h"
 
 namespace penstock::server {
@@ -43,10 +44,11 @@ ClientTable::Key Door::client_key(const net::Address& client) const {
 }
 
 // False: this client has its most.
-bool Door::enter_client(const ClientTable::Key& client) {
+bool Door::enter_client(const ClientTable::Key& client, const net::Address& address) {
   if (client.family == AF_UNSPEC) return true;
   if (plan_.load->clients.enter(client, plan_.info->max_connections_per_client)) return true;
   owner_.limit_reached(Limit::max_connections_per_client);
+  owner_.refused(*this, address, reason::client_connections, "max_connections_per_client is reached");
   plan_.load->count_refused();
   return false;
 }
@@ -106,7 +108,8 @@ Door::Room Door::evict_one(Limit limit) {
 }
 
 // Clients that read nothing of their answers, after everybody else. Nobody tells of them, so all are asked,
-// some time apart and only while a newcomer finds no place.
+// some time apart and only while a newcomer finds no place. Those that ended their side are asked at once
+// whether they are still there.
 http::DownstreamConnection* Door::stuck_reader(uint64_t now) {
   if (auto* found = waits_.stuck_reader()) return found;
   if (now < readers_asked_ms_ + ask_readers_ms) return nullptr;
@@ -116,6 +119,7 @@ http::DownstreamConnection* Door::stuck_reader(uint64_t now) {
     bool stuck = taken != UINT64_MAX && taken == connection.taken_seen;
     connection.taken_seen = taken;
     if (stuck) waits_.add(connection, http::Awaited::reading);
+    connection.probe();  // may end it
   });
   return waits_.stuck_reader();
 }

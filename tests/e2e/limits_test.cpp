@@ -134,6 +134,9 @@ TEST_CASE("one client cannot take more than its places, and those of a trusted p
   Client over(gateway.port());
   CHECK(over.at_end());
   CHECK(reached(gateway, "max_connections_per_client") == 1);
+  gateway.process().wait_for_line("listener http: 127.0.0.1:");
+  CHECK(gateway.process().output().find("client.connections: max_connections_per_client is reached") !=
+        std::string::npos);
   held.pop_back();
   bool served = false;
   for (auto until = Clock::now() + patience; !served && Clock::now() < until;) {

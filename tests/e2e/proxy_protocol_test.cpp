@@ -158,6 +158,7 @@ TEST_CASE("a proxy that says nothing has header_timeout for it") {
   half.send(version1.substr(0, 20));
   head.send(version1 + "GET /r HTTP/1.1\r\n");
   CHECK(silent.at_end());
+  gateway.process().wait_for_line("proxy.malformed: no PROXY header in header_timeout");
   CHECK(half.at_end());
   CHECK(head.read_response().status == 408);
   CHECK(get(gateway.status_port(), "/metrics")

@@ -45,9 +45,9 @@ struct Authority : TlsFiles {
     openssl({"ca", "-config", file("ca.cnf"), "-cert", file("ca.crt"), "-keyfile", file("ca.key"), "-revoke",
              file(stem + ".crt")});
   }
-  // Of the certificate with serial number 77, for so many days.
-  void write_ocsp(const std::string& stem, const std::string& days) const {
-    folder.write("index.txt", "V\t491231235959Z\t\t77\tunknown\t/CN=api.test\n");
+  // Of the certificate with that serial number, for so many days.
+  void write_ocsp(const std::string& stem, const std::string& days, const std::string& serial = "77") const {
+    folder.write("index.txt", "V\t491231235959Z\t\t" + serial + "\tunknown\t/CN=api.test\n");
     openssl({"ocsp", "-index", file("index.txt"), "-rsigner", file("ca.crt"), "-rkey", file("ca.key"), "-CA",
              file("ca.crt"), "-issuer", file("ca.crt"), "-cert", file(stem + ".crt"), "-noverify", "-respout",
              file(stem + ".der.new"), "-ndays", days});
@@ -98,6 +98,7 @@ TEST_CASE("a client that a new CRL revokes neither resumes nor connects, without
     CHECK_MESSAGE(!has(said, "Reused"), said);
     CHECK_MESSAGE(has(said, "alert certificate revoked"), said);
     CHECK_FALSE(has(said, "hello"));
+    gateway.process().wait_for_line("tls.handshake: the client's certificate is revoked");
   }
 }
 
@@ -125,11 +126,18 @@ TEST_CASE("an OCSP answer is stapled, and a newer one of its file without a relo
   files.folder.write("api.der.new", "hello");
   files.replace("api.der");
   gateway.process().wait_for_line("the old one stays: OCSP answer '");
-  // An answer that is none is not stapled; the certificate is served.
+  next_update();
+  // A renewed certificate does not wait for its answer.
+  files.sign("next", "api.test", "0x78");
+  REQUIRE(run({"/bin/sh", "-c", "cat $0 >> $1 && mv $2 $3 && mv $1 $4", files.file("issuer.pem"),
+               files.file("next.crt"), files.file("next.key"), files.file("api.key"), files.file("api.crt")})
+              .exit_code == 0);
+  gateway.process().wait_for_line("nothing is stapled until it is renewed");
+  gateway.process().wait_for_line("listener https: re-read ");
   const std::string without = visit(gateway, "-status");
   CHECK(has(without, "OCSP response: no response sent"));
   CHECK(has(without, "hello"));
-  files.write_ocsp("api", "2");
+  files.write_ocsp("api", "2", "78");
   gateway.process().wait_for_line("listener https: re-read ");
   next_update();
 }

@@ -64,6 +64,24 @@ TEST_CASE("a client whose FIN came is probed once, so that one that went is noti
   CHECK(client.closed == 1);
 }
 
+TEST_CASE("whose place is wanted is probed at once, and only if it ended its side") {
+  net::Loop loop;
+  auto settings = quick();
+  settings.half_close_timeout_ms = settings.linger_ms = 60'000;
+  Client client(loop, settings);
+  feed(client.wire, get);
+  client.connection->probe();
+  CHECK(client.wire.take().empty());
+  feed_end(client.wire);
+  client.connection->probe();
+  CHECK(client.wire.take() == interim);
+  client.connection->probe();
+  CHECK(client.wire.take().empty());
+  CHECK(client.stream().open);
+  answer(client.stream());
+  client.stream().release();
+}
+
 TEST_CASE("a client that ended its side is given up when no answer comes in half_close_timeout") {
   net::Loop loop;
   Client client(loop, quick());

@@ -250,6 +250,7 @@ TEST_CASE("a tunnel in which nobody speaks for timeouts.idle is ended on both si
   CHECK(pipe.client.end == Wire::End::graceful);
   CHECK(pipe.backend().end == Wire::End::graceful);
   CHECK(pipe.worker.metrics.tunnels() == 1);
+  CHECK(pipe.log->last_reason == "tunnel.idle");
 }
 
 TEST_CASE("what a tunnel carried arrives when the gateway ends it") {

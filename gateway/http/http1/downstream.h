@@ -54,6 +54,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
     return stream_bytes() + held_.memory() + (transport_ ? transport_->unread() : 0);
   }
 
+  void probe() override;
   uint64_t taken() const override {
     return transport_ && transport_->unsent() > 0 ? transport_->bytes_taken() : UINT64_MAX;
   }

@@ -62,6 +62,13 @@ void Downstream::on_deadline() {
   }
 }
 
+void Downstream::probe() {
+  if (!transport_ || !handler_ || !half_close_.begun() || body_awaited()) return;
+  if (writer_.kind() == BodyEnd::tunnel) return;
+  half_close_.hurry(loop_.now_ms());
+  look_at_half_close();
+}
+
 void Downstream::look_at_half_close() {
   // What the backend has not taken of its body yet is not the client's silence either.
   if (transport_->unsent() > 0 || pauses_.any()) half_close_.count_from(loop_.now_ms());

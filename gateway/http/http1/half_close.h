@@ -35,6 +35,8 @@ class HalfClose {
     probed_ = true;
     return Step::probe;
   }
+  // Somebody waits for this one's place: the probe is due.
+  void hurry(uint64_t now_ms) { probe_at_ms_ = std::min(probe_at_ms_, now_ms); }
   // What was sent meanwhile was nothing that the client waits for.
   void disregard(uint64_t moved) { moved_ = moved; }
   // Something waits for the client: that is limits.send_timeout's.

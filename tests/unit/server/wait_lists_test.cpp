@@ -21,6 +21,7 @@ struct Waiting final : http::DownstreamConnection {
   void count_wait_from(uint64_t) override {}
   size_t held_bytes() const override { return 0; }
   uint64_t taken() const override { return has_taken; }
+  void probe() override {}
   uint64_t has_taken = UINT64_MAX;
   uint64_t since_ms;
 };
