@@ -87,6 +87,7 @@ Loop::Handles::Handles(Loop& of) : loop(of) {
     self.loop.lag_ms_ = uv_now(&self.raw) - self.turn_began_ms;
     self.worked_ns = 0;
     self.end_turn();
+    ++self.loop.polls_;
   });
   uv_check_start(&check, [](uv_check_t* handle) {
     Handles& self = from(handle->loop);

@@ -75,6 +75,10 @@ class Loop {
   bool may_work(Task& task);
   void worked(uint64_t ns);
 
+  // How often the loop has asked for events. What was read before the last time may have left bytes behind;
+  // what is readable since then was told to everybody by the end of the turn.
+  uint64_t polls() const { return polls_; }
+
   uint64_t now_ms() const;  // monotonic, cached once a turn (uv_now)
   int64_t wall_ns() const;  // Unix time in ns, advanced with now_ms(): at most a turn old, no system call
   uint64_t now_ns() const;  // monotonic, read now (vDSO): for durations only, not for every byte
@@ -102,6 +106,7 @@ class Loop {
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> cipher_buffer_;
   uint64_t lag_ms_ = 0;
+  uint64_t polls_ = 0;
 };
 
 }  // namespace penstock::net

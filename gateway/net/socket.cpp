@@ -178,12 +178,21 @@ void Socket::release(uint64_t linger_ms) {
     return;
   }
   linger_ms_ = linger_ms;
-  leaving_ = std::make_unique<Timer>(loop_, [](void* self) { static_cast<Socket*>(self)->cut(); }, this);
+  leaving_ =
+      std::make_unique<Timer>(loop_, [](void* self) { static_cast<Socket*>(self)->linger_on(); }, this);
   if (queue_.empty())
     rest_is_out();
   else
     leaving_->start(stall_ms);
   update_events();
+}
+
+// While the peer's kernel takes our last answer: closing over its unread bytes throws away what ours still
+// holds. Its reader is watched meanwhile as before.
+void Socket::linger_on() {
+  if (!queue_.empty() || bytes_taken() == bytes_written_ || send_limits_.timeout_ms == 0) return cut();
+  leaving_->start(linger_ms_);
+  watch_reader();
 }
 
 // A peer that has not got all must not mistake the cut for an end.

@@ -77,7 +77,10 @@ class Socket final : private LoopHandle, private Task {
   // The peer reads too slowly: the end.
   void strike(Limit limit);
   const SendLimits& send_limits() const { return send_limits_; }
-  bool rest_waits() const { return state_ == State::open && queue_.keeping(); }
+  // Here, or in the kernel of one that was left.
+  bool rest_waits() const {
+    return state_ == State::open && (queue_.keeping() || (leaving_ && bytes_taken() < bytes_written_));
+  }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
 
@@ -105,6 +108,7 @@ class Socket final : private LoopHandle, private Task {
   void fail(int system_errno);
   void finish_sending();
   void rest_is_out();
+  void linger_on();
   void watch_reader();
   void update_events();
   void run_task() override;  // reports the error or the drain; or deletes a socket that libuv never knew

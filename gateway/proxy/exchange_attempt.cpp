@@ -129,6 +129,15 @@ void Exchange::attempt_failed(const AttemptEnd& end) {
   refuse_and_answer(last_error_.reason, "the upstream did not answer");
 }
 
+// One retry that counts: against retries.attempts and the budget.
+bool Exchange::may_go_elsewhere() {
+  const config::Retries& rule = context_->route->config->retries;
+  if (retries_ >= rule.attempts || !cluster_->pick(tried_)) return false;
+  if (!worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget)) return false;
+  ++retries_;
+  return true;
+}
+
 // True when the request goes on elsewhere (or when that has ended it already).
 bool Exchange::retry(const AttemptEnd& end) {
   const config::Retries& rule = context_->route->config->retries;
@@ -141,8 +150,7 @@ bool Exchange::retry(const AttemptEnd& end) {
   }
   if (verdict == RetryVerdict::no || !down_ || tried_.count() >= upstream::Tried::max) return false;
   if (verdict == RetryVerdict::elsewhere) {
-    if (attempts_ > rule.attempts || !cluster_->pick(tried_)) return false;
-    if (!worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget)) return false;
+    if (!may_go_elsewhere()) return false;
   }
   worker_.metrics.count_retry();
   next_attempt();

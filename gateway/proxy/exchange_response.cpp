@@ -43,10 +43,7 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
                 "answered with a status of retry_on"};
     AttemptEnd ended = attempt_end(error);
     ended.status = true;
-    if (attempts_ > rule.attempts || judge(rule, context_->request.method, ended) == RetryVerdict::no) break;
-    if (!cluster_->pick(tried_) ||
-        !worker_.retry_budget.take(worker_.worker, worker_.loop.now_ms(), rule.budget))
-      break;
+    if (judge(rule, context_->request.method, ended) == RetryVerdict::no || !may_go_elsewhere()) break;
     drop_attempt(upstream::Outcome::failure);
     worker_.metrics.count_retry();
     next_attempt();

@@ -112,6 +112,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void upstream_lost(const Error& error);
   AttemptEnd attempt_end(const Error& error) const;
   void attempt_failed(const AttemptEnd& end);
+  bool may_go_elsewhere();
   bool retry(const AttemptEnd& end);
   void drop_attempt(upstream::Outcome outcome);
   void detach_upstream();
@@ -164,6 +165,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
   uint16_t attempts_ = 0;
+  uint16_t retries_ = 0;  // those of them that count: neither connects that failed nor stale connections
   HeldPiece* held_first_ = nullptr;
   HeldPiece* held_last_ = nullptr;
   size_t held_bytes_ = 0;

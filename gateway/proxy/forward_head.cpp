@@ -255,6 +255,8 @@ static void drop_look_alikes(http::Headers& headers, const Route& route) {
 // RFC 6265 5.4 knows one Cookie field; of two, backends read the first, the last or both.
 static void join_cookies(http::Headers& headers, Arena& arena) {
   auto cookie = [](const http::Field& field) { return field.id == HeaderId::cookie; };
+  if (std::ranges::count_if(headers.fields(), cookie) < 2) return;
+  headers.remove_if([&](const http::Field& field) { return cookie(field) && field.value.empty(); });
   if (std::ranges::count_if(headers.fields(), cookie) > 1)
     headers.set(HeaderId::cookie, joined(headers, HeaderId::cookie, "; ", arena));
 }

@@ -42,10 +42,11 @@ ConnectionPool::~ConnectionPool() { assert(open() == 0 && waiting_ == 0 && conne
 // --- attempts ---
 
 http::Stream* ConnectionPool::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
-  if (waiting_ == 0)
+  if (!next_waiter())
     if (http::Stream* stream = open_idle(attempt)) return stream;
   waiters_.push_back(attempt);
   ++waiting_;
+  if (attempt.want_fresh_) ++waiting_fresh_;
   if (!resolved()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
   attempt.deadline_ms_ = loop_.now_ms() + std::max(1u, connect_timeout_ms);
   if (resolved() && connecting_count_ < waiting_) start_connect(attempt.deadline_ms_);
@@ -57,6 +58,7 @@ void ConnectionPool::cancel(Attempt& attempt) { take_waiter(attempt); }
 
 Attempt& ConnectionPool::take_waiter(Attempt& attempt) {
   attempt.unlink();
+  if (attempt.want_fresh_) --waiting_fresh_;
   if (--waiting_ == 0) wait_timer_.stop();
   return attempt;
 }
@@ -80,12 +82,13 @@ http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
   return nullptr;
 }
 
-// The oldest that the connection in front will do for. Few want a fresh one, so hardly ever is anybody
-// passed over.
+// The oldest that the idle connection in front will do for; null: no one. Few want a fresh one, so hardly
+// ever is anybody passed over.
 Attempt* ConnectionPool::next_waiter() {
   Attempt* oldest = waiters_.front();
   if (!oldest || !idle_.front()) return nullptr;
   if (!oldest->want_fresh_ || !idle_.front()->idled) return oldest;
+  if (waiting_fresh_ == waiting_) return nullptr;
   Attempt* found = nullptr;
   waiters_.for_each([&](Attempt& waiter) {
     if (!found && !waiter.want_fresh_) found = &waiter;

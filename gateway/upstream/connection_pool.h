@@ -99,7 +99,7 @@ class ConnectionPool final : public http::UpstreamOwner {
   IntrusiveList<http::UpstreamConnection> busy_;
   IntrusiveList<Attempt> waiters_;  // oldest first
   IntrusiveList<Connecting> connecting_;
-  uint32_t idle_count_ = 0, busy_count_ = 0, waiting_ = 0, connecting_count_ = 0;
+  uint32_t idle_count_ = 0, busy_count_ = 0, waiting_ = 0, waiting_fresh_ = 0, connecting_count_ = 0;
   bool serving_ = false;
   Keep keep_ = Keep::idle;
   net::Timer idle_timer_;

@@ -24,13 +24,6 @@ Message& response(Arena& arena, std::optional<Message>& out, uint16_t status) {
   return *out;
 }
 
-// The loop looks for events, too.
-void whole_turn(net::Loop& loop) {
-  net::Timer timer(loop, [](void* of) { static_cast<net::Loop*>(of)->stop(); }, &loop);
-  timer.start(0);
-  loop.run();
-}
-
 }  // namespace
 
 TEST_CASE("a keep-alive connection serves one request after the other") {
@@ -140,7 +133,7 @@ TEST_CASE("pipelined requests that are answered at once share the turns with eve
   feed(client.wire, "GET /last HTTP/1.1\r\n");
   feed(client.wire, "Host: x\r\n\r\n");
   CHECK(client.streams.size() == 16);
-  for (int i = 0; i < 100 && client.streams.size() < 1'001; ++i) whole_turn(loop);
+  for (int i = 0; i < 100 && client.streams.size() < 1'001; ++i) turn(loop);
   REQUIRE(client.streams.size() == 1'001);
   for (size_t i = 0; i < 1'000; ++i)
     CHECK(client.stream(i).events.front().find(fmt::format("/{} ", i)) != std::string::npos);
@@ -165,11 +158,11 @@ TEST_CASE(
       if (fin) feed_end(client.wire);
       Recorder& stream = client.stream();
       CHECK(stream.body.size() < 3'000);
-      for (int i = 0; i < 20 && stream.events.back() != "end"; ++i) whole_turn(loop);
+      for (int i = 0; i < 20 && stream.events.back() != "end"; ++i) turn(loop);
       CHECK(stream.events.back() == "end");
       CHECK(stream.body == std::string(10'000, 'x'));
       serve(stream);
-      whole_turn(loop);
+      turn(loop);
       CHECK((client.wire.end == Wire::End::open) == (connection == "keep-alive" && !fin));
     }
   }
@@ -186,7 +179,7 @@ TEST_CASE("a client that leaves at the end of its turn's share, its answers unre
   for (int i = 0; i < 16; ++i) share += get;
   feed(client.wire, share);
   feed_end(client.wire);
-  for (int i = 0; i < 3; ++i) whole_turn(loop);
+  for (int i = 0; i < 3; ++i) turn(loop);
   CHECK(client.streams.size() == 16);
   CHECK(client.wire.end == Wire::End::graceful);
 }
@@ -201,7 +194,7 @@ TEST_CASE("the end of a body is told wherever a turn's share ends") {
     std::string rest;
     for (int i = 0; i < chunks; ++i) rest += "1\r\nx\r\n";
     feed(client.wire, rest + "0\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
-    for (int i = 0; i < 5; ++i) whole_turn(loop);
+    for (int i = 0; i < 5; ++i) turn(loop);
     REQUIRE(client.streams.size() == 2);
     CHECK(client.stream(1).log().ends_with("data abc | end"));
     serve(client.stream(1));
@@ -222,10 +215,10 @@ TEST_CASE("while its handler is paused the rest of a body waits") {
   feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body + "0\r\n\r\n");
   Recorder& stream = client.stream();
   size_t before = stream.body.size();
-  for (int i = 0; i < 20; ++i) whole_turn(loop);
+  for (int i = 0; i < 20; ++i) turn(loop);
   CHECK(stream.body.size() == before);
   stream.stream->resume(PauseReason::sink_full);
-  for (int i = 0; i < 20; ++i) whole_turn(loop);
+  for (int i = 0; i < 20; ++i) turn(loop);
   CHECK(stream.body.size() == 10'000);
   serve(stream);
 }
@@ -245,7 +238,7 @@ TEST_CASE("a request that was answered before it was over may be sent to its end
     }
     CHECK(client.stream().body.empty());
     feed(client.wire, get);
-    whole_turn(loop);
+    turn(loop);
     REQUIRE(client.streams.size() == 2);
     serve(client.stream(1));
     CHECK(client.wire.sent == fmt::format("{0}{0}", ok));
@@ -253,13 +246,20 @@ TEST_CASE("a request that was answered before it was over may be sent to its end
   }
 }
 
-TEST_CASE("who may still send the rest of an answered request is not one that waits for its body") {
+TEST_CASE(
+    "who may still send the rest of an answered request keeps its place like anybody who sends a body") {
   net::Loop loop;
   Client client(loop);
   feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
   CHECK(!client.waiting.empty());
   serve(client.stream());
-  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  CHECK(client.connection->waiting_since_ms() == UINT64_MAX);
+  CHECK(client.connection->body_silent_since_ms() == loop.now_ms());
+  CHECK(!client.waiting.empty());
+  client.connection->drain(0);
+  CHECK(client.wire.end == Wire::End::open);
+  feed(client.wire, "0\r\n\r\n");
+  CHECK(client.wire.end == Wire::End::graceful);
   CHECK(client.waiting.empty());
 }
 
@@ -274,13 +274,13 @@ TEST_CASE("the rest of such a request is not waited for, repaired or pipelined p
     CAPTURE(name);
     net::Loop loop;
     DownstreamSettings settings;
-    settings.linger_ms = 20;
+    settings.body_timeout_ms = 20;
     Client client(loop, settings);
     feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     serve(client.stream());
     if (!then.empty()) feed(client.wire, then);
     if (fin) feed_end(client.wire);
-    for (uint64_t until = loop.now_ms() + 5'000; !client.closed && loop.now_ms() < until;) whole_turn(loop);
+    for (uint64_t until = loop.now_ms() + 5'000; !client.closed && loop.now_ms() < until;) turn(loop);
     CHECK(client.closed == 1);
     CHECK(client.streams.size() == 1);
     CHECK(client.wire.sent == ok);
@@ -555,20 +555,20 @@ TEST_CASE("a client that sends requests and reads no answers is served no furthe
   size_t fed = 0;
   for (; fed < 1'000'000 && !client.wire.paused; fed += 1000) {
     feed(client.wire, many);
-    whole_turn(loop);
+    turn(loop);
   }
   CHECK(client.wire.paused);
   while (client.wire.transport->unsent() <= client.settings.buffer_size) {
     size_t before = client.streams.size();
-    whole_turn(loop);
+    turn(loop);
     REQUIRE(client.streams.size() > before);
   }
   CHECK(client.wire.transport->unsent() <= client.settings.buffer_size + 2 * ok.size());
   size_t served = client.streams.size();
-  whole_turn(loop);
+  turn(loop);
   CHECK(client.streams.size() == served);
   client.wire.transport->room();  // it reads at last: the rest is served
-  for (int i = 0; i < 1000 && client.streams.size() < fed; ++i) whole_turn(loop);
+  for (int i = 0; i < 1000 && client.streams.size() < fed; ++i) turn(loop);
   CHECK(client.streams.size() == fed);
   CHECK(!client.wire.paused);
 }

@@ -48,6 +48,9 @@ class ScriptedTransport final : public net::Transport {
     if (handler_) handler_->on_drained();
   }
 
+  // What is flushed from now on goes nowhere, as on a connection that the peer has reset.
+  void lose_sending() { lost_ = true; }
+
   // --- Transport ---
   void start_reading() override { wire_.reading = true; }
   void pause(PauseReason reason) override {
@@ -75,6 +78,7 @@ class ScriptedTransport final : public net::Transport {
       copied_before = !piece.borrowed;
     }
     pieces_.clear();
+    if (lost_) return;
     if (out.empty()) {
       ++wire_.empty_flushes;
       return;
@@ -122,6 +126,7 @@ class ScriptedTransport final : public net::Transport {
   std::vector<char> room_;
   PauseReasons pauses_;
   bool blocked_ = false;
+  bool lost_ = false;
   size_t stuck_ = 0;
   uint64_t read_ = 0;
   uint64_t written_ = 0;

@@ -12,6 +12,7 @@
 #include "http/connection.h"
 #include "net/loop.h"
 #include "scripted_transport.h"
+#include "turn.h"
 
 namespace penstock::test {
 
@@ -195,17 +196,6 @@ class Backend final : public UpstreamOwner {
     return stream;
   }
 };
-
-// What waits for the end of the turn, and nothing else: no timer, no socket.
-inline void turn(net::Loop& loop) {
-  struct Stop final : net::Task {
-    net::Loop& loop;
-    explicit Stop(net::Loop& of) : loop(of) {}
-    void run_task() override { loop.stop(); }
-  } stop(loop);
-  loop.schedule(stop);
-  loop.run();
-}
 
 // A request as the proxy would build it.
 inline void fill_request(Message& message, Method method = Method::get, std::string_view path = "/") {

@@ -116,6 +116,9 @@ const std::vector<Case>& requests() {
        "PUT /a HTTP/1.1\r\nhost: x\r\ntrailer: X-Sum\r\n" + added() +
            "transfer-encoding: chunked\r\n\r\n0\r\nx-sum: 1\r\n\r\n"},
       // RFC 6265 5.4
+      {"empty Cookie fields beside others",
+       get("Cookie: a=1\r\nCookie:\r\nX: 1\r\nCookie: b=2\r\nCookie:\r\n"),
+       got("cookie: a=1; b=2\r\nx: 1\r\n")},
       {"one Cookie field", get("Cookie: a=1\r\nX: 1\r\nCookie: b=2; c=3\r\n"),
        got("cookie: a=1; b=2; c=3\r\nx: 1\r\n")},
       // LANGUAGE "Forwarding": who is believed

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http/scripted_transport.h"
+#include "http/turn.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "proxy/exchange.h"
@@ -110,10 +111,7 @@ struct Pipe : OneRoute, http::DownstreamOwner {
     turn();
   }
   void turn() {
-    for (int i = 0; i < 3; ++i) {
-      loop.post([this] { loop.stop(); });
-      loop.run();
-    }
+    for (int i = 0; i < 3; ++i) test::turn(loop);
   }
   Wire& backend(size_t number = 0) {
     REQUIRE(connector->wires.size() > number);

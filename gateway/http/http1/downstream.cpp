@@ -37,12 +37,15 @@ void Downstream::read(std::string_view& input) {
     switch (event) {
       case Event::head: begin_stream(); break;
       case Event::data:
-        if (!discarding_) deliver_data();
+        if (discarding_)
+          received_ += parser_.data().size();
+        else
+          deliver_data();
         break;
       case Event::end: discarding_ ? end_discarding() : deliver_end(); break;
       case Event::error:
         if (discarding_)
-          close_gracefully(0);
+          close_gracefully(settings_.linger_ms);
         else if (handler_)
           lose(parser_.error());
         else
@@ -113,7 +116,7 @@ bool Downstream::answers_wait() const { return transport_->unsent() > settings_.
 void Downstream::on_drained() {
   if (handler_) return handler_->on_drained();
   if (!held_.empty()) return loop_.schedule(*this);
-  if (!parser_.head_begun()) await(Awaited::next_request);
+  if (!discarding_ && !parser_.head_begun()) await(Awaited::next_request);
 }
 
 void Downstream::read_held() {
@@ -127,7 +130,8 @@ void Downstream::read_held() {
   }
   after_read();  // may still use views into held_
   held_.drop_used();
-  if (transport_ && !handler_ && held_.empty() && !parser_.head_begun()) await(Awaited::next_request);
+  if (transport_ && !handler_ && !discarding_ && held_.empty() && !parser_.head_begun())
+    await(Awaited::next_request);
 }
 
 void Downstream::run_task() {

@@ -96,6 +96,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
     return transport_->bytes_read() + transport_->bytes_written() + (handler_ ? handler_->bytes_taken() : 0);
   }
   bool body_awaited() const;
+  bool slow_body() { return body_pace_.too_slow(loop_.now_ms(), received_); }
   bool continue_awaited() const;
   void next_request();
   void discard_rest();

@@ -14,12 +14,11 @@ void Downstream::release() {
   parser_.complete() ? next_request() : discard_rest();
 }
 
-// The answer came before its request was over. The client was not told that the connection ends, so it has a
-// moment to send the rest, and goes on then.
+// The answer came before its request was over. The client was not told that the connection ends, so it sends
+// the rest, in the time that any body has, and goes on then.
 void Downstream::discard_rest() {
   discarding_ = true;
-  await(Awaited::nothing);
-  deadline_.in(settings_.linger_ms);
+  set_deadline();
   if (!reading_ && (!held_.empty() || read_ended_)) loop_.schedule(*this);
 }
 
@@ -51,7 +50,7 @@ void Downstream::next_request() {
 
 void Downstream::drain(uint32_t idle_grace_ms) {
   draining_ = true;
-  if (!transport_ || handler_ || parser_.head_begun()) return;
+  if (!transport_ || handler_ || discarding_ || parser_.head_begun()) return;
   uint64_t until = waiting_since_ms_ + idle_grace_ms;
   if (loop_.now_ms() >= until) return close_gracefully(0);
   deadline_.at(until);

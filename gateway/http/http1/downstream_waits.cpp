@@ -8,20 +8,21 @@ bool Downstream::continue_awaited() const {
 }
 
 bool Downstream::body_awaited() const {
+  if (discarding_) return true;
   return handler_ && !refused_ && !parser_.complete() && writer_.kind() != BodyEnd::tunnel &&
          !pauses_.any() && !continue_awaited();
 }
 
 uint64_t Downstream::waiting_since_ms() const {
-  if (!transport_ || handler_) return UINT64_MAX;
+  if (!transport_ || handler_ || discarding_) return UINT64_MAX;
   return parser_.head_begun() && served_ > 0 ? started_ms_ : waiting_since_ms_;
 }
 
 void Downstream::set_deadline() {
   if (!transport_) return;
   if (!body_awaited()) body_pace_.stop(loop_.now_ms(), received_);
-  if (!handler_) {
-    if (!parser_.head_begun() || discarding_) return;  // it runs since the accept or the last exchange
+  if (!handler_ && !discarding_) {
+    if (!parser_.head_begun()) return;  // it runs since the accept or the last exchange
     deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
     return await(Awaited::rest_of_head);
   }
@@ -41,8 +42,10 @@ void Downstream::await(Awaited what) {
 }
 
 void Downstream::on_deadline() {
-  if (!handler_) {
-    if (discarding_) return close_gracefully(0);
+  if (discarding_) {
+    owner_.on_limit(slow_body() ? Limit::min_body_rate : Limit::body_timeout);
+    close_gracefully(settings_.linger_ms);
+  } else if (!handler_) {
     if (!parser_.head_begun()) {
       // Requests wait here until their client has taken the answers before them, which has limits of its own.
       if (!held_.empty()) return deadline_.in(settings_.idle_timeout_ms);
@@ -53,7 +56,7 @@ void Downstream::on_deadline() {
         lost(ErrorKind::timeout, reason::request_timeout, "the head took too long", Limit::header_timeout));
     if (transport_) after_read();
   } else if (body_awaited()) {
-    bool slow = body_pace_.too_slow(loop_.now_ms(), received_);
+    bool slow = slow_body();
     lose(lost(ErrorKind::timeout, reason::request_timeout,
               slow ? "the body comes too slowly" : "the body took too long",
               slow ? Limit::min_body_rate : Limit::body_timeout));

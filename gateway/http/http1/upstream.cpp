@@ -60,9 +60,10 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   uint32_t max_informational_;
   uint32_t informational_ = 0;
   uint32_t opened_ = 0;
-  bool answering_ = false;  // a byte of the response came
-  bool spoiled_ = false;    // no further stream on this connection
-  bool held_back_ = false;  // the request leaves at the end of the turn
+  bool answering_ = false;           // a byte of the response came
+  bool spoiled_ = false;             // no further stream on this connection
+  bool held_back_ = false;           // the request leaves at the end of the turn
+  uint64_t idle_poll_ = UINT64_MAX;  // when it came back, by Loop::polls()
 };
 
 Stream* Upstream::open(StreamHandler& handler) {
@@ -83,7 +84,9 @@ void Upstream::send_head(const Message& head, EndStream end) {
 }
 
 // A request without a body on a connection that served others leaves when all that has come by now was looked
-// at. Bytes or a FIN that are there already have nothing to do with it, and it can still go elsewhere.
+// at. Bytes or a FIN that are there already have nothing to do with it, and it can still go elsewhere. A
+// connection that came back in this very turn may have more to read than one read took: it is looked at in
+// the next turn.
 void Upstream::flush() {
   if (!can_send()) return;
   bool whole = writer_.ended() && writer_.sent() == 0;  // body bytes are lent until this returns
@@ -95,7 +98,8 @@ void Upstream::flush() {
 void Upstream::on_read(std::span<const char> bytes) {
   if (!handler_) return closed();  // nobody asked
   if (parser_.complete()) return drop({bytes.data(), bytes.size()});
-  if (!writer_.begun() || held_back_) return fail(response_error("bytes before a request was sent"));
+  if (!writer_.begun() || held_back_ || !any_byte_sent())
+    return fail(response_error("bytes before a request was sent"));
   answering_ = true;
   uint32_t epoch = epoch_;
   read({bytes.data(), bytes.size()});
@@ -174,8 +178,9 @@ void Upstream::on_error(const Error& error) {
 }
 
 void Upstream::run_task() {
-  bool due = std::exchange(held_back_, false);
   if (!transport_) return;
+  if (!broken_ && held_back_ && idle_poll_ == loop_.polls()) return loop_.schedule_next_turn(*this);
+  bool due = std::exchange(held_back_, false);
   if (!broken_) {
     if (due) StreamBase::flush();
     return;
@@ -209,6 +214,7 @@ void Upstream::release() {
   }
   reset_stream();
   idle_since_ms = loop_.now_ms();
+  idle_poll_ = loop_.polls();
   owner_.on_idle(*this);
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <future>
 #include <string>
 #include <thread>
@@ -751,6 +752,35 @@ TEST_CASE("a client that takes everything in time is never cut, however often a 
     reader.join();
   }
   CHECK(c.handler.errors == 0);
+}
+
+TEST_CASE("a last answer that is still being taken is not thrown away when the linger is over") {
+  Connection c(1 << 20, 8 * 1024);
+  c.transport->limit_sending({10'000, 1});
+  c.transport->start_reading();
+  const std::string answer(100'000, 'x');
+  c.transport->append(answer);
+  c.transport->flush();
+  REQUIRE(c.transport->unsent() == 0);
+  c.transport->close_gracefully(5);
+  c.transport.reset();
+  std::atomic<bool> late = false;
+  Timer timer(c.runner.loop, [](void* flag) { *static_cast<std::atomic<bool>*>(flag) = true; }, &late);
+  timer.start(30);
+  c.runner.until([&] { return late.load(); });
+  // A client that still sends: a reset comes back from a socket that is closed.
+  std::string got;
+  std::thread reader([&] {
+    while (got.size() < answer.size() && ::send(c.pair.far.get(), "y", 1, MSG_NOSIGNAL) == 1) {
+      std::string piece = read_all(c.pair.far.get(), 4'000);
+      if (piece.empty()) break;
+      got += piece;
+    }
+    late = false;
+  });
+  c.runner.until([&] { return !late.load(); });
+  reader.join();
+  CHECK(got == answer);
 }
 
 TEST_CASE("the rest of a connection that was given up is bounded by send_timeout too") {

@@ -302,14 +302,15 @@ TEST_CASE("no more connections are kept idle than this worker's share") {
 TEST_CASE("who wants a fresh connection gets none that lay idle or served others, and holds up nobody") {
   Bench bench;
   bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
-  Taker old, other, fresh, waiter;
+  Taker old, other, fresh, second, waiter;
   bench.acquire(old);
   bench.acquire(other);
   bench.connected(0);
   FakeConnection& served = bench.connected(1);
   bench.done(old);
   fresh.want_fresh(true);
-  CHECK(bench.acquire(fresh) == nullptr);  // beside an idle one
+  CHECK(bench.acquire(fresh) == nullptr);   // beside an idle one
+  CHECK(bench.acquire(second) != nullptr);  // which serves the next
   CHECK(bench.acquire(waiter) == nullptr);
   bench.done(other);  // it serves the waiter behind
   REQUIRE(waiter.stream != nullptr);
@@ -319,6 +320,7 @@ TEST_CASE("who wants a fresh connection gets none that lay idle or served others
   REQUIRE(fresh.stream != nullptr);
   CHECK(&fresh.connection() == &made);
   bench.done(fresh);
+  bench.done(second);
   bench.done(waiter);
 }
 
