@@ -36,7 +36,7 @@ struct DownstreamSettings {
 class DownstreamConnection;
 
 // What a client is awaited for.
-enum class Awaited : uint8_t { first_byte, rest_of_head, next_request, body, reading, nothing };
+enum class Awaited : uint8_t { first_byte, rest_of_head, next_request, body, nothing };
 
 // The worker, seen by its connections.
 class DownstreamOwner {
@@ -80,13 +80,12 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   virtual void count_wait_from(uint64_t ms) = 0;
   // Bytes held for it here, roughly.
   virtual size_t held_bytes() const = 0;
-  // While an answer waits for it: what it has taken so far, by a system call. UINT64_MAX otherwise.
-  virtual uint64_t taken() const = 0;
   // Its place is wanted: a client that has ended its side is asked now whether it is still there.
   virtual void probe() = 0;
 
-  void* context = nullptr;           // the owner's own data on the connection (its listener)
-  uint64_t taken_seen = UINT64_MAX;  // the owner's: taken() when it last looked
+  // The owner's own data on the connection.
+  void* context = nullptr;      // its listener
+  net::Place* place = nullptr;  // while its socket is open
 };
 
 // The transport must not have started reading; the connection starts it. `settings` is borrowed for its

@@ -45,6 +45,12 @@ void Socket::hold(std::unique_ptr<Place> place) {
   place_->socket_ = this;
 }
 
+bool Place::left() const { return socket_ && !socket_->owner(); }
+size_t Place::unsent() const { return socket_ ? socket_->unsent() : 0; }
+uint64_t Place::bytes_taken() const { return socket_ ? socket_->bytes_taken() : 0; }
+uint64_t Place::sent_ms() const { return socket_ ? socket_->sent_ms() : 0; }
+bool Place::input_waits() const { return socket_ && socket_->input_waits(); }
+
 void Place::cut() {
   if (socket_ && !socket_->owner()) socket_->cut();
 }
@@ -98,6 +104,7 @@ void Socket::send_once() {
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {
     bytes_written_ += static_cast<uint64_t>(sent);
+    sent_ms_ = loop_.now_ms();
     queue_.consume(static_cast<size_t>(sent));
   } else if (sent < 0 && errno != EAGAIN) {
     lose(errno);

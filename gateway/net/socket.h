@@ -83,6 +83,7 @@ class Socket final : private LoopHandle, private Task {
   }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
+  uint64_t sent_ms() const { return sent_ms_; }  // the last of them
 
  private:
   // broken: the backend is gone, nothing can be sent, but what it answered before is still read.
@@ -135,6 +136,7 @@ class Socket final : private LoopHandle, private Task {
   SendQueue queue_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
+  uint64_t sent_ms_ = 0;
   std::unique_ptr<Place> place_;  // given back at close()
   SendLimits send_limits_;
   Limit struck_ = Limit::none;          // in State::failed: of send_limits_

@@ -136,15 +136,15 @@ void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place
       ::close(descriptor);
       return;
     }
-    auto* handshake = new Handshake(*this, descriptor, peer);
+    auto* handshake = new Handshake(*this, descriptor, peer, std::move(place));
     handshakes_.push_back(*handshake);
-    handshake->transport().hold(std::move(place));
     handshake->transport().limit_sending(info.sending);
   } else {
     auto transport = net::make_tcp_transport(owner_.door_loop(), descriptor, peer);
+    Place& held = *place;
     transport->hold(std::move(place));
     transport->limit_sending(info.sending);
-    serve(std::move(transport), accepted_ms);
+    serve(std::move(transport), accepted_ms, held);
   }
 }
 
@@ -159,10 +159,11 @@ bool Door::admit_handshake() {
   return false;
 }
 
-void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms) {
+void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place) {
   auto connection = http::make_http1_downstream(owner_.door_loop(), std::move(transport), settings_,
                                                 owner_.downstream_owner());
   connection->context = this;
+  place.serves(*connection);
   auto& served = *connection.release();
   if (accepted_ms < owner_.door_loop().now_ms()) served.count_wait_from(accepted_ms);
   connections_.push_back(served);
@@ -172,6 +173,7 @@ void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms
 
 void Door::left(http::DownstreamConnection& connection) {
   connection.OwnerHook::unlink();
+  if (connection.place) static_cast<Place*>(connection.place)->served();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
   report_if_empty();
 }
@@ -190,7 +192,7 @@ void Door::handshake_over(Handshake& handshake) {
 }
 
 void Door::gave_back(Place& place) {
-  place.unlink();
+  place.net::Place::unlink();
   plan_.load->leave();
   owner_.connection_closed();
   if (newcomer_) owner_.door_loop().schedule(look_again_);

@@ -20,6 +20,7 @@
 #include "proxy/snapshot.h"
 #include "server/listen_sockets.h"
 #include "server/listener_load.h"
+#include "server/slow_readers.h"
 #include "server/wait_lists.h"
 
 namespace penstock::server {
@@ -136,7 +137,7 @@ class Door {
   void take_queue();
   net::TlsServer::Settings tls_settings() const;
   bool admit_handshake();
-  void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms);
+  void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
   void report_if_empty();
@@ -145,7 +146,7 @@ class Door {
   bool let_in(Newcomer& newcomer);
   bool low_descriptor(Newcomer& newcomer);
   bool move_down(Newcomer& newcomer) const;
-  http::DownstreamConnection* stuck_reader(uint64_t now);
+  Place* slow_reader(uint64_t now);
   bool enter(Newcomer& newcomer);
   bool make_room(Newcomer& newcomer, Limit limit);
   Room evict_one(Limit limit);
@@ -164,10 +165,11 @@ class Door {
   size_t queue_left_ = 0;  // of the accept queue of a closed door
   IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
   WaitLists waits_;  // those of them that wait for their client
-  uint64_t readers_asked_ms_ = 0;
   IntrusiveList<Greeting> greetings_;
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket
+  SlowReaders slow_readers_;          // of them
+  uint64_t readers_looked_ms_ = 0;
   uint32_t idle_grace_ms_ = 0;        // of close()
   int descriptor_mark_;               // from it on descriptors are kept for backends
   std::optional<Newcomer> newcomer_;  // held; nobody is accepted meanwhile

@@ -18,13 +18,25 @@ inline bool trusted(const proxy::ListenerInfo& info, const net::Address& address
 }
 
 // A connection's share of max_connections, and of its client's.
-class Door::Place final : public net::Place {
+class Door::Place final : public net::Place, public Reader {
  public:
   explicit Place(Door& door) : door_(door) {}
   ~Place() override {
+    if (served_) served_->place = nullptr;
     leave();
     door_.gave_back(*this);
   }
+
+  void serves(http::DownstreamConnection& connection) {
+    served_ = &connection;
+    connection.place = this;
+  }
+  void served() { served_ = nullptr; }
+  http::DownstreamConnection* connection() const { return served_; }
+  // A former connection's socket counts as well: what it still sends, nobody may take.
+  uint64_t taken() const override { return (served_ || left()) && unsent() > 0 ? bytes_taken() : UINT64_MAX; }
+  uint64_t sent_ms() const override { return net::Place::sent_ms(); }
+  void shed(Limit limit) { served_ ? served_->shed(limit) : cut(); }
 
   void set_client(const ClientTable::Key& client) {
     leave();
@@ -37,6 +49,7 @@ class Door::Place final : public net::Place {
   }
 
   Door& door_;
+  http::DownstreamConnection* served_ = nullptr;
   ClientTable::Key client_;
 };
 
@@ -102,9 +115,11 @@ class Door::Handshake final : public net::Deferred,
                               private net::TlsHandshakeHandler,
                               private net::TransportHandler {
  public:
-  Handshake(Door& door, int descriptor, const net::Address& peer) : door_(door), peer_(peer) {
+  Handshake(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
+      : door_(door), peer_(peer), place_(*place) {
     transport_ = door.tls_->accept(descriptor, peer, *this);
     transport_->set_handler(this);
+    transport_->hold(std::move(place));
   }
   net::Transport& transport() { return *transport_; }
   void cut() { transport_.reset(); }
@@ -114,7 +129,7 @@ class Door::Handshake final : public net::Deferred,
     auto transport = std::move(transport_);
     transport->set_handler(nullptr);
     Door& door = door_;
-    door.serve(std::move(transport), door.owner_.door_loop().now_ms());
+    door.serve(std::move(transport), door.owner_.door_loop().now_ms(), place_);
     door.handshake_over(*this);
   }
   void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
@@ -128,6 +143,7 @@ class Door::Handshake final : public net::Deferred,
 
   Door& door_;
   net::Address peer_;
+  Place& place_;  // the socket's, while transport_ is here
   std::unique_ptr<net::Transport> transport_;
 };
 

@@ -14,8 +14,8 @@ namespace {
 
 // A place may be given back, or somebody's grace be over, in another worker.
 constexpr uint64_t look_again_ms = 100;
-// So long a client may read nothing of its answer while newcomers wait for a place.
-constexpr uint64_t ask_readers_ms = 500;
+// So often, while a newcomer waits, it is looked at what clients take of their answers.
+constexpr uint64_t look_at_readers_ms = 500;
 
 }  // namespace
 
@@ -98,7 +98,7 @@ Door::Room Door::evict_one(Limit limit) {
     waiting->shed(limit);
   } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
     body->shed(limit);
-  } else if (http::DownstreamConnection* reader = stuck_reader(now)) {
+  } else if (Place* reader = slow_reader(now)) {
     reader->shed(limit);
   } else {
     return Room::none;
@@ -107,21 +107,19 @@ Door::Room Door::evict_one(Limit limit) {
   return room;
 }
 
-// Clients that read nothing of their answers, after everybody else. Nobody tells of them, so all are asked,
-// some time apart and only while a newcomer finds no place. Those that ended their side are asked at once
-// whether they are still there.
-http::DownstreamConnection* Door::stuck_reader(uint64_t now) {
-  if (auto* found = waits_.stuck_reader()) return found;
-  if (now < readers_asked_ms_ + ask_readers_ms) return nullptr;
-  readers_asked_ms_ = now;
-  connections_.for_each([&](http::DownstreamConnection& connection) {
-    uint64_t taken = connection.taken();
-    bool stuck = taken != UINT64_MAX && taken == connection.taken_seen;
-    connection.taken_seen = taken;
-    if (stuck) waits_.add(connection, http::Awaited::reading);
-    connection.probe();  // may end it
-  });
-  return waits_.stuck_reader();
+// Clients that do not take their answers, after everybody else: slow_readers.h. Those that ended their side
+// are asked at the same time whether they are still there.
+Door::Place* Door::slow_reader(uint64_t now) {
+  const uint32_t rate = plan_.info->sending.min_rate;
+  if (now >= readers_looked_ms_ + look_at_readers_ms) {
+    readers_looked_ms_ = now;
+    places_.for_each([&](net::Place& each) {
+      auto& place = static_cast<Place&>(each);
+      slow_readers_.look(place, now, rate);
+      if (place.connection()) place.connection()->probe();  // may end it
+    });
+  }
+  return static_cast<Place*>(slow_readers_.slowest(now, rate));
 }
 
 bool Door::out_of_descriptors(void* self) {

@@ -34,15 +34,6 @@ class WaitLists {
   http::DownstreamConnection* slowest_body(uint64_t now_ms) {
     return ripe_at_ms(http::Awaited::body) <= now_ms ? list(http::Awaited::body).front() : nullptr;
   }
-  // One that was found to take nothing of its answer, and still does not.
-  http::DownstreamConnection* stuck_reader() {
-    List& stuck = list(http::Awaited::reading);
-    while (http::DownstreamConnection* reader = stuck.front()) {
-      if (reader->taken() != UINT64_MAX && reader->taken() == reader->taken_seen) return reader;
-      static_cast<http::WaitHook*>(reader)->unlink();
-    }
-    return nullptr;
-  }
   // When one of these will be there; UINT64_MAX: nobody waits.
   uint64_t ripe_at_ms() {
     uint64_t first = UINT64_MAX;
@@ -63,7 +54,6 @@ class WaitLists {
       case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
       case http::Awaited::body: return after(longest->body_silent_since_ms(), slow_body_grace_ms);
       case http::Awaited::next_request:
-      case http::Awaited::reading:
       case http::Awaited::nothing: break;
     }
     return 0;

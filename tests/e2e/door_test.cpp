@@ -142,3 +142,16 @@ TEST_CASE("a door that closes takes what waits at it, also behind a full house")
   CHECK(gateway.stop(15) == 0);
   for (auto& client : waiting) CHECK(client->at_end());
 }
+
+TEST_CASE("answers that nobody takes keep no places, though they are all written and their exchanges over") {
+  Backend backend;
+  Gateway gateway(configuration(
+      backend, 1, "max_connections: 5, buffer_size: 64MiB, send_timeout: 10m, min_send_rate: none"));
+  Clients deaf;
+  for (int i = 0; i < 5; ++i)
+    come(deaf, gateway, "GET /bytes/20971520 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").read_head();
+  await_metric(gateway, "http_server_active_requests", 0);
+  CHECK(metric(gateway, "http_server_open_connections") == 5);
+  CHECK(get(gateway.port(), "/r").status == 200);
+  CHECK(evicted(gateway) == 1);
+}

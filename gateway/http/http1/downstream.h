@@ -55,9 +55,6 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   }
 
   void probe() override;
-  uint64_t taken() const override {
-    return transport_ && transport_->unsent() > 0 ? transport_->bytes_taken() : UINT64_MAX;
-  }
 
   // --- Stream ---
   void send_informational(const Message& head) override;

@@ -20,9 +20,7 @@ struct Waiting final : http::DownstreamConnection {
   uint64_t body_silent_since_ms() const override { return since_ms; }
   void count_wait_from(uint64_t) override {}
   size_t held_bytes() const override { return 0; }
-  uint64_t taken() const override { return has_taken; }
   void probe() override {}
-  uint64_t has_taken = UINT64_MAX;
   uint64_t since_ms;
 };
 
@@ -56,16 +54,4 @@ TEST_CASE("the idle go at once, the silent and the slow after their grace, and b
   CHECK(waits.longest(1'500) == &later);
   CHECK(waits.slowest_body(1'999) == nullptr);
   CHECK(waits.slowest_body(2'000) == &body);
-}
-
-TEST_CASE("a client that was found to read nothing goes, one that reads on does not") {
-  WaitLists waits;
-  Waiting reads(0), is_done(0), stuck(0);
-  reads.has_taken = 2, reads.taken_seen = 1;
-  is_done.taken_seen = 1;
-  stuck.has_taken = stuck.taken_seen = 1;
-  for (Waiting* each : {&reads, &is_done, &stuck}) waits.add(*each, http::Awaited::reading);
-  CHECK(waits.stuck_reader() == &stuck);
-  stuck.has_taken = 2;
-  CHECK(waits.stuck_reader() == nullptr);
 }
