@@ -46,7 +46,7 @@ class DownstreamOwner {
   virtual StreamHandler& on_stream(Stream& stream, DownstreamConnection& connection) = 0;
   // Closed; no stream is open, no further call comes. The owner removes it (deferred).
   virtual void on_closed(DownstreamConnection& connection) = 0;
-  // The client is awaited for something else now, or has sent a part of its body: the moment to put the
+  // The client is awaited for something else now, or slow_body_since_ms() has moved on: the moment to put the
   // connection at the end of a list by its WaitHook, which it leaves by itself when nothing is awaited. Not
   // told of the first byte.
   virtual void on_awaiting(DownstreamConnection& /*connection*/, Awaited /*what*/) {}
@@ -74,8 +74,10 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   // Since when it waits for the next head, or for the rest of one (Loop::now_ms); UINT64_MAX while a request
   // is under way.
   virtual uint64_t waiting_since_ms() const = 0;
-  // Since when nothing came of a request's body that is awaited; UINT64_MAX when none is.
-  virtual uint64_t body_silent_since_ms() const = 0;
+  // Since when a request's body that is awaited has brought less than min_body_rate brings in slow_body_ms;
+  // UINT64_MAX when none is awaited.
+  static constexpr uint64_t slow_body_ms = 3'000;
+  virtual uint64_t slow_body_since_ms() const = 0;
   // The first head's time has run since then: something was read before this connection got to read.
   virtual void count_wait_from(uint64_t ms) = 0;
   // Bytes held for it here, roughly.

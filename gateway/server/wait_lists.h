@@ -14,11 +14,11 @@ namespace penstock::server {
 
 class WaitLists {
  public:
-  // So long nobody's place is taken: a newcomer's first byte comes with it, what has begun may stop for a
-  // round trip or a lost packet. An idle connection owes nothing, but it has had its answer: it goes at once.
+  // So long nobody's place is taken: a newcomer's first byte comes with it, a head that has begun may stop
+  // for a round trip or a lost packet. An idle connection owes nothing, but it has had its answer: it goes at
+  // once. Of a body it is its rate over slow_body_ms that counts.
   static constexpr uint64_t silent_grace_ms = 250;
   static constexpr uint64_t slow_head_grace_ms = 500;
-  static constexpr uint64_t slow_body_grace_ms = 1'000;
 
   void add(http::DownstreamConnection& connection, http::Awaited what) { list(what).push_back(connection); }
 
@@ -30,7 +30,7 @@ class WaitLists {
       if (ripe_at_ms(what) <= now_ms) return list(what).front();
     return nullptr;
   }
-  // The same for a body that pauses: a request is lost with it.
+  // The same for a body that comes too slowly, the one for the longest time: a request is lost with it.
   http::DownstreamConnection* slowest_body(uint64_t now_ms) {
     return ripe_at_ms(http::Awaited::body) <= now_ms ? list(http::Awaited::body).front() : nullptr;
   }
@@ -52,7 +52,7 @@ class WaitLists {
     switch (what) {
       case http::Awaited::first_byte: return after(longest->waiting_since_ms(), silent_grace_ms);
       case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
-      case http::Awaited::body: return after(longest->body_silent_since_ms(), slow_body_grace_ms);
+      case http::Awaited::body: return after(longest->slow_body_since_ms(), longest->slow_body_ms);
       case http::Awaited::next_request:
       case http::Awaited::nothing: break;
     }

@@ -254,7 +254,7 @@ TEST_CASE(
   CHECK(!client.waiting.empty());
   serve(client.stream());
   CHECK(client.connection->waiting_since_ms() == UINT64_MAX);
-  CHECK(client.connection->body_silent_since_ms() == loop.now_ms());
+  CHECK(client.connection->slow_body_since_ms() == loop.now_ms());
   CHECK(!client.waiting.empty());
   client.connection->drain(0);
   CHECK(client.wire.end == Wire::End::open);

@@ -246,17 +246,19 @@ TEST_CASE("shedding answers 503 where nothing was answered, and cuts an answer u
   CHECK(idle.limits.of(Limit::buffered) == 1);
 }
 
-TEST_CASE("a connection says since when nothing comes of its body, and is cut at once for its place") {
+TEST_CASE("a connection says since when its body is too slow, and is cut at once for its place") {
   net::Loop loop;
   Client client(loop);
-  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  CHECK(client.connection->slow_body_since_ms() == UINT64_MAX);
   feed(client.wire, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel");
   uint64_t last = loop.now_ms();
   run_for(loop, 30);
-  CHECK(client.connection->body_silent_since_ms() == last);
+  CHECK(client.connection->slow_body_since_ms() == last);
   CHECK(client.connection->waiting_since_ms() == UINT64_MAX);
+  feed(client.wire, "l");
+  CHECK(client.connection->slow_body_since_ms() == last);
   client.stream().stream->pause(PauseReason::sink_full);  // now it is we who do not read
-  CHECK(client.connection->body_silent_since_ms() == UINT64_MAX);
+  CHECK(client.connection->slow_body_since_ms() == UINT64_MAX);
   client.stream().stream->resume(PauseReason::sink_full);
   client.connection->shed(Limit::max_connections);
   CHECK(client.stream().error.reason == reason::overload);

@@ -43,8 +43,8 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   size_t open_streams() const override { return handler_ ? 1 : 0; }
   void shed(Limit limit) override;
   uint64_t waiting_since_ms() const override;
-  uint64_t body_silent_since_ms() const override {
-    return body_awaited() ? body_pace_.silent_since_ms() : UINT64_MAX;
+  uint64_t slow_body_since_ms() const override {
+    return body_awaited() ? body_pace_.slow_since_ms() : UINT64_MAX;
   }
   void count_wait_from(uint64_t ms) override {
     waiting_since_ms_ = ms;

@@ -26,17 +26,20 @@ void Downstream::set_deadline() {
     deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
     return await(Awaited::rest_of_head);
   }
-  await(body_awaited() ? Awaited::body : Awaited::nothing);
-  if (body_awaited())
+  if (body_awaited()) {
     deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
-  else if (half_close_.begun() && writer_.kind() != BodyEnd::tunnel)
+    return await(Awaited::body);
+  }
+  await(Awaited::nothing);
+  if (half_close_.begun() && writer_.kind() != BodyEnd::tunnel)
     deadline_.in(half_close_.patience_ms(settings_, loop_.now_ms(), moved()));
   else
     deadline_.clear();
 }
 
 void Downstream::await(Awaited what) {
-  if (awaited_ == what && what != Awaited::body) return;
+  const bool body_moved_on = what == Awaited::body && body_pace_.take_moved_on();
+  if (awaited_ == what && !body_moved_on) return;
   awaited_ = what;
   what == Awaited::nothing ? WaitHook::unlink() : owner_.on_awaiting(*this, what);
 }

@@ -17,7 +17,7 @@ struct Waiting final : http::DownstreamConnection {
   void shed(Limit) override {}
   size_t open_streams() const override { return 0; }
   uint64_t waiting_since_ms() const override { return since_ms; }
-  uint64_t body_silent_since_ms() const override { return since_ms; }
+  uint64_t slow_body_since_ms() const override { return since_ms; }
   void count_wait_from(uint64_t) override {}
   size_t held_bytes() const override { return 0; }
   void probe() override {}
@@ -52,6 +52,6 @@ TEST_CASE("the idle go at once, the silent and the slow after their grace, and b
   CHECK(waits.longest(1'500) == &idle);
   waits.add(idle, Awaited::next_request);  // another request
   CHECK(waits.longest(1'500) == &later);
-  CHECK(waits.slowest_body(1'999) == nullptr);
-  CHECK(waits.slowest_body(2'000) == &body);
+  CHECK(waits.slowest_body(3'999) == nullptr);
+  CHECK(waits.slowest_body(4'000) == &body);
 }
