@@ -76,8 +76,10 @@ void Door::close(uint32_t idle_grace_ms) {
   closed_ = true;
   idle_grace_ms_ = idle_grace_ms;
   acceptor_.reset();
-  if (auto last = std::exchange(newcomer_, {}); last && !let_in(*last)) turn_away(*last);
   queue_left_ = net::waiting_connections(*plan_.socket);
+  // Kept meanwhile: whoever makes room for it must not be the last that this door has.
+  if (newcomer_ && !let_in(*newcomer_)) turn_away(*newcomer_);
+  newcomer_.reset();
   take_queue();
   greetings_.for_each([](Greeting& greeting) { greeting.hurry(); });
   connections_.for_each([&](http::DownstreamConnection& connection) { connection.drain(idle_grace_ms); });

@@ -94,8 +94,8 @@ class Door {
   void cut();
   // Neither connections nor sockets of former ones that still send or linger.
   bool empty() const {
-    return queue_left_ == 0 && connections_.empty() && greetings_.empty() && handshakes_.empty() &&
-           places_.empty();
+    return !newcomer_ && queue_left_ == 0 && connections_.empty() && greetings_.empty() &&
+           handshakes_.empty() && places_.empty();
   }
   // A connection of this door waits for its client from now on.
   void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
