@@ -17,6 +17,11 @@ constexpr uint64_t look_again_ms = 100;
 // So often, while a newcomer waits, it is looked at what clients take of their answers.
 constexpr uint64_t look_at_readers_ms = 500;
 
+// Its request may lie in the kernel while nobody here knows of it.
+bool has_sent(const http::DownstreamConnection& connection) {
+  return connection.place && connection.place->input_waits();
+}
+
 }  // namespace
 
 // True: it is this door's now. False: it still has to wait.
@@ -89,13 +94,16 @@ Door::Room Door::evict_one(Limit limit) {
   const uint64_t silent_since = now - std::min(now, WaitLists::silent_grace_ms);
   const uint64_t handshakes_since = now - std::min(now, WaitLists::slow_head_grace_ms);  // some round trips
   Room room = Room::now;
+  WaitLists::Longest waiting;
   if (Greeting* greeting = greetings_.front(); greeting && greeting->accepted_ms() <= silent_since) {
     greeting->cut();
     greeting_over(*greeting);
   } else if (tls_ && tls_->give_up_oldest(handshakes_since)) {
     room = Room::soon;
-  } else if (http::DownstreamConnection* waiting = waits_.longest(now)) {
-    waiting->shed(limit);
+  } else if (waiting = waits_.longest(now, has_sent); waiting.connection) {
+    waiting.connection->shed(limit);
+  } else if (waiting.asked_out) {
+    return Room::soon;  // they are served now, and then somebody is idle
   } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
     body->shed(limit);
   } else if (Place* reader = slow_reader(now)) {

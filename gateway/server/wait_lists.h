@@ -23,12 +23,28 @@ class WaitLists {
   void add(http::DownstreamConnection& connection, http::Awaited what) { list(what).push_back(connection); }
 
   // The one to make room: those that never said anything, then heads that do not end, then the longest idle
-  // one. Null: nobody's grace is over.
-  http::DownstreamConnection* longest(uint64_t now_ms) {
+  // one. Whose bytes have come and were not read yet (`input_waits`, a system call) is spared once in a wait,
+  // and goes to the end of its list. Null: nobody's grace is over, or so many were spared that the next look
+  // has to decide (`asked_out`).
+  struct Longest {
+    http::DownstreamConnection* connection = nullptr;
+    bool asked_out = false;
+  };
+  template <class InputWaits>
+  Longest longest(uint64_t now_ms, InputWaits input_waits) {
     using enum http::Awaited;
-    for (http::Awaited what : {first_byte, rest_of_head, next_request})
-      if (ripe_at_ms(what) <= now_ms) return list(what).front();
-    return nullptr;
+    int asks = most_asks;
+    for (http::Awaited what : {first_byte, rest_of_head, next_request}) {
+      while (ripe_at_ms(what) <= now_ms) {
+        http::DownstreamConnection& front = *list(what).front();
+        const uint64_t since_ms = front.waiting_since_ms();
+        if (front.spared_ms == since_ms || !input_waits(front)) return {.connection = &front};
+        front.spared_ms = since_ms;
+        list(what).push_back(front);
+        if (--asks == 0) return {.asked_out = true};
+      }
+    }
+    return {};
   }
   // The same for a body that comes too slowly, the one for the longest time: a request is lost with it.
   http::DownstreamConnection* slowest_body(uint64_t now_ms) {
@@ -43,6 +59,7 @@ class WaitLists {
   }
 
  private:
+  static constexpr int most_asks = 4;
   using List = IntrusiveList<http::DownstreamConnection, http::WaitHook>;
 
   List& list(http::Awaited what) { return lists_[static_cast<size_t>(what)]; }

@@ -1,6 +1,7 @@
 // A listener whose every place is taken: who gives way to whom, and that the others wait instead of being
 // refused.
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <memory>
 #include <string>
@@ -154,4 +155,32 @@ TEST_CASE("answers that nobody takes keep no places, though they are all written
   CHECK(metric(gateway, "http_server_open_connections") == 5);
   CHECK(get(gateway.port(), "/r").status == 200);
   CHECK(evicted(gateway) == 1);
+}
+
+TEST_CASE(
+    "a door that closes lets in the one that it held, also when that takes its last connection's place") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 1, "max_connections: 1"));
+  Client first(gateway.port()), held(gateway.port());
+  first.send("GET /drip?n=2&ms=300 HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(first.read_head().status == 200);
+  held.send(ask);
+  await_reached(gateway, "max_connections", 1);
+  first.read_through("\r\n0\r\n\r\n");
+  CHECK(gateway.stop(15) == 0);
+  CHECK(held.read_response().status == 200);
+}
+
+TEST_CASE("an idle connection whose request has come already keeps its place") {
+  Backend backend;
+  Gateway gateway(configuration(backend, 1, "max_connections: 10"));
+  Clients idle;
+  for (int i = 0; i < 10; ++i) CHECK(come(idle, gateway, ask).read_response().status == 200);
+  gateway.process().signal(SIGSTOP);
+  Client newcomer(gateway.port());
+  newcomer.send(ask);
+  for (auto& client : idle) client->send("POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi");
+  gateway.process().signal(SIGCONT);
+  for (auto& client : idle) CHECK(client->read_response("POST").status == 200);
+  CHECK(newcomer.read_response().status == 200);
 }

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "http/connection.h"
 
 using namespace penstock;
@@ -11,7 +13,7 @@ using server::WaitLists;
 namespace {
 
 struct Waiting final : http::DownstreamConnection {
-  explicit Waiting(uint64_t since) : since_ms(since) {}
+  explicit Waiting(uint64_t since = 1'000) : since_ms(since) {}
   void drain(uint32_t) override {}
   void close() override {}
   void shed(Limit) override {}
@@ -24,11 +26,16 @@ struct Waiting final : http::DownstreamConnection {
   uint64_t since_ms;
 };
 
+// Nobody has sent anything that was not read.
+http::DownstreamConnection* longest(WaitLists& waits, uint64_t now_ms) {
+  return waits.longest(now_ms, [](http::DownstreamConnection&) { return false; }).connection;
+}
+
 }  // namespace
 
 TEST_CASE("who waits for nothing has nobody's place") {
   WaitLists waits;
-  CHECK(waits.longest(1'000'000) == nullptr);
+  CHECK(longest(waits, 1'000'000) == nullptr);
   CHECK(waits.slowest_body(1'000'000) == nullptr);
   CHECK(waits.ripe_at_ms() == UINT64_MAX);
 }
@@ -39,19 +46,47 @@ TEST_CASE("the idle go at once, the silent and the slow after their grace, and b
   waits.add(silent, Awaited::first_byte);
   waits.add(head, Awaited::rest_of_head);
   waits.add(body, Awaited::body);
-  CHECK(waits.longest(1'249) == nullptr);
+  CHECK(longest(waits, 1'249) == nullptr);
   CHECK(waits.ripe_at_ms() == 1'250);
   waits.add(idle, Awaited::next_request);
   waits.add(later, Awaited::next_request);
-  CHECK(waits.longest(1'001) == &idle);
-  CHECK(waits.longest(1'250) == &silent);
+  CHECK(longest(waits, 1'001) == &idle);
+  CHECK(longest(waits, 1'250) == &silent);
   silent.http::WaitHook::unlink();
-  CHECK(waits.longest(1'499) == &idle);
-  CHECK(waits.longest(1'500) == &head);
+  CHECK(longest(waits, 1'499) == &idle);
+  CHECK(longest(waits, 1'500) == &head);
   waits.add(head, Awaited::next_request);  // it had its answer
-  CHECK(waits.longest(1'500) == &idle);
+  CHECK(longest(waits, 1'500) == &idle);
   waits.add(idle, Awaited::next_request);  // another request
-  CHECK(waits.longest(1'500) == &later);
+  CHECK(longest(waits, 1'500) == &later);
   CHECK(waits.slowest_body(3'999) == nullptr);
   CHECK(waits.slowest_body(4'000) == &body);
+}
+
+TEST_CASE("whose request has come already is spared once, and few are asked in one look") {
+  WaitLists waits;
+  Waiting sent(1'000), quiet(1'001);
+  waits.add(sent, Awaited::next_request);
+  waits.add(quiet, Awaited::next_request);
+  int asked = 0;
+  auto ask = [&](http::DownstreamConnection& connection) { return ++asked, &connection == &sent; };
+  CHECK(waits.longest(2'000, ask).connection == &quiet);
+  CHECK(asked == 2);
+  quiet.http::WaitHook::unlink();
+  CHECK(waits.longest(2'000, ask).connection == &sent);  // what it sent was no request
+  CHECK(asked == 2);
+  sent.since_ms = 3'000;  // its next wait
+  CHECK(waits.longest(4'000, ask).connection == &sent);
+  CHECK(asked == 3);
+}
+
+TEST_CASE("when all have sent something nobody goes in this look") {
+  WaitLists waits;
+  std::array<Waiting, 100> all;
+  for (Waiting& each : all) waits.add(each, Awaited::next_request);
+  int asked = 0;
+  auto look = waits.longest(2'000, [&](http::DownstreamConnection&) { return ++asked > 0; });
+  CHECK(look.connection == nullptr);
+  CHECK(look.asked_out);
+  CHECK(asked < 10);
 }
