@@ -195,7 +195,7 @@ void Door::handshake_over(Handshake& handshake) {
 
 void Door::gave_back(Place& place) {
   place.net::Place::unlink();
-  plan_.load->leave();
+  if (!give_to_claim()) plan_.load->leave();
   owner_.connection_closed();
   if (newcomer_) owner_.door_loop().schedule(look_again_);
   report_if_empty();

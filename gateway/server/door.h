@@ -53,6 +53,8 @@ class DoorOwner {
   virtual void limit_reached(Limit limit) = 0;
   // Nobody here can make room for a newcomer, but somebody at the same door of another worker may.
   virtual void room_wanted(Door& door, Limit limit) = 0;
+  // A place that stays counted is that worker's door's now: Door::take_place().
+  virtual void hand_over(Door& door, uint32_t worker) = 0;
   // A connection ended before it could bring a request: what stands in for the access log's record. `reason`
   // is of base/reason.h, `text` static.
   virtual void refused(Door& door, const net::Address& peer, std::string_view reason,
@@ -99,8 +101,12 @@ class Door {
   }
   // A connection of this door waits for its client from now on.
   void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
-  // A newcomer waits for a place in another worker. True: one is free, or will be.
-  bool make_room_elsewhere(Limit limit);
+  // A newcomer waits for a place in this other worker. True: it gets one, or a descriptor is free; false: it
+  // may still get one, see `claim_`.
+  bool make_room_elsewhere(Limit limit, uint32_t worker);
+  // One that was handed over: counted so far, for whoever is held here.
+  void take_place(const std::shared_ptr<ListenerLoad>& load);
+  const std::shared_ptr<ListenerLoad>& load() const { return plan_.load; }
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
   // fn must not remove any but the one it is given.
@@ -154,6 +160,7 @@ class Door {
   void turn_away(const Newcomer& newcomer);
   void look_again();
   void look_later();
+  bool give_to_claim();
 
   DoorOwner& owner_;
   DoorPlan plan_;
@@ -173,8 +180,16 @@ class Door {
   uint32_t idle_grace_ms_ = 0;        // of close()
   int descriptor_mark_;               // from it on descriptors are kept for backends
   std::optional<Newcomer> newcomer_;  // held; nobody is accepted meanwhile
-  LookAgain look_again_{*this};       // a place was given back
-  net::Timer timer_;                  // the next look; of a closed door, the next part of its queue
+  // Another worker's newcomer that waits, too: of the places that are given back here it gets every other
+  // one.
+  struct Claim {
+    uint32_t worker = 0;
+    uint64_t until_ms = 0;
+    bool next = true;  // it is its turn
+  } claim_;
+  bool given_ = false;           // by another worker: a place for newcomer_, counted already
+  LookAgain look_again_{*this};  // a place was given back
+  net::Timer timer_;             // the next look; of a closed door, the next part of its queue
 };
 
 }  // namespace penstock::server

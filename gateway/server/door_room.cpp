@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/reason.h"
 #include "server/door_parts.h"
@@ -14,6 +15,8 @@ namespace {
 
 // A place may be given back, or somebody's grace be over, in another worker.
 constexpr uint64_t look_again_ms = 100;
+// A newcomer that still waits asks for a place again before this is over.
+constexpr uint64_t claim_ms = 3 * look_again_ms;
 // So often, while a newcomer waits, it is looked at what clients take of their answers.
 constexpr uint64_t look_at_readers_ms = 500;
 
@@ -74,8 +77,16 @@ bool Door::move_down(Newcomer& newcomer) const {
 }
 
 bool Door::enter(Newcomer& newcomer) {
-  uint32_t most = plan_.info->max_connections;
-  return plan_.load->enter(most) || (make_room(newcomer, Limit::max_connections) && plan_.load->enter(most));
+  if (std::exchange(given_, false)) return true;
+  const uint32_t most = plan_.info->max_connections;
+  if (plan_.load->enter(most)) return true;
+  // The first place may be another worker's: then the second is not.
+  const bool shared = claim_.next && claim_.until_ms > owner_.door_loop().now_ms();
+  for (int tries = shared ? 2 : 1; tries > 0; --tries) {
+    if (!make_room(newcomer, Limit::max_connections)) return false;
+    if (plan_.load->enter(most)) return true;
+  }
+  return false;
 }
 
 // Each newcomer counts once.
@@ -88,7 +99,7 @@ bool Door::make_room(Newcomer& newcomer, Limit limit) {
 }
 
 // Who says nothing goes before who says it slowly, and both before the idle, who owe nothing. When there is
-// no such, it is a body that pauses; requests that wait for us keep their places.
+// no such, it is a body that comes too slowly; requests that wait for us keep their places.
 Door::Room Door::evict_one(Limit limit) {
   const uint64_t now = owner_.door_loop().now_ms();
   const uint64_t silent_since = now - std::min(now, WaitLists::silent_grace_ms);
@@ -138,10 +149,34 @@ bool Door::out_of_descriptors(void* self) {
   return room == Room::now;
 }
 
-bool Door::make_room_elsewhere(Limit limit) {
-  bool full = limit == Limit::descriptors || plan_.load->connections() >= plan_.info->max_connections;
-  if (closed() || newcomer_) return false;
-  return !full || evict_one(limit) != Room::none;
+bool Door::make_room_elsewhere(Limit limit, uint32_t worker) {
+  if (closed()) return false;
+  if (limit == Limit::descriptors) return !newcomer_ && evict_one(limit) != Room::none;
+  if (plan_.load->enter(plan_.info->max_connections)) {
+    owner_.hand_over(*this, worker);
+    return true;
+  }
+  const uint64_t now = owner_.door_loop().now_ms();
+  if (claim_.until_ms > now && claim_.worker != worker) return false;
+  claim_.worker = worker;
+  claim_.until_ms = now + claim_ms;
+  return !newcomer_ && (claim_.next = true) && evict_one(limit) != Room::none;
+}
+
+// Of a place that comes back here. One over max_connections (a reload) is nobody's.
+bool Door::give_to_claim() {
+  if (claim_.until_ms <= owner_.door_loop().now_ms()) return false;
+  if (closed() || plan_.load->connections() > plan_.info->max_connections) return false;
+  if (!std::exchange(claim_.next, !claim_.next)) return false;
+  claim_.until_ms = 0;
+  owner_.hand_over(*this, claim_.worker);
+  return true;
+}
+
+void Door::take_place(const std::shared_ptr<ListenerLoad>& load) {
+  given_ = load == plan_.load;
+  if (given_) look_again();
+  if (load != plan_.load || std::exchange(given_, false)) load->leave();  // nobody waits any more
 }
 
 void Door::hold(const Newcomer& newcomer) {

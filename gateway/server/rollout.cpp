@@ -97,7 +97,10 @@ void Server::make_workers(const config::Config&) {
                             [this](const std::string& door, Limit limit, uint32_t asking) {
                               auto made = std::make_shared<std::atomic<bool>>(false);
                               for (uint32_t other = 0; other < workers_.size(); ++other)
-                                if (other != asking) workers_[other]->make_room(door, limit, made);
+                                if (other != asking) workers_[other]->make_room(door, limit, asking, made);
+                            },
+                            [this](const std::string& door, uint32_t to, std::shared_ptr<ListenerLoad> load) {
+                              workers_[to]->take_place(door, std::move(load));
                             }};
     workers_[i] = std::make_unique<Worker>(process, i, seed());
     workers_[i]->start();

@@ -104,11 +104,19 @@ void Worker::set_endpoints(const std::string& upstream, std::shared_ptr<const up
   });
 }
 
-void Worker::make_room(const std::string& door, Limit limit, std::shared_ptr<std::atomic<bool>> made) {
-  loop.post([this, door, limit, made = std::move(made)] {
+void Worker::make_room(const std::string& door, Limit limit, uint32_t asking,
+                       std::shared_ptr<std::atomic<bool>> made) {
+  loop.post([this, door, limit, asking, made = std::move(made)] {
     if (made->exchange(true)) return;
     auto it = doors_.find(door);
-    if (it == doors_.end() || !it->second->make_room_elsewhere(limit)) *made = false;
+    if (it == doors_.end() || !it->second->make_room_elsewhere(limit, asking)) *made = false;
+  });
+}
+
+void Worker::take_place(const std::string& door, std::shared_ptr<ListenerLoad> load) {
+  loop.post([this, door, load = std::move(load)] {
+    auto it = doors_.find(door);
+    it == doors_.end() ? load->leave() : it->second->take_place(load);
   });
 }
 
@@ -292,6 +300,12 @@ void Worker::look_again(uint64_t delay_ms) {
 void Worker::room_wanted(Door& door, Limit limit) {
   if (process_.workers == 1) return;
   process_.main.post([this, key = door.key(), limit] { process_.make_room(key, limit, worker); });
+}
+
+void Worker::hand_over(Door& door, uint32_t to) {
+  process_.main.post([this, key = door.key(), to, load = door.load()]() mutable {
+    process_.hand_over(key, to, std::move(load));
+  });
 }
 
 // Whoever can connect can cause these, so a flood of them is told in part.

@@ -48,8 +48,10 @@ class Worker final : private WorkerLoop,
     MemoryBudget& memory;
     uint32_t workers;
     std::function<void()> relieve_all;  // main thread: relieve() on every worker
-    // Main thread: make_room() on every other worker.
+    // Main thread: make_room() on every other worker, take_place() on that one.
     std::function<void(const std::string& door, Limit limit, uint32_t asking)> make_room;
+    std::function<void(const std::string& door, uint32_t worker, std::shared_ptr<ListenerLoad> load)>
+        hand_over;
   };
   Worker(Process process, uint32_t index, uint64_t seed);
   ~Worker() override;  // after join()
@@ -63,7 +65,10 @@ class Worker final : private WorkerLoop,
   void commit(WorkerPlan plan);
   void set_endpoints(const std::string& upstream, std::shared_ptr<const upstream::EndpointSet> set);
   // A newcomer waits in another worker. Several workers are asked at once: `made` lets one victim be enough.
-  void make_room(const std::string& door, Limit limit, std::shared_ptr<std::atomic<bool>> made);
+  void make_room(const std::string& door, Limit limit, uint32_t asking,
+                 std::shared_ptr<std::atomic<bool>> made);
+  // What another worker made: a place that is still counted.
+  void take_place(const std::string& door, std::shared_ptr<ListenerLoad> load);
   void relieve();  // over the bound on memory: lets go of its largest connections
   // What the listener's door does its handshakes with from now on.
   void set_tls(const std::string& listener, const TlsServing& serving);
@@ -97,6 +102,7 @@ class Worker final : private WorkerLoop,
   void connection_closed() override { --metrics.open_connections; }
   void limit_reached(Limit limit) override { metrics.limits.add(limit); }
   void room_wanted(Door& door, Limit limit) override;
+  void hand_over(Door& door, uint32_t to) override;
   void refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) override;
   void door_empty(Door& door) override;
   // http::DownstreamOwner
