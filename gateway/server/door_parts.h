@@ -33,8 +33,8 @@ class Door::Place final : public net::Place, public Reader {
   }
   void served() { served_ = nullptr; }
   http::DownstreamConnection* connection() const { return served_; }
-  // A former connection's socket counts as well: what it still sends, nobody may take.
-  uint64_t taken() const override { return (served_ || left()) && unsent() > 0 ? bytes_taken() : UINT64_MAX; }
+  // A former connection's socket counts as well: nobody may take what it sends, or what the kernel holds.
+  uint64_t taken() const override { return left() || (served_ && unsent() > 0) ? bytes_taken() : UINT64_MAX; }
   uint64_t sent_ms() const override { return net::Place::sent_ms(); }
   void shed(Limit limit) { served_ ? served_->shed(limit) : cut(); }
 
