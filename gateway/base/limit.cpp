@@ -23,6 +23,7 @@ std::string_view name(Limit limit) {
     case Limit::max_connections: return "max_connections";
     case Limit::max_connections_per_client: return "max_connections_per_client";
     case Limit::pipelined_size: return "pipelined_size";
+    case Limit::buffer_size: return "buffer_size";
     case Limit::handshake_timeout: return "handshake_timeout";
     case Limit::max_handshakes: return "max_handshakes";
     case Limit::upstream_header_size: return "upstream.header_size";
@@ -31,6 +32,7 @@ std::string_view name(Limit limit) {
     case Limit::upstream_trailer_count: return "upstream.trailer_count";
     case Limit::upstream_max_informational: return "upstream.max_informational";
     case Limit::buffered: return "buffered";
+    case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";
   }
   return {};

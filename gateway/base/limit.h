@@ -28,6 +28,7 @@ enum class Limit : uint8_t {
   max_connections,
   max_connections_per_client,
   pipelined_size,
+  buffer_size,
   handshake_timeout,
   max_handshakes,
   // of an upstream
@@ -38,12 +39,14 @@ enum class Limit : uint8_t {
   upstream_max_informational,
   // of the process
   buffered,
+  status_max_connections,
   descriptors,
   count_
 };
 inline constexpr size_t limit_count = static_cast<size_t>(Limit::count_);
 
-// As it is written in the configuration; an upstream's begins with "upstream.". Static text.
+// As it is written in the configuration; an upstream's begins with "upstream.", the status
+// listener's with "status.". Static text.
 std::string_view name(Limit limit);
 
 // How often each was reached, as one worker counts.

@@ -179,7 +179,7 @@ void Exchange::request_turn_end() {
   in_request_turn_ = false;
   if (!up_) return;
   up_->flush();
-  if (up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
+  if (up_->unsent() > buffer_limit()) hold_back(*down_);
 }
 
 void Exchange::client_drained() {

@@ -59,7 +59,7 @@ void Exchange::upstream_ready(http::Stream& stream) {
   if (flushed) up_->flush();
   down_->resume(PauseReason::waiting);
   // Only what flush() left behind is followed by on_drained().
-  if (flushed && up_->unsent() > buffer_limit()) down_->pause(PauseReason::sink_full);
+  if (flushed && up_->unsent() > buffer_limit()) hold_back(*down_);
   arm_timer();
 }
 
@@ -161,6 +161,12 @@ bool Exchange::retry(const AttemptEnd& end) {
 void Exchange::detach_upstream() {
   if (up_ && down_) down_->resume(PauseReason::sink_full);
   up_ = nullptr;
+}
+
+// What came from it waits for the other side.
+void Exchange::hold_back(http::Stream& source) {
+  worker_.metrics.limits.add(Limit::buffer_size);
+  source.pause(PauseReason::sink_full);
 }
 
 // Gives the attempt back; a stream that is still open is cut.

@@ -137,7 +137,7 @@ void Exchange::response_data(std::string_view bytes) {
 void Exchange::response_turn_end() {
   if (!down_ || !head_sent_) return;
   down_->flush();
-  if (up_ && down_->unsent() > buffer_limit()) up_->pause(PauseReason::sink_full);
+  if (up_ && down_->unsent() > buffer_limit()) hold_back(*up_);
 }
 
 void Exchange::response_end() {

@@ -112,6 +112,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void upstream_lost(const Error& error);
   AttemptEnd attempt_end(const Error& error) const;
   void attempt_failed(const AttemptEnd& end);
+  void hold_back(http::Stream& source);
   bool may_go_elsewhere();
   bool retry(const AttemptEnd& end);
   void drop_attempt(upstream::Outcome outcome);

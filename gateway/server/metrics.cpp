@@ -108,6 +108,7 @@ void Server::write_loads(observe::PrometheusText& out, uint64_t (ListenerLoad::*
 std::string Server::render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const {
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
+  if (status_) total.limits.merge(status_->limits());
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);

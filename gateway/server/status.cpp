@@ -115,9 +115,12 @@ void StatusListener::start() { acceptor_ = std::make_unique<net::Acceptor>(loop_
 
 void StatusListener::accepted(void* owner, int descriptor, const net::Address& peer) {
   StatusListener& self = *static_cast<StatusListener*>(owner);
-  if (self.open_ >= self.max_connections_ && !self.make_room()) {
-    ::close(descriptor);
-    return;
+  if (self.open_ >= self.max_connections_) {
+    self.limits_.add(Limit::status_max_connections);
+    if (!self.make_room()) {
+      ::close(descriptor);
+      return;
+    }
   }
   ++self.open_;
   auto connection = http::make_http1_downstream(

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/intrusive_list.h"
+#include "base/limit.h"
 #include "config/config.h"
 #include "http/connection.h"
 #include "net/listener.h"
@@ -35,6 +36,7 @@ class StatusListener final : private http::DownstreamOwner {
 
   void start();
   void set_max_connections(uint32_t most) { max_connections_ = most; }
+  const LimitCounts& limits() const { return limits_; }
   const config::Address& configured() const { return configured_; }
   const net::Address& address() const { return socket_.address(); }
 
@@ -51,6 +53,7 @@ class StatusListener final : private http::DownstreamOwner {
   StatusSource& source_;
   config::Address configured_;
   uint32_t max_connections_;
+  LimitCounts limits_;
   net::ListenSocket socket_;
   http::DownstreamSettings settings_;
   std::unique_ptr<net::Acceptor> acceptor_;

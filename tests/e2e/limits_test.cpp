@@ -100,6 +100,7 @@ TEST_CASE("a client that takes nothing of its answer is cut after send_timeout a
   client.send("GET /bytes/1073741824 HTTP/1.1\r\nhost: a\r\n\r\n");
   CHECK(client.read_head().status == 200);
   await_reached(gateway, "send_timeout", 1);
+  CHECK(reached(gateway, "buffer_size") > 0);
   CHECK(metric(gateway, "http_server_active_requests") == 0);
   CHECK(metric(gateway, "http_client_open_connections") == 0);
   CHECK_THROWS(client.read(1 << 30));  // cut, never whole

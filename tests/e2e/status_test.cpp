@@ -5,6 +5,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 
 using namespace e2e;
 
@@ -80,6 +81,7 @@ TEST_CASE("silent connections do not keep probes from the status listener") {
     CHECK(get(gateway.status_port(), "/livez").status == 200);
   }
   CHECK(silent.front()->at_end());  // the one that was silent longest
+  CHECK(reached(gateway, "status.max_connections") > 0);
 }
 
 TEST_CASE("a status listener with more connections than it may have from now on still keeps its bound") {
