@@ -56,7 +56,8 @@ constexpr SchemaRow rows[] = {
      "Keys of a fleet: 160 hexadecimal digits a line, the first encrypts, the others decrypt"},
     {"listeners[].tls.handshake_timeout", duration, "10s", "1ms..10m", "For the whole handshake"},
     {"listeners[].tls.max_handshakes", integer, "1000", "1..1000000",
-     "Under way in the whole process; beyond it the longest silent one is closed"},
+     "Under way in the whole process, from a client's first byte on; beyond it one that stops half-way is "
+     "closed"},
     {"listeners[].tls.hsts", group, "", "max_age", "Strict-Transport-Security on every answer (RFC 6797)"},
     {"listeners[].tls.hsts.max_age", duration, "", "0s..20000h", "How long browsers remember", required},
     {"listeners[].tls.hsts.include_subdomains", flag, "false", "", "For the names below too"},

@@ -8,6 +8,10 @@
 namespace penstock::net {
 namespace {
 
+// What is kept of a client that has to wait: a ClientHello is shorter, also with keys for after quantum
+// computers.
+constexpr size_t max_first_bytes = 8 * 1024;
+
 // What the client says before us: RFC 8446 4 has no such message after the handshake, RFC 5246 7.2.2 lets us
 // decline. OpenSSL answers with a warning and goes on; a client could ask for ever, so this is the end.
 void note_renegotiation(const SSL* ssl, int where, int alert) {
@@ -82,8 +86,8 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
       tickets_(server.tickets_),
       handshake_handler_(&handshake),
       plain_(server.loop_.blocks()),
-      number_(server.waiting_->begun++),
-      began_ms_(server.loop_.now_ms()),
+      number_(server.waiting_->next_number++),
+      waits_since_ms_(server.loop_.now_ms()),
       handshake_timer_(
           server.loop_,
           [](void* self) {
@@ -98,12 +102,12 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
   session_.clock = server.settings_.clock;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_timer_.start(server.settings_.handshake_timeout_ms);
-  server.waiting_->by_start.emplace(number_, this);
+  server.waiting_->silent.by_number.emplace(number_, this);
   sync_reading();
 }
 
-// False: the handshake has failed.
-bool TlsTransport::begin_session(std::span<const char> bytes) {
+// False: the handshake has failed, or waits.
+bool TlsTransport::begin(std::span<const char> bytes) {
   if (ssl_) return true;
   // A record begins with its type, 22 here; a request line with a letter.
   if (bytes[0] >= 'A' && bytes[0] <= 'Z') {
@@ -111,6 +115,38 @@ bool TlsTransport::begin_session(std::span<const char> bytes) {
     fail_handshake(TlsFailure::plain_text, "plain HTTP on a TLS port");
     return false;
   }
+  if (handshake_handler_->may_begin()) return make_session();
+  wait_to_begin(bytes);
+  return false;
+}
+
+// There may be as many as max_connections of these, so they hold little, and it is them that make room at a
+// full door.
+void TlsTransport::wait_to_begin(std::span<const char> bytes) {
+  if (bytes.size() > max_first_bytes) {
+    lingers_ = false;
+    return fail_handshake(TlsFailure::refused, "too many TLS handshakes at once");
+  }
+  hold(bytes);
+  more_ = true;
+  sync_reading();
+  server_->waiting_->asking.by_number.emplace(number_, this);
+  Timer& look = server_->waiting_->next_look;
+  if (!look.running()) look.start(TlsServer::Waiting::look_again_ms);
+}
+
+bool TlsTransport::begin_late() {
+  if (!handshake_handler_->may_begin()) return false;
+  more_ = false;
+  const std::vector<char> bytes = take_held();
+  if (make_session() && !later(bytes)) process(bytes);
+  return true;
+}
+
+bool TlsTransport::make_session() {
+  not_waiting();
+  number_ = server_->waiting_->next_number++;
+  waits_since_ms_ = loop_.now_ms();
   ssl_.reset(SSL_new(context_->first()));
   if (!ssl_) {
     fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");
@@ -121,6 +157,7 @@ bool TlsTransport::begin_session(std::span<const char> bytes) {
   SSL_set_app_data(ssl_.get(), &session_);
   SSL_set_accept_state(ssl_.get());
   X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_.get()), static_cast<time_t>(session_.clock()));
+  ++server_->begun_;
   return true;
 }
 
@@ -141,7 +178,7 @@ TlsTransport::Pull TlsTransport::handshake() {
   loop_.worked(loop_.now_ns() - began_ns);
   if (result == 1) return established();
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) {
-    server_->waiting_->by_start.emplace(number_, this);
+    server_->waiting_->begun.by_number.emplace(number_, this);
     return Pull::wants_input;
   }
   const TlsFailure failure = why_failed();
@@ -174,12 +211,15 @@ TlsFailure TlsTransport::why_failed() const {
 }
 
 void TlsTransport::not_waiting() {
-  if (server_) server_->waiting_->by_start.erase(number_);
+  if (!server_) return;
+  for (auto* list : {&server_->waiting_->silent, &server_->waiting_->begun, &server_->waiting_->asking})
+    list->by_number.erase(number_);
 }
 
 void TlsTransport::handshake_over() {
   handshake_timer_.stop();
   not_waiting();
+  if (server_ && ssl_) --server_->begun_;
   server_ = nullptr;
   session_.tickets = nullptr;
   tickets_.reset();
@@ -191,7 +231,14 @@ void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
   if (failure == TlsFailure::timeout) error_.limit = Limit::handshake_timeout;
 }
 
+bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms) {
+  if (by_number.empty() || by_number.begin()->second->waits_since_ms() > by_ms) return false;
+  by_number.begin()->second->give_up();
+  return true;
+}
+
 void TlsTransport::give_up() {
+  server_->counters.count(TlsFailure::evicted);
   lingers_ = false;
   fail_later("too many TLS handshakes at once");
 }

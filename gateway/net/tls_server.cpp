@@ -47,7 +47,7 @@ void TlsCounters::merge(const TlsCounters& other) {
 }
 
 TlsServer::TlsServer(Loop& loop, Settings settings)
-    : loop_(loop), settings_(settings), waiting_(std::make_unique<Waiting>()) {}
+    : loop_(loop), settings_(settings), waiting_(std::make_unique<Waiting>(*this)) {}
 
 TlsServer::~TlsServer() = default;
 
@@ -61,12 +61,22 @@ std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHan
   return std::make_unique<TlsTransport>(*this, fd, peer, handler);
 }
 
-bool TlsServer::give_up_oldest(uint64_t began_by_ms) {
-  if (waiting_->by_start.empty() || waiting_->by_start.begin()->second->began_ms() > began_by_ms)
-    return false;
-  counters.count(TlsFailure::evicted);
-  waiting_->by_start.begin()->second->give_up();
-  return true;
+bool TlsServer::give_up_oldest(uint64_t by_ms) {
+  return waiting_->silent.give_up_first(by_ms) || give_up_begun(by_ms);
+}
+
+bool TlsServer::give_up_begun(uint64_t by_ms) { return waiting_->begun.give_up_first(by_ms); }
+
+// The newest and the oldest in turn: when more ask than can ever begin, a part is served at once and not
+// everybody too late; when there are not so many, nobody waits for ever.
+void TlsServer::begin_waiting() {
+  auto& asking = waiting_->asking.by_number;
+  while (!asking.empty()) {
+    TlsTransport* next = waiting_->newest_next ? asking.rbegin()->second : asking.begin()->second;
+    if (!next->begin_late()) break;
+    waiting_->newest_next = !waiting_->newest_next;
+  }
+  if (!asking.empty()) waiting_->next_look.start(Waiting::look_again_ms);
 }
 
 }  // namespace penstock::net

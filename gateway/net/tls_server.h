@@ -2,8 +2,8 @@
 // listener's files and shared by all workers: certificates by exact or wildcard name of the SNI, else the
 // first; ECDSA and RSA side by side where both have a name. A TlsServer is one worker's part of the listener:
 // it turns accepted descriptors into transports with the context and the ticket keys that are newest then,
-// counts how handshakes end and knows those that wait for their client. It is owned by the worker's door and
-// outlives its handshakes.
+// counts how handshakes end and knows those that wait for their client. A handshake begins with its client's
+// first byte, when its handler lets it. It is owned by the worker's door and outlives its handshakes.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -58,8 +58,8 @@ enum class TlsFailure : uint8_t {
   unknown_name,        // unknown_sni: reject
   client_certificate,  // missing, or not verified
   client_alert,        // the client refused what it saw
-  evicted,             // max_handshakes: the longest silent one made room
-  refused,             // max_handshakes: none could
+  evicted,             // it kept us waiting and made room, at max_handshakes or at a full door
+  refused,             // max_handshakes, and too much to keep came before it could begin
   protocol,            // anything else
   count_
 };
@@ -92,6 +92,9 @@ struct TlsCounters {
 class TlsHandshakeHandler {
  public:
   virtual void on_handshake() = 0;
+  // The client has sent its first bytes: from here on the handshake takes memory and time. False: not now; it
+  // is asked again a little later. At most once true.
+  virtual bool may_begin() { return true; }
 
  protected:
   ~TlsHandshakeHandler() = default;
@@ -117,9 +120,13 @@ class TlsServer {
   // Takes ownership of an accepted descriptor; the handshake begins at once, so set the transport's handler
   // before returning to the loop. bytes_read and bytes_written count ciphertext.
   std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
-  // Ends the handshake that began first of those that wait for their client, with on_error at the end of the
-  // turn; false: there is none, or none that began by then (Loop::now_ms).
-  bool give_up_oldest(uint64_t began_by_ms = UINT64_MAX);
+  // Ends one that waits for its client, with on_error at the end of the turn: the oldest of those that have
+  // not begun and were accepted by then (Loop::now_ms), or else what give_up_begun finds. False: none.
+  bool give_up_oldest(uint64_t by_ms = UINT64_MAX);
+  // The same for those that have begun, by then.
+  bool give_up_begun(uint64_t by_ms);
+  // Have begun and are not over, whoever they wait for.
+  uint32_t begun() const { return begun_; }
 
   TlsCounters counters;
 
@@ -130,7 +137,10 @@ class TlsServer {
   Settings settings_;
   std::shared_ptr<const TlsServerContext> context_;
   std::shared_ptr<const TicketKeys> tickets_;
+  void begin_waiting();
+
   std::unique_ptr<Waiting> waiting_;
+  uint32_t begun_ = 0;
 };
 
 }  // namespace penstock::net

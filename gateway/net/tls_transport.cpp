@@ -23,12 +23,12 @@ constexpr size_t record_memory = max_record + 512;  // with header, padding and 
 // --- input ---
 
 void TlsTransport::on_socket_read(std::span<const char> bytes) {
-  if (state_ == State::handshake && (!begin_session(bytes) || later(bytes))) return;
+  if (state_ == State::handshake && (!begin(bytes) || later(bytes))) return;
   process(bytes);
 }
 
 TlsTransport::~TlsTransport() {
-  not_waiting();
+  handshake_over();
   loop_.blocks().charge(-int64_t{charged_});
   if (socket_) socket_->close();
 }

@@ -15,12 +15,27 @@ namespace penstock::net {
 
 class TlsTransport;
 
-// Handshakes that wait for their client, by their number: who sends a byte now and then stays as old as it
-// is.
+// Handshakes that wait, by their number, which is new when they begin: who sends a byte now and then stays as
+// old as it is.
 class TlsServer::Waiting {
  public:
-  std::map<uint64_t, TlsTransport*> by_start;
-  uint64_t begun = 0;
+  // So often those whose clients have spoken ask again whether they may begin.
+  static constexpr uint64_t look_again_ms = 20;
+
+  struct List {
+    std::map<uint64_t, TlsTransport*> by_number;
+    bool give_up_first(uint64_t by_ms);
+  };
+  explicit Waiting(TlsServer& server)
+      : next_look(
+            server.loop_, [](void* self) { static_cast<TlsServer*>(self)->begin_waiting(); }, &server) {}
+
+  List silent;  // not begun
+  List begun;   // and the client has to go on
+  List asking;  // those of `silent` whose clients have spoken
+  uint64_t next_number = 0;
+  bool newest_next = true;
+  Timer next_look;  // while somebody asks
 };
 
 // The owner side of a TLS connection, like TcpTransport with a session between handler and socket. socket_ is
@@ -81,9 +96,11 @@ class TlsTransport final : public Transport,
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
   uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
 
-  uint64_t began_ms() const { return began_ms_; }
+  uint64_t waits_since_ms() const { return waits_since_ms_; }
   // The handshake ends, without an alert: there are too many.
   void give_up();
+  // Its client has spoken before; false: it may not begin now either.
+  bool begin_late();
 
  private:
   enum class State : uint8_t { handshake, open, failed };
@@ -101,7 +118,9 @@ class TlsTransport final : public Transport,
   void run_task() override;
   const ClientCertificate* client_certificate() const override;
 
-  bool begin_session(std::span<const char> bytes);
+  bool begin(std::span<const char> bytes);
+  void wait_to_begin(std::span<const char> bytes);
+  bool make_session();
   bool later(std::span<const char> bytes);
   void hold(std::span<const char> bytes);
   std::vector<char> take_held();
@@ -149,7 +168,7 @@ class TlsTransport final : public Transport,
   std::vector<char> held_;   // ciphertext that came in while more_
   uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
   uint64_t number_;          // of the handshake
-  const uint64_t began_ms_;
+  uint64_t waits_since_ms_;  // accepted, or begun
   Timer handshake_timer_;
   Error error_;  // in State::failed, until reported
   TlsInfo info_;

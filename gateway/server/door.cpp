@@ -133,11 +133,6 @@ void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place
                  uint64_t accepted_ms) {
   const proxy::ListenerInfo& info = *plan_.info;
   if (tls_) {
-    if (!admit_handshake()) {
-      owner_.refused(*this, peer, reason::tls_handshake, "max_handshakes is reached");
-      ::close(descriptor);
-      return;
-    }
     auto* handshake = new Handshake(*this, descriptor, peer, std::move(place));
     handshakes_.push_back(*handshake);
     handshake->transport().limit_sending(info.sending);
@@ -150,14 +145,16 @@ void Door::begin(int descriptor, const net::Address& peer, std::unique_ptr<Place
   }
 }
 
-// Silent clients must not keep others out: past max_handshakes the oldest that waits for its client makes
-// room. When all of them wait for us instead, one more would only make it worse.
-bool Door::admit_handshake() {
+// Past max_handshakes one that stopped in the middle makes room, but not before its client had time for some
+// round trips. When there is none, or all wait for us, the newcomer waits. A worker without any begins one
+// whatever the others have.
+bool Door::admit_handshake(Handshake& handshake) {
   if (plan_.load->begin_handshake() <= plan_.info->max_handshakes) return true;
-  owner_.limit_reached(Limit::max_handshakes);
-  if (tls_->give_up_oldest() || handshakes_.empty()) return true;
+  if (handshake.waits_first_time()) owner_.limit_reached(Limit::max_handshakes);
+  const uint64_t now = owner_.door_loop().now_ms();
+  if (tls_->give_up_begun(now - std::min(now, WaitLists::slow_head_grace_ms)) || tls_->begun() == 0)
+    return true;
   plan_.load->end_handshake();
-  tls_->counters.count(net::TlsFailure::refused);
   return false;
 }
 
@@ -187,7 +184,7 @@ void Door::greeting_over(Greeting& greeting) {
 }
 
 void Door::handshake_over(Handshake& handshake) {
-  plan_.load->end_handshake();
+  if (handshake.begun()) plan_.load->end_handshake();
   handshake.unlink();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&handshake));
   report_if_empty();

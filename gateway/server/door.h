@@ -142,7 +142,7 @@ class Door {
   void greeting_over(Greeting& greeting);
   void take_queue();
   net::TlsServer::Settings tls_settings() const;
-  bool admit_handshake();
+  bool admit_handshake(Handshake& handshake);
   void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);

@@ -122,6 +122,9 @@ class Door::Handshake final : public net::Deferred,
     transport_->hold(std::move(place));
   }
   net::Transport& transport() { return *transport_; }
+  bool begun() const { return begun_; }
+  // True once: it counts once as one of too many.
+  bool waits_first_time() { return !std::exchange(waited_, true); }
   void cut() { transport_.reset(); }
 
  private:
@@ -132,6 +135,7 @@ class Door::Handshake final : public net::Deferred,
     door.serve(std::move(transport), door.owner_.door_loop().now_ms(), place_);
     door.handshake_over(*this);
   }
+  bool may_begin() override { return begun_ = door_.admit_handshake(*this); }
   void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
   void on_read_end() override {}
   void on_drained() override {}
@@ -145,6 +149,8 @@ class Door::Handshake final : public net::Deferred,
   net::Address peer_;
   Place& place_;  // the socket's, while transport_ is here
   std::unique_ptr<net::Transport> transport_;
+  bool begun_ = false;  // counted in max_handshakes
+  bool waited_ = false;
 };
 
 }  // namespace penstock::server

@@ -219,6 +219,10 @@ TEST_CASE("the handshake that began first is given up first, also when it has go
   send_all(older.pair.far.get(), std::string_view("\x16\x03\x01\x02\x00", 5));
   older.runner.until([&] { return older.transport->bytes_read() == 5; });
   older.runner.turns(3);
+  send_all(pair.far.get(), std::string_view("\x16\x03\x01\x02\x00", 5));
+  older.runner.until([&] { return younger->bytes_read() == 5; });
+  older.runner.turns(3);
+  CHECK(older.server.begun() == 2);
   CHECK(older.server.give_up_oldest());
   older.runner.until([&] { return older.handler.errors + younger_handler.errors == 1; });
   CHECK(older.handler.errors == 1);

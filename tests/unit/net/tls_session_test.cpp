@@ -337,6 +337,53 @@ TEST_CASE("a handshake that comes byte by byte is served") {
   c.runner.until([&] { return c.handshakes == 1; });
 }
 
+// A flood of connects that say nothing made every client lose its handshake in the middle.
+TEST_CASE("a connection that never sent a byte is given up before a handshake that began before it") {
+  TempFolder folder;
+  TlsConnection begun(load_tls(settings_of(folder)));
+  const std::string_view part("\x16\x03\x01\x02\x00", 5);
+  send_all(begun.pair.far.get(), part);
+  begun.runner.until([&] { return begun.server.begun() == 1; });
+  Pair pair;
+  Recorder silent_handler;
+  auto silent = begun.server.accept(pair.near.release(), pair.peer, begun);
+  silent->set_handler(&silent_handler);
+  CHECK(begun.server.begun() == 1);
+  CHECK(begun.server.give_up_oldest());
+  begun.runner.until([&] { return silent_handler.errors == 1; });
+  CHECK(begun.handler.errors == 0);
+  CHECK(!begun.server.give_up_oldest(0));  // younger than that
+  CHECK(begun.server.give_up_begun(UINT64_MAX));
+  begun.runner.until([&] { return begun.handler.errors == 1; });
+  CHECK(begun.server.begun() == 0);
+}
+
+TEST_CASE("a handshake that may not begin yet waits with its first bytes and begins later") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)));
+  c.echo();
+  int asked = 0;
+  c.when_asked = [&] { return ++asked == 3; };
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake("one.test"));
+    client.write("x");
+    CHECK(client.read(1) == "x");
+  });
+  CHECK(asked == 3);
+  CHECK(c.handshakes == 1);
+}
+
+TEST_CASE("a client that may not begin yet and sends more than a ClientHello is refused, with nothing kept") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)));
+  c.when_asked = [] { return false; };
+  send_all(c.pair.far.get(), "\x16" + std::string(10'000, 'x'));
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.failures(TlsFailure::refused) == 1);
+  CHECK(c.runner.loop.blocks().held() == 0);
+}
+
 TEST_CASE("the oldest silent handshake can be given up, those that wait for us cannot") {
   TempFolder folder;
   auto context = load_tls(settings_of(folder));

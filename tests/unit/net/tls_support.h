@@ -240,6 +240,7 @@ struct TlsConnection final : TlsHandshakeHandler {
   std::unique_ptr<Transport> transport;
   int handshakes = 0;
   std::function<void()> when_handshake;
+  std::function<bool()> when_asked;  // whether the handshake may begin
   std::future<void> client;
 
   explicit TlsConnection(const TlsContextPointer& context, uint64_t timeout_ms = 10'000,
@@ -258,6 +259,7 @@ struct TlsConnection final : TlsHandshakeHandler {
     CHECK(handler.reads == 0);
     if (when_handshake) when_handshake();
   }
+  bool may_begin() override { return !when_asked || when_asked(); }
   uint64_t failures(TlsFailure why) const { return server.counters.failures[static_cast<size_t>(why)]; }
   void with_client(std::function<void(int fd)> fn) {
     client = std::async(std::launch::async, [this, fn = std::move(fn)] { fn(pair.far.get()); });
