@@ -17,16 +17,18 @@
 namespace penstock::net {
 
 class TlsContext;
+class TlsTransport;
 
 // What OpenSSL's callbacks find of the connection that they are about: SSL_get_app_data().
 struct TlsSession {
   const TicketKeys* tickets = nullptr;
   const TlsContext* context = nullptr;
+  TlsTransport* transport = nullptr;
   TlsClock clock = nullptr;
   std::string sent_name;  // of this ClientHello's SNI, in normal form; empty: none
   TicketRefusal refused_ticket = TicketRefusal::none;
   bool refused_name = false;
-  bool asked_to_renegotiate = false;
+  std::string_view misused;  // why the connection ends, though OpenSSL goes on; static
 };
 
 class TlsContext final : public TlsServerContext {

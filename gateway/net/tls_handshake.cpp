@@ -12,11 +12,23 @@ namespace {
 // computers.
 constexpr size_t max_first_bytes = 8 * 1024;
 
+// A key update of 27 bytes takes us as long as 16 KiB of data. Clients that do it at all do it after
+// megabytes.
+constexpr uint64_t key_update_window_ms = 10'000;
+constexpr uint64_t free_key_updates = 32;  // in a window
+constexpr uint64_t bytes_for_key_update = 16 * 1024;
+
 // What the client says before us: RFC 8446 4 has no such message after the handshake, RFC 5246 7.2.2 lets us
 // decline. OpenSSL answers with a warning and goes on; a client could ask for ever, so this is the end.
 void note_renegotiation(const SSL* ssl, int where, int alert) {
   if ((where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT || (alert & 0xff) != SSL_AD_NO_RENEGOTIATION) return;
-  static_cast<TlsSession*>(SSL_get_app_data(ssl))->asked_to_renegotiate = true;
+  static_cast<TlsSession*>(SSL_get_app_data(ssl))->misused = "the peer asked to renegotiate";
+}
+
+// It has read one (RFC 8446 4.6.3) and goes on from there.
+void note_key_update(const SSL* ssl, int where, int) {
+  if (where == SSL_CB_ACCEPT_LOOP && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE)
+    static_cast<TlsSession*>(SSL_get_app_data(ssl))->transport->count_key_update();
 }
 
 TlsFailure failure_of(unsigned long code) {
@@ -99,6 +111,7 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
   wire_.output = socket_;
   session_.tickets = tickets_.get();
   session_.context = context_.get();
+  session_.transport = this;
   session_.clock = server.settings_.clock;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_timer_.start(server.settings_.handshake_timeout_ms);
@@ -194,7 +207,7 @@ TlsTransport::Pull TlsTransport::established() {
   ++server_->counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
   if (!info_.resumed && session_.refused_ticket != TicketRefusal::none)
     ++server_->counters.refused_tickets[static_cast<size_t>(session_.refused_ticket)];
-  if (!new_version) SSL_set_info_callback(ssl_.get(), note_renegotiation);
+  SSL_set_info_callback(ssl_.get(), new_version ? note_key_update : note_renegotiation);
   handshake_over();
   Socket* socket = socket_;  // outlives this object in this frame
   const SocketOwner* self = this;
@@ -202,6 +215,17 @@ TlsTransport::Pull TlsTransport::established() {
   socket->flush();
   handshake_handler_->on_handshake();
   return left(socket, self) ? Pull::gone : Pull::established;
+}
+
+// OpenSSL reads on by itself: past the mark it gets nothing more of what has come.
+void TlsTransport::count_key_update() {
+  const uint64_t now = loop_.now_ms();
+  if (now >= key_updates_.until_ms)
+    key_updates_ = {.until_ms = now + key_update_window_ms, .bytes_before = bytes_read(), .count = 0};
+  const uint64_t paid = (bytes_read() - key_updates_.bytes_before) / bytes_for_key_update;
+  if (++key_updates_.count <= free_key_updates + paid) return;
+  session_.misused = "the peer changes its keys too often";
+  wire_.input = {};
 }
 
 TlsFailure TlsTransport::why_failed() const {

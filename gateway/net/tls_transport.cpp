@@ -99,8 +99,8 @@ TlsTransport::Pull TlsTransport::pull_plaintext() {
     if (filled > 0) handler_->on_read({buffer.data(), filled});
     if (left(socket, self)) return Pull::gone;
     if (state_ == State::failed) return Pull::failed;
-    if (session_.asked_to_renegotiate) {
-      fail_later("the peer asked to renegotiate");
+    if (!session_.misused.empty()) {
+      fail_later(session_.misused);
       return Pull::failed;
     }
     if (error == SSL_ERROR_NONE) continue;

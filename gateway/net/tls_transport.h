@@ -99,6 +99,8 @@ class TlsTransport final : public Transport,
   uint64_t waits_since_ms() const { return waits_since_ms_; }
   // The handshake ends, without an alert: there are too many.
   void give_up();
+  // OpenSSL has read one.
+  void count_key_update();
   // Its client has spoken before; false: it may not begin now either.
   bool begin_late();
 
@@ -170,7 +172,10 @@ class TlsTransport final : public Transport,
   uint64_t number_;          // of the handshake
   uint64_t waits_since_ms_;  // accepted, or begun
   Timer handshake_timer_;
-  Error error_;  // in State::failed, until reported
+  struct {
+    uint64_t until_ms = 0, bytes_before = 0, count = 0;
+  } key_updates_;  // in this window
+  Error error_;    // in State::failed, until reported
   TlsInfo info_;
   mutable std::unique_ptr<ClientCertificate> client_;  // when it was asked for
   Address peer_;

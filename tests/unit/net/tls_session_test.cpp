@@ -310,6 +310,53 @@ TEST_CASE("a client that asks to renegotiate is cut off") {
   CHECK(c.handler.error.text == "the peer asked to renegotiate");
 }
 
+namespace {
+
+void update_keys(TlsClient& client, int kind = SSL_KEY_UPDATE_REQUESTED) {
+  if (SSL_key_update(client.ssl(), kind) == 1) SSL_do_handshake(client.ssl());
+}
+
+}  // namespace
+
+// Each takes as long as a large record: a few connections kept the loop from everybody else for seconds.
+TEST_CASE("a client that does nothing but change its keys is ended, what is left of its read unread") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)));
+  c.echo();
+  int kind = SSL_KEY_UPDATE_REQUESTED;
+  SUBCASE("asking for the same") {}
+  SUBCASE("alone") { kind = SSL_KEY_UPDATE_NOT_REQUESTED; }
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake("one.test"));
+    for (int i = 0; i < 32; ++i) update_keys(client, kind);
+    client.write("x");
+    CHECK(client.read(1) == "x");
+    for (int i = 0; i < 10; ++i) update_keys(client, kind);
+    ::shutdown(fd, SHUT_WR);
+    read_all(fd);
+  });
+  CHECK(c.handler.errors == 1);
+  CHECK(c.handler.error.text == "the peer changes its keys too often");
+}
+
+TEST_CASE("a client that changes its keys once for every few records of data is served") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)));
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    CHECK(client.handshake("one.test"));
+    for (int i = 0; i < 200; ++i) {
+      client.write(std::string(17'000, 'x'));
+      update_keys(client);
+    }
+    client.close_notify();
+  });
+  c.runner.until([&] { return c.handler.ends == 1; });
+  CHECK(c.handler.errors == 0);
+  CHECK(c.handler.read.size() == 200 * 17'000);
+}
+
 TEST_CASE("a handshake that comes byte by byte is served") {
   TempFolder folder;
   auto context = load_tls(settings_of(folder));
