@@ -104,6 +104,8 @@ class Door {
   // A newcomer waits for a place in this other worker. True: it gets one, or a descriptor is free; false: it
   // may still get one, see `claim_`.
   bool make_room_elsewhere(Limit limit, uint32_t worker);
+  // A connection to a backend has none. True: a client gave its own, or will by the end of the turn.
+  bool free_descriptor();
   // One that was handed over: counted so far, for whoever is held here.
   void take_place(const std::shared_ptr<ListenerLoad>& load);
   const std::shared_ptr<ListenerLoad>& load() const { return plan_.load; }

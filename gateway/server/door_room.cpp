@@ -149,9 +149,12 @@ bool Door::out_of_descriptors(void* self) {
   return room == Room::now;
 }
 
+// Not for those that are held here: they have descriptors of their own.
+bool Door::free_descriptor() { return !closed() && evict_one(Limit::descriptors) != Room::none; }
+
 bool Door::make_room_elsewhere(Limit limit, uint32_t worker) {
   if (closed()) return false;
-  if (limit == Limit::descriptors) return !newcomer_ && evict_one(limit) != Room::none;
+  if (limit == Limit::descriptors) return free_descriptor();
   if (plan_.load->enter(plan_.info->max_connections)) {
     owner_.hand_over(*this, worker);
     return true;

@@ -217,7 +217,8 @@ void Worker::attach_clusters(proxy::Generation& generation, const WorkerPlan& pl
     if (use.cluster)
       use.cluster->set_settings(settings[i]);
     else
-      use.cluster = std::make_unique<upstream::Cluster>(loop, worker, process_.workers, settings[i]);
+      use.cluster = std::make_unique<upstream::Cluster>(loop, worker, process_.workers, settings[i],
+                                                        static_cast<upstream::DescriptorOwner*>(this));
     use.cluster->set_endpoints(plan.endpoints[i]);
     ++use.generations;
     generation.clusters.push_back(use.cluster.get());
@@ -306,6 +307,14 @@ void Worker::hand_over(Door& door, uint32_t to) {
   process_.main.post([this, key = door.key(), to, load = door.load()]() mutable {
     process_.hand_over(key, to, std::move(load));
   });
+}
+
+// Newcomers make room for themselves; this is for what was kept for backends and has run out.
+void Worker::descriptor_wanted() {
+  limit_reached(Limit::descriptors);
+  for (auto& [key, door] : doors_)
+    if (door->free_descriptor()) return;
+  for (auto& [key, door] : doors_) room_wanted(*door, Limit::descriptors);
 }
 
 // Whoever can connect can cause these, so a flood of them is told in part.

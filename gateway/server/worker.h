@@ -14,6 +14,7 @@
 #include "proxy/exchange.h"
 #include "proxy/worker_context.h"
 #include "server/door.h"
+#include "upstream/connector.h"
 
 namespace penstock::server {
 
@@ -39,6 +40,7 @@ struct WorkerLoop {
 class Worker final : private WorkerLoop,
                      public proxy::WorkerContext,
                      private DoorOwner,
+                     private upstream::DescriptorOwner,
                      private http::DownstreamOwner {
  public:
   struct Process {  // what the workers share, all of it the server's
@@ -105,6 +107,7 @@ class Worker final : private WorkerLoop,
   void hand_over(Door& door, uint32_t to) override;
   void refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) override;
   void door_empty(Door& door) override;
+  void descriptor_wanted() override;
   // http::DownstreamOwner
   http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
   void on_closed(http::DownstreamConnection& connection) override;

@@ -29,17 +29,18 @@ struct Cluster::State {
   IntrusiveList<Endpoint> endpoints;  // of the set, and those that left it while something refers to them
 };
 
-Cluster::Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings)
-    : Cluster(loop, worker, workers, std::move(settings), nullptr) {}
+Cluster::Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings,
+                 DescriptorOwner* descriptors)
+    : Cluster(loop, worker, workers, std::move(settings), std::unique_ptr<Connector>(), descriptors) {}
 
 Cluster::Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings,
-                 std::unique_ptr<Connector> connector)
+                 std::unique_ptr<Connector> connector, DescriptorOwner* descriptors)
     : loop_(loop),
       worker_(worker),
       workers_(std::max(1u, workers)),
       set_(std::make_shared<const EndpointSet>()),
       state_(std::make_unique<State>()) {
-  if (!connector) connector = make_tcp_connector(loop, settings_.http);
+  if (!connector) connector = make_tcp_connector(loop, settings_.http, descriptors);
   state_->connector = std::move(connector);
   state_->shared.connector = state_->connector.get();
   settings_.name = settings.name;

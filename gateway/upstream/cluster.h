@@ -29,6 +29,7 @@ struct ClusterSettings {
 
 class Cluster;
 class Connector;
+class DescriptorOwner;
 class ConnectionPool;
 
 // One endpoint on one worker. Stays valid while an Attempt or a pooled connection refers to it, also after it
@@ -105,10 +106,12 @@ class Tried {
 class Cluster {
  public:
   // worker of workers: rotates where round_robin begins and shares max_idle out evenly, at least 1.
-  Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings);
+  // `descriptors` (may be null) is asked when there is none left to connect with.
+  Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings,
+          DescriptorOwner* descriptors = nullptr);
   // The same with another way of connecting.
   Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSettings settings,
-          std::unique_ptr<Connector> connector);
+          std::unique_ptr<Connector> connector, DescriptorOwner* descriptors = nullptr);
   ~Cluster();  // closes all connections; no attempt may be under way
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;

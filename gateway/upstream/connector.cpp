@@ -1,23 +1,51 @@
 #include "upstream/connector.h"
 
+#include <algorithm>
+
 #include "net/tcp_transport.h"
+#include "net/timer.h"
 
 namespace penstock::upstream {
 namespace {
 
+// So long a connection waits for a descriptor: a client that has just come is left some time to speak before
+// it gives its own, and one of another worker is asked for through the main thread.
+constexpr uint64_t descriptor_wait_ms = 500;
+constexpr uint64_t try_again_ms = 5;
+
 class TcpPending final : public Connector::Pending {
  public:
   TcpPending(net::Loop& loop, const http::UpstreamSettings& settings, http::UpstreamOwner& owner,
-             Connector::Done done, void* who)
-      : loop_(loop), settings_(settings), owner_(owner), done_(done), who_(who) {}
+             DescriptorOwner* descriptors, Connector::Done done, void* who)
+      : loop_(loop), settings_(settings), owner_(owner), descriptors_(descriptors), done_(done), who_(who) {}
 
   void start(const net::Address& to, uint64_t timeout_ms) {
-    connect_ = net::connect_tcp(loop_, to, timeout_ms, &TcpPending::on_connected, this);
+    to_ = to;
+    deadline_ms_ = loop_.now_ms() + timeout_ms;
+    wait_until_ms_ = loop_.now_ms() + std::min(timeout_ms, descriptor_wait_ms);
+    connect(timeout_ms);
   }
 
  private:
+  void connect(uint64_t timeout_ms) {
+    connect_ = net::connect_tcp(loop_, to_, timeout_ms, &TcpPending::on_connected, this);
+  }
+  void connect_again() {
+    uint64_t now = loop_.now_ms();
+    connect(deadline_ms_ > now ? deadline_ms_ - now : 1);
+  }
+
+  // A request has come so far: one client that keeps us waiting gives way to it.
+  bool wait_for_descriptor() {
+    if (!descriptors_ || loop_.now_ms() >= wait_until_ms_) return false;
+    again_.start(try_again_ms);
+    descriptors_->descriptor_wanted();
+    return true;
+  }
+
   static void on_connected(void* self, Result<std::unique_ptr<net::Transport>> result) {
     auto& pending = *static_cast<TcpPending*>(self);
+    if (!result && result.error().limit == Limit::descriptors && pending.wait_for_descriptor()) return;
     if (!result) return pending.done_(pending.who_, std::unexpected(result.error()));
     pending.done_(pending.who_, http::make_http1_upstream(pending.loop_, std::move(*result),
                                                           pending.settings_, pending.owner_));
@@ -26,18 +54,23 @@ class TcpPending final : public Connector::Pending {
   net::Loop& loop_;
   const http::UpstreamSettings& settings_;
   http::UpstreamOwner& owner_;
+  DescriptorOwner* descriptors_;
   Connector::Done done_;
   void* who_;
+  net::Address to_;
+  uint64_t deadline_ms_ = 0, wait_until_ms_ = 0;
+  net::Timer again_{loop_, [](void* self) { static_cast<TcpPending*>(self)->connect_again(); }, this};
   std::unique_ptr<net::Connect> connect_;
 };
 
 class TcpConnector final : public Connector {
  public:
-  TcpConnector(net::Loop& loop, const http::UpstreamSettings& settings) : loop_(loop), settings_(settings) {}
+  TcpConnector(net::Loop& loop, const http::UpstreamSettings& settings, DescriptorOwner* descriptors)
+      : loop_(loop), settings_(settings), descriptors_(descriptors) {}
 
   std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms, http::UpstreamOwner& owner,
                                    Done done, void* who) override {
-    auto pending = std::make_unique<TcpPending>(loop_, settings_, owner, done, who);
+    auto pending = std::make_unique<TcpPending>(loop_, settings_, owner, descriptors_, done, who);
     pending->start(to, timeout_ms);
     return pending;
   }
@@ -45,12 +78,14 @@ class TcpConnector final : public Connector {
  private:
   net::Loop& loop_;
   const http::UpstreamSettings& settings_;
+  DescriptorOwner* descriptors_;
 };
 
 }  // namespace
 
-std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings) {
-  return std::make_unique<TcpConnector>(loop, settings);
+std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings,
+                                              DescriptorOwner* descriptors) {
+  return std::make_unique<TcpConnector>(loop, settings, descriptors);
 }
 
 }  // namespace penstock::upstream

@@ -25,7 +25,18 @@ class Connector {
                                            http::UpstreamOwner& owner, Done done, void* who) = 0;
 };
 
-// `settings` is borrowed for the lifetime of the connections.
-std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings);
+// Who can have somebody else's descriptor given back, when none is left for a connection to a backend.
+class DescriptorOwner {
+ public:
+  virtual void descriptor_wanted() = 0;
+
+ protected:
+  ~DescriptorOwner() = default;
+};
+
+// `settings` is borrowed for the lifetime of the connections, `descriptors` (may be null) for the
+// connector's.
+std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings,
+                                              DescriptorOwner* descriptors);
 
 }  // namespace penstock::upstream

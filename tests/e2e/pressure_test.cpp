@@ -169,6 +169,23 @@ TEST_CASE("out of descriptors: no busy loop, idle connections make room, and all
   for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
 }
 
+TEST_CASE("clients that keep us waiting make room for connections to backends, too") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "idle_timeout: 10m, header_timeout: 10m"));
+  REQUIRE(served(gateway.port()));
+  const size_t most = gateway.open_descriptors() + 100;
+  allow_descriptors(gateway, most);
+  REQUIRE(gateway.reload(configuration(backend, "idle_timeout: 10m, header_timeout: 10m")).find("reloaded") !=
+          std::string::npos);
+  Clients silent, busy;
+  add(silent, gateway.port(), 150, "");
+  await("only what is kept for backends is left",
+        [&] { return gateway.open_descriptors() >= most - most / 8 - 1; });
+  // More than that: each takes a descriptor for itself and one for its backend.
+  add(busy, gateway.port(), most / 8 + 10, "GET /drip?n=1&ms=3600000 HTTP/1.1\r\nhost: a\r\n\r\n");
+  for (auto& client : busy) CHECK(client->read_head().status == 200);
+}
+
 TEST_CASE("no descriptor for a backend is 503 and not the backend's fault") {
   Backend backend;
   Gateway gateway(configuration(backend, "idle_timeout: 10m"));
