@@ -118,10 +118,10 @@ class Transport {
 
   // Ends our sending side after the rest is out (FIN, close_notify); the peer's bytes still arrive.
   virtual void shutdown() = 0;
-  // Sends the rest, then closes lingering: further input is read and dropped for up to linger_ms so that the
-  // peer can read our last answer before a reset kills it (RFC 9112 9.6). The owner may destroy its side at
-  // once: the loop side finishes alone (a peer that takes nothing for 30 s is reset). After this the
-  // transport object may only be destroyed.
+  // Sends the rest, then closes lingering: further input is read and dropped for up to linger_ms, and while
+  // the peer's kernel still takes our last answer within limit_sending(), so that the peer can read it before
+  // a reset kills it (RFC 9112 9.6). The owner may destroy its side at once: the loop side finishes alone (a
+  // peer that takes nothing for 30 s is reset). After this the transport object may only be destroyed.
   virtual void close_gracefully(uint64_t linger_ms) = 0;
   // RST instead of FIN: a body that was cut must be seen as cut. After this the transport object may only be
   // destroyed.

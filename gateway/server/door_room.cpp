@@ -163,7 +163,9 @@ bool Door::make_room_elsewhere(Limit limit, uint32_t worker) {
   if (claim_.until_ms > now && claim_.worker != worker) return false;
   claim_.worker = worker;
   claim_.until_ms = now + claim_ms;
-  return !newcomer_ && (claim_.next = true) && evict_one(limit) != Room::none;
+  if (newcomer_) return false;
+  claim_.next = true;  // nobody here wants the place
+  return evict_one(limit) != Room::none;
 }
 
 // Of a place that comes back here. One over max_connections (a reload) is nobody's.

@@ -309,12 +309,15 @@ void Worker::hand_over(Door& door, uint32_t to) {
   });
 }
 
-// Newcomers make room for themselves; this is for what was kept for backends and has run out.
-void Worker::descriptor_wanted() {
+// Newcomers make room for themselves; this is for what was kept for backends and has run out. However many
+// want one, the others are asked once a turn.
+bool Worker::descriptor_wanted() {
   limit_reached(Limit::descriptors);
   for (auto& [key, door] : doors_)
-    if (door->free_descriptor()) return;
+    if (door->free_descriptor()) return true;
+  if (std::exchange(others_asked_, loop.polls()) == loop.polls()) return false;
   for (auto& [key, door] : doors_) room_wanted(*door, Limit::descriptors);
+  return false;
 }
 
 // Whoever can connect can cause these, so a flood of them is told in part.

@@ -107,7 +107,7 @@ class Worker final : private WorkerLoop,
   void hand_over(Door& door, uint32_t to) override;
   void refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) override;
   void door_empty(Door& door) override;
-  void descriptor_wanted() override;
+  bool descriptor_wanted() override;
   // http::DownstreamOwner
   http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
   void on_closed(http::DownstreamConnection& connection) override;
@@ -137,6 +137,7 @@ class Worker final : private WorkerLoop,
     uint64_t second = 0;
     uint32_t told = 0, untold = 0;
   } refusals_;
+  uint64_t others_asked_ = UINT64_MAX;  // for a descriptor, by Loop::polls()
   net::Timer relief_timer_{loop, [](void* self) { static_cast<Worker*>(self)->shed(Relief::own); }, this};
   std::map<std::string, ClusterUse> clusters_;
   std::unique_ptr<proxy::Generation> prepared_;

@@ -200,10 +200,10 @@ void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
   make_idle(made);
   serve_waiters();
   // In its first exchange a connection is not a reused one: what becomes of it is its endpoint's doing.
-  if (idle(made)) made.idled = true;
+  if (is_idle(made)) made.idled = true;
 }
 
-bool ConnectionPool::idle(const http::UpstreamConnection& connection) {
+bool ConnectionPool::is_idle(const http::UpstreamConnection& connection) {
   auto* pooled = static_cast<const Pooled*>(connection.context);
   return pooled && pooled->place == Pooled::Place::idle;
 }

@@ -82,7 +82,7 @@ class ConnectionPool final : public http::UpstreamOwner {
   void on_connected(Connecting& connecting, Result<std::unique_ptr<http::UpstreamConnection>> result);
   void adopt(std::unique_ptr<http::UpstreamConnection> connection, const net::Address& address);
   void trim();
-  static bool idle(const http::UpstreamConnection& connection);
+  static bool is_idle(const http::UpstreamConnection& connection);
   void make_idle(http::UpstreamConnection& connection);
   void discard(http::UpstreamConnection& connection);
   void forget(http::UpstreamConnection& connection);

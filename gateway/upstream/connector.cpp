@@ -11,7 +11,8 @@ namespace {
 // So long a connection waits for a descriptor: a client that has just come is left some time to speak before
 // it gives its own, and one of another worker is asked for through the main thread.
 constexpr uint64_t descriptor_wait_ms = 500;
-constexpr uint64_t try_again_ms = 5;
+// The next try, when a client has given its own and when nobody has.
+constexpr uint64_t given_ms = 5, none_ms = 50;
 
 class TcpPending final : public Connector::Pending {
  public:
@@ -38,8 +39,7 @@ class TcpPending final : public Connector::Pending {
   // A request has come so far: one client that keeps us waiting gives way to it.
   bool wait_for_descriptor() {
     if (!descriptors_ || loop_.now_ms() >= wait_until_ms_) return false;
-    again_.start(try_again_ms);
-    descriptors_->descriptor_wanted();
+    again_.start(descriptors_->descriptor_wanted() ? given_ms : none_ms);
     return true;
   }
 

@@ -28,7 +28,8 @@ class Connector {
 // Who can have somebody else's descriptor given back, when none is left for a connection to a backend.
 class DescriptorOwner {
  public:
-  virtual void descriptor_wanted() = 0;
+  // True: one was, or will be by the end of the turn. Destroys no connector and nothing of its.
+  virtual bool descriptor_wanted() = 0;
 
  protected:
   ~DescriptorOwner() = default;

@@ -1,7 +1,6 @@
 // A listener whose every place is taken: who gives way to whom, and that the others wait instead of being
 // refused.
 #include <doctest/doctest.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <memory>
@@ -184,11 +183,11 @@ TEST_CASE("an idle connection whose request has come already keeps its place") {
   Gateway gateway(configuration(backend, 1, "max_connections: 10"));
   Clients idle;
   for (int i = 0; i < 10; ++i) CHECK(come(idle, gateway, ask).read_response().status == 200);
-  gateway.process().signal(SIGSTOP);
+  gateway.process().pause();
   Client newcomer(gateway.port());
   newcomer.send(ask);
   for (auto& client : idle) client->send("POST /r HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi");
-  gateway.process().signal(SIGCONT);
+  gateway.process().resume();
   for (auto& client : idle) CHECK(client->read_response("POST").status == 200);
   CHECK(newcomer.read_response().status == 200);
 }

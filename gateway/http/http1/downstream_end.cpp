@@ -35,6 +35,7 @@ void Downstream::reset() {
 }
 
 void Downstream::next_request() {
+  body_pace_.stop(loop_.now_ms(), received_);
   reset_stream();
   upgrade_ = {};
   waiting_since_ms_ = loop_.now_ms();

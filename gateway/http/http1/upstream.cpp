@@ -16,7 +16,8 @@ class Upstream final : public UpstreamConnection, public StreamBase {
                    {settings.header_size, settings.header_count, UINT32_MAX, settings.trailer_size,
                     settings.trailer_count}),
         owner_(owner),
-        max_informational_(settings.max_informational) {
+        max_informational_(settings.max_informational),
+        idle_poll_(loop.polls()) {
     transport_->start_reading();
   }
 
@@ -60,10 +61,10 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   uint32_t max_informational_;
   uint32_t informational_ = 0;
   uint32_t opened_ = 0;
-  bool answering_ = false;           // a byte of the response came
-  bool spoiled_ = false;             // no further stream on this connection
-  bool held_back_ = false;           // the request leaves at the end of the turn
-  uint64_t idle_poll_ = UINT64_MAX;  // when it came back, by Loop::polls()
+  bool answering_ = false;  // a byte of the response came
+  bool spoiled_ = false;    // no further stream on this connection
+  bool held_back_ = false;  // the request leaves at the end of the turn
+  uint64_t idle_poll_;      // when it was made or came back, by Loop::polls()
 };
 
 Stream* Upstream::open(StreamHandler& handler) {

@@ -82,6 +82,16 @@ void Process::poll_output() {
 
 void Process::signal(int number) const { ::kill(pid_, number); }
 
+void Process::pause() {
+  signal(SIGSTOP);
+  int status = 0;
+  if (::waitpid(pid_, &status, WUNTRACED) == pid_ && WIFSTOPPED(status)) return;
+  exit_code_ = status_code(status);
+  throw Failure("the process ended instead of standing still; it said:\n" + output_);
+}
+
+void Process::resume() const { signal(SIGCONT); }
+
 bool Process::running() {
   if (exit_code_ >= 0) return false;
   int status = 0;

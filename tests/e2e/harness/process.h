@@ -21,6 +21,9 @@ class Process {
   // was said when it does not come.
   std::string wait_for_line(const std::string& text);
   void signal(int number) const;
+  // Back when all its threads stand: kill() alone returns before they do.
+  void pause();
+  void resume() const;
   // Reads to the end; the exit code, or 128 + the signal's number.
   int wait();
   bool running();
