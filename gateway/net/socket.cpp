@@ -310,6 +310,9 @@ bool Socket::read_once() {
   if (size > 0) {
     bytes_read_ += static_cast<uint64_t>(size);
     if (owner_) owner_->on_socket_read({buffer.data(), static_cast<size_t>(size)});
+    // What a backend sent before the end is read, then: a call that fails without that end leaves a silent
+    // one.
+    if (state_ == State::broken && reading_ && !input_waits()) fail(error_);
   } else if (size == 0) {
     end_input();
   } else if (errno == EAGAIN) {

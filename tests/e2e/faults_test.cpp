@@ -218,7 +218,7 @@ void try_all(const Exchange& exchange, int max_idle) {
   world.check_served();
   size_t descriptors = world.gateway->open_descriptors();
   for (const Fault& fault : faults_tried) {
-    CAPTURE(fault.name);
+    INFO("fault: ", std::string(fault.name));
     uint32_t at = 1;
     while (step(world, exchange, fault, at) > 0) {
       CAPTURE(at);

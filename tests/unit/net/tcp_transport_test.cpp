@@ -522,6 +522,22 @@ struct BackendConnection {
     backend.reset();
   }
 };
+
+// This process's descriptor of the connection that `end` is the other end of.
+int other_end(const Fd& end) {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  REQUIRE(::getpeername(end.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in local{};
+    size = sizeof(local);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0 &&
+        local.sin_port == address.sin_port)
+      return fd;
+  }
+  FAIL("no such descriptor");
+  return -1;
+}
 }  // namespace
 
 TEST_CASE("a backend's early answer is read although sending to it failed first") {
@@ -556,6 +572,19 @@ TEST_CASE("a backend's early answer with its FIN is read and ended although send
   c.runner.until([&] { return c.handler.errors == 1; });
   CHECK(c.handler.read == "until the end");
   CHECK(c.handler.ends == 1);
+}
+
+TEST_CASE("a send that fails while the backend is there is an error behind what it has answered") {
+  BackendConnection c;
+  c.send("request");
+  c.wait_for_request();
+  send_all(c.backend.get(), "half an answer");
+  // Nothing is ever to come after it: neither a FIN nor a reset.
+  ::shutdown(other_end(c.backend), SHUT_WR);
+  c.send("the body goes on");
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.handler.read == "half an answer");
+  CHECK(c.handler.ends == 0);
 }
 
 TEST_CASE("without an answer a failed send to a backend is the error alone") {
