@@ -160,7 +160,9 @@ SSL_TICKET_RETURN on_ticket(SSL* ssl, SSL_SESSION* resumed, const unsigned char*
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   session.refused_ticket = judge(session, resumed);
   if (session.refused_ticket != TicketRefusal::none) return SSL_TICKET_RETURN_IGNORE_RENEW;
-  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+  // A client of TLS 1.3 shows a ticket once (RFC 8446 C.4), so each resumption brings it the next.
+  const bool renew = status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) >= TLS1_3_VERSION;
+  return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 
 }  // namespace

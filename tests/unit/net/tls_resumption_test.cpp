@@ -1,6 +1,7 @@
 // A resumption grants nothing that a full handshake of that moment would refuse, and nothing for ever.
 #include <doctest/doctest.h>
 
+#include <string>
 #include <utility>
 
 #include "net/tls_hello.h"
@@ -53,6 +54,13 @@ struct Visitor {
     return came;
   }
 };
+
+std::string ticket_of(const Came& came) {
+  const unsigned char* bytes = nullptr;
+  size_t size = 0;
+  SSL_SESSION_get0_ticket(came.session.get(), &bytes, &size);
+  return {reinterpret_cast<const char*>(bytes), size};
+}
 
 constexpr std::array both_versions{TLS1_2_VERSION, TLS1_3_VERSION};
 
@@ -135,6 +143,18 @@ TEST_CASE("where certificates are optional, a session without one goes on as suc
     Visitor visitor{load_tls(files.settings(ClientAuth::optional)), nullptr, version};
     const Came first = visitor.come();
     CHECK(visitor.come("one.test", first.session.get()).resumed);
+  }
+}
+
+TEST_CASE("each resumption of TLS 1.3 brings a ticket for the next, since clients show one only once") {
+  Clients files;
+  const Visitor visitor{load_tls(files.settings(ClientAuth::none))};
+  Came last = visitor.come();
+  for (int i = 0; i < 4; ++i) {
+    Came next = visitor.come("one.test", last.session.get());
+    CHECK(next.resumed);
+    CHECK(ticket_of(next) != ticket_of(last));
+    last = std::move(next);
   }
 }
 
