@@ -8,6 +8,9 @@ using namespace reason;
 constexpr std::array rows{
     ReasonRow{request_malformed, 400,
               "The request breaks RFC 9110 or 9112; nothing was forwarded and the connection closes."},
+    ReasonRow{
+        request_misdirected, 421,
+        "The target is an https URL, but the request came over a connection without TLS (RFC 9110 7.4)."},
     ReasonRow{request_unsupported_method, 501,
               "The method is a valid token, but the gateway does not forward it."},
     ReasonRow{request_header_too_large, 431,

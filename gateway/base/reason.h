@@ -18,6 +18,7 @@ struct ReasonRow {
 
 namespace reason {
 inline constexpr std::string_view request_malformed = "request.malformed";
+inline constexpr std::string_view request_misdirected = "request.misdirected";
 inline constexpr std::string_view request_unsupported_method = "request.unsupported_method";
 inline constexpr std::string_view request_header_too_large = "request.header_too_large";
 inline constexpr std::string_view request_uri_too_long = "request.uri_too_long";

@@ -84,6 +84,8 @@ std::optional<std::string> host_text(const Node* node, const std::string& path, 
 
 // A template of a path: only attributes that cannot bring in another path.
 std::optional<Template> path_template(const Node* node, const std::string& path, Build& build);
+// An error for a path that no request could have: `text`, made of what stands at `node`.
+void report_unwritable_path(const Node& node, std::string_view text, const std::string& path, Build& build);
 
 // A file that must be there and readable; resolved.
 FilePath readable_file(const Node& node, const std::string& path, std::string_view what, Build& build);

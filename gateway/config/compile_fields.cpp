@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "config/compile.h"
+#include "config/patterns.h"
 #include "config/wording.h"
 
 namespace penstock::config {
@@ -133,17 +134,27 @@ std::optional<std::string> host_text(const Node* node, const std::string& path, 
   return node->text;
 }
 
+// The template with a letter for each attribute: what is known of every text that it makes.
+static std::string text_around(const Template& made) {
+  std::string text;
+  for (const TemplatePiece& piece : made.pieces)
+    text += piece.kind == TemplatePiece::Kind::literal ? piece.text : "x";
+  return text;
+}
+
+void report_unwritable_path(const Node& node, std::string_view text, const std::string& path, Build& build) {
+  const auto good = parse_written_path(text);
+  if (good) return;
+  // What is wrong quotes the text.
+  const std::string what = node.secret ? "is not written as paths are" : good.error().message;
+  build.diagnostics.error("bad-path", node.at, path, fmt::format("path '{}' {}", shown(node), what)).hint =
+      node.secret ? std::string() : good.error().hint;
+}
+
 std::optional<Template> path_template(const Node* node, const std::string& path, Build& build) {
   auto made = template_of(node);
   if (!made) return made;
-  if (!node->text.starts_with('/'))
-    build.diagnostics.error("bad-path", node->at, path,
-                            fmt::format("path '{}' does not begin with '/'", shown(*node)));
-  if (holds_control(*made) || node->text.find_first_of(" \t") != std::string::npos)
-    build.diagnostics
-        .error("bad-path", node->at, path,
-               fmt::format("path '{}' holds a blank or a control character", shown(*node)))
-        .hint = "a blank is written %20";
+  report_unwritable_path(*node, text_around(*made), path, build);
   for (const TemplatePiece& piece : made->pieces) {
     if (piece.kind != TemplatePiece::Kind::attribute) continue;
     const AttributeKind kind = piece.attribute.kind;

@@ -69,10 +69,7 @@ std::optional<Rewrite> compile_rewrite(const Node* node, const Match& match, con
   if (prefix == nullptr || !prefix->is_scalar()) return rewrite;
   rewrite.path_prefix = prefix->text;
   const std::string place = path + ".path_prefix";
-  if (!prefix->text.starts_with('/') || prefix->text.find_first_of("?# \t\\{}") != std::string::npos ||
-      holds_control(prefix->text))
-    build.diagnostics.error("bad-path", prefix->at, place,
-                            fmt::format("path_prefix '{}' is no path", shown(*prefix)));
+  report_unwritable_path(*prefix, prefix->text, place, build);
   if (node->find("path") != nullptr)
     build.diagnostics.error("several-paths", prefix->key_at, place, "'path_prefix' stands beside 'path'")
         .hint = "keep one of the two";

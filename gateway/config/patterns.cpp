@@ -183,6 +183,20 @@ Parsed<PathPattern> parse_prefix_pattern(std::string_view text) {
   return pattern;
 }
 
+Parsed<std::string> parse_written_path(std::string_view text) {
+  if (!text.starts_with('/')) return wrong("does not begin with '/'", fmt::format("write /{}", text));
+  for (std::string_view rest = text.substr(1); !rest.empty();) {
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    if (segment.empty()) return wrong("has an empty segment, which no request path keeps");
+    const auto canonical = canonical_segment(segment);
+    if (!canonical) return std::unexpected(canonical.error());
+    if (*canonical != segment)
+      return wrong(fmt::format("has the segment '{}'", segment), fmt::format("write {}", *canonical));
+    rest.remove_prefix(std::min(rest.size(), segment.size() + 1));
+  }
+  return std::string(text);
+}
+
 Parsed<PathPattern> parse_regex_pattern(std::string_view text) {
   RE2::Options options;
   options.set_log_errors(false);

@@ -17,6 +17,8 @@ Parsed<HostPattern> parse_host_pattern(std::string_view text);
 // An exact path or, with a {parameter}, a template. Literals are brought into the canonical form.
 Parsed<PathPattern> parse_path_pattern(std::string_view text);
 Parsed<PathPattern> parse_prefix_pattern(std::string_view text);
+// A path that goes into requests and redirects as it is written: in the canonical form. The text itself.
+Parsed<std::string> parse_written_path(std::string_view text);
 // An RE2 expression on the whole canonical path; its named groups become parameters.
 Parsed<PathPattern> parse_regex_pattern(std::string_view text);
 

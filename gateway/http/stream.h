@@ -93,6 +93,9 @@ class Stream {
   virtual void reset() = 0;
   // Downstream: this answer is the connection's last one (drain, after a bad head). Before send_head.
   virtual void close_after() = 0;
+  // Downstream: body bytes that the request may have in all, for what is still read of it after its answer:
+  // one that goes on over them is the connection's last. Before release().
+  virtual void limit_body(uint64_t /*bytes*/) {}
 
   // --- facts ---
   virtual Arena& arena() = 0;  // freed at release()

@@ -7,6 +7,7 @@
 #include "proxy/canonical_path.h"
 #include "proxy/hop_fields.h"
 #include "proxy/local_answers.h"
+#include "proxy/rewrite.h"
 #include "proxy/websocket.h"
 
 namespace penstock::proxy {
@@ -53,6 +54,13 @@ Decision::Step Decision::route() {
     return Step::respond;
   }
   request_.path = *path;
+  // What may be sent over TLS alone must not be answered as if it had been; a proxy in front may have ended
+  // it.
+  bool secure_target = same_ignoring_case(request_.request.target.substr(0, 6), "https:");
+  if (secure_target && !request_.tls && !request_.behind_proxy) {
+    refuse(request_, 421, reason::request_misdirected, "an https target over a connection without TLS");
+    return Step::respond;
+  }
   if (listener_.redirect_port) {
     request_.local = redirect_to_listener(request_, listener_.redirect_port);
     return Step::respond;
@@ -245,6 +253,12 @@ Decision::Step Decision::choose_target() {
     return Step::respond;
   }
   if (auto step = judge_forwarding()) return *step;
+  auto path = rewritten_path(request_);
+  if (!path) {
+    refuse(request_, 400, reason::request_malformed, "the rewritten path would be read as another one");
+    return Step::respond;
+  }
+  request_.forwarded_path = *path;
   bool split = target->kind == Target::Kind::split;
   grant_ = Grant(*target, split ? target->sides[split_side(*target, request_, request_.random)].cluster
                                 : target->cluster);

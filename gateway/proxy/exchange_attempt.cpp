@@ -14,6 +14,7 @@ void Exchange::open_upstream(const Grant& grant) {
   cluster_ = generation_.clusters[grant.cluster()];
   context_->upstream_name = cluster_->name();
   prepare_request_head(*context_, listener_);
+  authority_ = context_->request.authority;
   if (route.total_timeout_ms) total_deadline_ms_ = worker_.loop.now_ms() + route.total_timeout_ms;
   next_attempt();
 }
@@ -32,6 +33,8 @@ void Exchange::next_attempt() {
   state_ = ExchangeState::acquiring;
   last_activity_ms_ = worker_.loop.now_ms();  // a pause or a failed attempt took none of this one's time
   context_->endpoint_address = upstream::name_of(*endpoint);
+  // HTTP/1.0 knows requests without a Host; an empty one is refused by many servers.
+  if (authority_.empty()) context_->request.authority = context_->endpoint_address;
   attempt_ns_ = worker_.loop.now_ns();
   attempt_.want_fresh(want_fresh_);
   attempt_.ask_connection(context_->request.body != http::BodyKind::none || !request_ended_);
@@ -214,6 +217,18 @@ bool Exchange::backends_silence() const {
   return request_ended_ || (up_ && expects);
 }
 
+// The whole request came, but not all of it is with the backend, which takes some of it now and then: its
+// time to answer begins when it has all.
+bool Exchange::request_moves() {
+  if (!up_) return false;
+  uint64_t taken = up_->bytes_taken();
+  bool whole = up_->unsent() == 0 && taken == up_->bytes_written();
+  if (whole || taken == request_taken_) return false;
+  request_taken_ = taken;
+  first_byte_deadline_ms_ = worker_.loop.now_ms() + context_->route->first_byte_timeout_ms;
+  return true;
+}
+
 void Exchange::on_timer() {
   if (state_ == ExchangeState::paused) {
     advance(decision_->fail_paused());
@@ -225,7 +240,7 @@ void Exchange::on_timer() {
   std::string_view why;
   if (total_deadline_ms_ && now >= total_deadline_ms_)
     why = reason::upstream_timeout_total;
-  else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_)
+  else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_ && !request_moves())
     why = reason::upstream_timeout_first_byte;
   else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms)
     why = reason::upstream_timeout_idle;

@@ -279,6 +279,7 @@ void Exchange::finish(Leave leave) {
   if (down_) {
     http::Stream* down = down_;
     down_ = nullptr;
+    if (!request_ended_) down->limit_body(body_limit(*context_, listener_));
     // Frees the arena: the context is not used any more.
     leave == Leave::broken ? down->reset() : down->release();
   }

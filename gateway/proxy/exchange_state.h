@@ -122,6 +122,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void look_at_writes();
   bool backends_silence() const;
   void on_timer();
+  bool request_moves();
 
   // exchange_response.cpp: the answer
   void informational(http::Message& head);
@@ -176,7 +177,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   Error last_error_;
 
   uint64_t start_ns_ = 0, attempt_ns_ = 0, first_byte_ns_ = 0, auth_ns_ = 0;
-  uint64_t taken_seen_ = 0;  // by both sides' peers, when the idle timeout was last looked at
+  std::string_view authority_;  // as the backend is told; empty: its address
+  uint64_t request_taken_ = 0;  // by the backend, when its time to answer last ran out
+  uint64_t taken_seen_ = 0;     // by both sides' peers, when the idle timeout was last looked at
   uint64_t last_activity_ms_ = 0, first_byte_deadline_ms_ = 0, total_deadline_ms_ = 0, pause_deadline_ms_ = 0;
 };
 

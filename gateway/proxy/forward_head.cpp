@@ -8,6 +8,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/hop_fields.h"
 #include "proxy/path_match.h"
+#include "proxy/rewrite.h"
 
 namespace penstock::proxy {
 namespace {
@@ -89,19 +90,6 @@ std::string_view new_request_id(Arena& arena, Random& random) {
     for (int i = 0; i < 16; ++i, bits >>= 4) out[half * 16 + i] = digits[bits & 15];
   }
   return {out, 32};
-}
-
-std::string_view rewritten_path(const RequestContext& context) {
-  if (!context.upstream_path.empty()) return context.upstream_path;
-  if (!context.path.starts_with('/')) return context.path;  // OPTIONS *
-  const Route& route = *context.route;
-  if (route.rewrite_path) return route.rewrite_path->render(context);
-  if (!route.config->rewrite || !route.config->rewrite->path_prefix) return context.path;
-  std::string_view prefix = *route.config->rewrite->path_prefix;
-  std::string_view rest = context.path.substr(context.matched_prefix);
-  if (rest.empty()) return prefix.empty() ? std::string_view("/") : prefix;
-  while (prefix.ends_with('/')) prefix.remove_suffix(1);  // exactly one slash at the seam
-  return context.arena.join(prefix, rest);
 }
 
 // The list without the pairs NAME or NAME=... that gone(NAME) names; data() null: none is left.
@@ -208,11 +196,13 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   context.listener_port = listener.address.port() ? listener.address.port() : stream.local().port();
   context.peer = &stream.peer();
   context.tls = stream.tls();
+  context.own_address = &stream.local();
   context.client = *context.peer;
   // A PROXY header says who the peer is and nothing of what the peer sends.
   bool believed = listener.client_address != config::ClientAddress::proxy_protocol &&
                   !listener.trusted_proxies.empty() && trusted(listener, *context.peer);
   if (believed) context.client = client_of(context, listener);
+  context.behind_proxy = believed || listener.client_address == config::ClientAddress::proxy_protocol;
   char* text = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
   context.client_address = {text, context.client.write_ip(text)};
   http::Headers& headers = context.request.headers;
@@ -267,7 +257,7 @@ void prepare_request_head(RequestContext& context, const ListenerInfo& listener)
   http::Headers& headers = head.headers;
   drop_credentials(context);
   drop_look_alikes(headers, route);
-  head.path = rewritten_path(context);
+  head.path = context.forwarded_path;
   if (route.config->rewrite && route.config->rewrite->host) head.authority = *route.config->rewrite->host;
   if (!head.upgrade.empty() &&
       std::ranges::find(route.config->upgrade, head.upgrade) == route.config->upgrade.end())
@@ -292,24 +282,17 @@ void prepare_request_trailers(const RequestContext& context, http::Headers& trai
 // Trailers and interim answers may not say what the route decides on in the final head.
 void prepare_response_side_fields(const RequestContext& context, http::Headers& fields) {
   fields.remove_if([&](const http::Field& field) {
-    return context.route->response_edits.decides([&](std::string_view ours) { return field.name == ours; });
+    return field.id == HeaderId::x_request_id ||
+           context.route->response_edits.decides([&](std::string_view ours) { return field.name == ours; });
   });
 }
 
 void prepare_response_head(RequestContext& context, http::Message& head) {
   const Route& route = *context.route;
   const auto& rewrite = route.config->rewrite;
-  if (rewrite && rewrite->location == config::Rewrite::Location::map_back && rewrite->path_prefix) {
-    // Only what lies under the prefix that we put there can be mapped back to what the client knows.
-    std::string_view location = head.headers.get(HeaderId::location);
-    std::string_view prefix = *rewrite->path_prefix;
-    while (prefix.ends_with('/')) prefix.remove_suffix(1);
-    if (location.starts_with('/') && !location.starts_with("//") && location.starts_with(prefix) &&
-        (location.size() == prefix.size() || location[prefix.size()] == '/' ||
-         location[prefix.size()] == '?'))
-      head.headers.set(HeaderId::location, context.arena.join(context.path.substr(0, context.matched_prefix),
-                                                              location.substr(prefix.size())));
-  }
+  if (rewrite && rewrite->location == config::Rewrite::Location::map_back && rewrite->path_prefix)
+    if (auto mapped = location_for_client(context, head.headers.get(HeaderId::location)))
+      head.headers.set(HeaderId::location, *mapped);
   route.response_edits.apply(head.headers, context);
 }
 

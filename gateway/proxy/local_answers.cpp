@@ -16,6 +16,23 @@ std::string_view without_port(std::string_view authority) {
 
 }  // namespace
 
+// HTTP/1.0 knows requests without a Host: those get the address that they came to.
+static std::string_view own_host(const RequestContext& request) {
+  if (!request.request.authority.empty() || !request.own_address)
+    return without_port(request.request.authority);
+  return request.arena.copy(without_port(request.own_address->to_string()));
+}
+
+static std::string_view own_authority(const RequestContext& request) {
+  if (!request.request.authority.empty() || !request.own_address) return request.request.authority;
+  return request.arena.copy(request.own_address->to_string());
+}
+
+// OPTIONS * asks about the server, whose URL has no path.
+static std::string_view url_path(const RequestContext& request) {
+  return request.path == "*" ? std::string_view{} : request.path;
+}
+
 LocalResponse redirect_to_listener(RequestContext& request, uint16_t port) {
   LocalResponse answer;
   answer.status = 308;
@@ -23,8 +40,7 @@ LocalResponse redirect_to_listener(RequestContext& request, uint16_t port) {
   auto end = std::to_chars(digits + 1, digits + sizeof digits, port).ptr;
   std::string_view suffix =
       port == 443 ? std::string_view{} : std::string_view(digits, static_cast<size_t>(end - digits));
-  std::string_view url =
-      request.arena.join("https://", without_port(request.request.authority), suffix, request.path);
+  std::string_view url = request.arena.join("https://", own_host(request), suffix, url_path(request));
   if (request.request.has_query) url = request.arena.join(url, "?", request.request.query);
   add(answer, request.arena, "location", url);
   return answer;
@@ -34,11 +50,12 @@ LocalResponse redirect_answer(RequestContext& request, const Target::Redirect& r
   LocalResponse answer;
   answer.status = redirect.status;
   std::string_view scheme = redirect.scheme ? std::string_view(*redirect.scheme) : request.scheme;
-  std::string_view host = redirect.host ? std::string_view(*redirect.host) : request.request.authority;
-  std::string_view path = redirect.path ? redirect.path->render(request) : request.path;
+  std::string_view host = redirect.host ? std::string_view(*redirect.host) : own_authority(request);
+  std::string_view path =
+      redirect.path ? redirect.path->render(request, TextTemplate::Into::path) : url_path(request);
   std::string_view url = request.arena.join(scheme, "://", host, path);
   if (redirect.query) {
-    std::string_view query = redirect.query->render(request);
+    std::string_view query = redirect.query->render(request, TextTemplate::Into::query);
     if (!query.empty()) url = request.arena.join(url, "?", query);
   } else if (request.request.has_query) {
     url = request.arena.join(url, "?", request.request.query);

@@ -93,8 +93,10 @@ struct RequestContext {
   uint16_t listener_port = 0;          // 0: it has none
   const net::Address* peer = nullptr;  // TCP peer
   const net::TlsInfo* tls = nullptr;
-  net::Address client;              // after trusted_proxies
-  std::string_view client_address;  // its text
+  const net::Address* own_address = nullptr;  // where the client connected to; null in explain
+  bool behind_proxy = false;                  // the client came through a proxy that is trusted
+  net::Address client;                        // after trusted_proxies
+  std::string_view client_address;            // its text
   std::string_view request_id;
   std::string_view sent_path,
       sent_host;                // as the client sent them; the head's own are rewritten for the upstream
@@ -111,8 +113,9 @@ struct RequestContext {
   const Consumer* consumer = nullptr;
   std::string_view consumer_id;  // consumer's name or "PLUGIN:claim"; data() null: nobody
   std::span<const std::string_view> identity_groups;
-  const Target* target = nullptr;  // chosen by a plugin (target_set) or the route's own
-  std::string_view upstream_path;  // set by rewrite_path of a plugin; empty: by the route's rewrite
+  const Target* target = nullptr;   // chosen by a plugin (target_set) or the route's own
+  std::string_view upstream_path;   // set by rewrite_path of a plugin; empty: by the route's rewrite
+  std::string_view forwarded_path;  // what the backend gets
   std::string_view upstream_name, endpoint_address;
 
   // what plugins recorded

@@ -5,6 +5,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/wire_server.h"
 
 using namespace e2e;
 
@@ -69,6 +70,27 @@ TEST_CASE("the backend's 100 and 103 reach the client before the answer") {
   client.send("GET /early HTTP/1.1\r\nhost: a\r\n\r\n");
   CHECK(client.read_response().status == 103);
   CHECK(client.read_response().status == 200);
+}
+
+TEST_CASE("an interim answer says nothing of the request id, which is the gateway's") {
+  WireServer backend([](WireServer::Conversation& talk) {
+    if (!talk.received.substr(talk.taken).contains("\r\n\r\n")) return;
+    talk.taken = talk.received.size();
+    talk.to_send +=
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Request-Id: forged\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nX-Request-Id: forged\r\nContent-Length: 0\r\n\r\n";
+  });
+  Gateway gateway(
+      basics("routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
+             "upstreams: { u: { endpoints: \"" +
+             backend.endpoint() + "\" } }\n"));
+  Client client(gateway.port());
+  client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  Response hints = client.read_response(), answer = client.read_response();
+  CHECK(hints.status == 103);
+  CHECK(hints.header("link") == "</a>");
+  CHECK(hints.header("x-request-id") == "");
+  CHECK(answer.header("x-request-id").size() == 32);
 }
 
 TEST_CASE("answers without a body leave the connection usable") {

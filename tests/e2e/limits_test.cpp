@@ -172,3 +172,25 @@ TEST_CASE("answers over the limits of their upstream become 502 with a reason of
   CHECK(reason_of(response) == "upstream.header_too_large");
   CHECK(reached(gateway, "upstream.header_count") == 1);
 }
+
+TEST_CASE("a body that goes on after its answer has the same limit") {
+  Backend backend;
+  Gateway gateway(configuration(backend, "body_size: 1MiB"));
+  const std::string begin =
+      "PUT /status/200?now HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n";
+  const std::string chunk = "10000\r\n" + std::string(0x10000, 'x') + "\r\n";
+  Client within(gateway.port());
+  within.send(begin);
+  CHECK(within.read_response().status == 200);
+  for (int i = 0; i < 15; ++i) within.send(chunk);
+  within.send("0\r\n\r\nGET /r HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(within.read_response().status == 200);
+  CHECK(reached(gateway, "body_size") == 0);
+
+  Client over(gateway.port());
+  over.send(begin);
+  CHECK(over.read_response().status == 200);
+  for (int i = 0; i < 16; ++i) over.send(chunk);
+  CHECK(over.at_end());
+  CHECK(reached(gateway, "body_size") == 1);
+}

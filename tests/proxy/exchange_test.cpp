@@ -520,6 +520,31 @@ TEST_CASE("a first byte that does not come in time: 504, and the endpoint's stre
   CHECK(b.log->last_reason == "upstream.timeout.first_byte");
 }
 
+TEST_CASE("a backend's time for its first byte begins when it has the whole request") {
+  Bench b({1});
+  b.route->first_byte_timeout_ms = 60;
+  b.request("GET", "/");
+  b.turn();
+  b.backend->connections[0]->finished = false;
+  ScriptedStream& up = b.stream();
+  up.written = 100;
+  up.taken = 1;
+  struct Taking {
+    ScriptedStream& up;
+    net::Timer timer;
+    size_t taken = 1;
+    void step() {
+      up.taken = taken += 11;
+      if (taken < 100) timer.start(20);
+    }
+  } taking{up, net::Timer(b.loop, [](void* self) { static_cast<Taking*>(self)->step(); }, &taking)};
+  taking.timer.start(20);
+  b.client.on_release = [&] { b.loop.stop(); };
+  b.loop.run();
+  CHECK(b.log->last_reason == "upstream.timeout.first_byte");
+  CHECK(taking.taken == 100);
+}
+
 TEST_CASE("an upgrade that the backend accepts becomes a tunnel in both directions") {
   Bench b;
   http::StreamHandler& handler = make_exchange(b.worker, b.client, b.generation, b.listener);

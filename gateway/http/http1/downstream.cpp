@@ -36,12 +36,7 @@ void Downstream::read(std::string_view& input) {
     if (event == Event::more) break;
     switch (event) {
       case Event::head: begin_stream(); break;
-      case Event::data:
-        if (discarding_)
-          received_ += parser_.data().size();
-        else
-          deliver_data();
-        break;
+      case Event::data: discarding_ ? discard_data() : deliver_data(); break;
       case Event::end: discarding_ ? end_discarding() : deliver_end(); break;
       case Event::error:
         if (discarding_)

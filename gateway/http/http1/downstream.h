@@ -64,6 +64,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void release() override;
   void reset() override;
   void close_after() override { persistent_ = false; }
+  void limit_body(uint64_t bytes) override { most_body_ = bytes; }
   bool reused() const override { return false; }
   bool any_byte_received() const override { return true; }
 
@@ -97,6 +98,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool continue_awaited() const;
   void next_request();
   void discard_rest();
+  void discard_data();
   void end_discarding();
   void lose(const Error& error);
   void refuse_body(const Error& error);
@@ -118,6 +120,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   bool continued_ = false;    // and got it
   bool persistent_ = true;    // another request may follow
   bool refused_ = false;      // its head could not be read; nothing more is
+  uint64_t most_body_ = UINT64_MAX;  // of what comes after its answer
   BodyPace body_pace_;
 
   // of the connection

@@ -22,6 +22,14 @@ void Downstream::discard_rest() {
   if (!reading_ && (!held_.empty() || read_ended_)) loop_.schedule(*this);
 }
 
+void Downstream::discard_data() {
+  received_ += parser_.data().size();
+  if (received_ <= most_body_) return;
+  owner_.on_limit(Limit::body_size);
+  discarding_ = false;
+  close_gracefully(settings_.linger_ms);
+}
+
 void Downstream::end_discarding() {
   discarding_ = false;
   draining_ ? close_gracefully(0) : next_request();
@@ -38,6 +46,7 @@ void Downstream::next_request() {
   body_pace_.stop(loop_.now_ms(), received_);
   reset_stream();
   upgrade_ = {};
+  most_body_ = UINT64_MAX;
   waiting_since_ms_ = loop_.now_ms();
   // A client that still takes its answer is not idle: another's place is taken before its.
   bool idle = held_.empty() && transport_->unsent() <= net::Transport::low_mark;

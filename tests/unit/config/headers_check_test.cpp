@@ -51,7 +51,9 @@ TEST_CASE("hosts, paths and links that no message could carry are errors") {
     CHECK(code(fmt::format("upstream: u, rewrite: {{ host: \"{}\" }}", host)) == "bad-host");
     CHECK(code(fmt::format("redirect: {{ host: \"{}\" }}", host)) == "bad-host");
   }
-  for (const std::string_view path : {"/a\\r\\nb: c", "/a b", "/\\x7f", "/\\t"}) {
+  for (const std::string_view path :
+       {"/a\\r\\nb: c", "/a b", "/\\x7f", "/\\t", "a", "/n?x=1", "/n#b", "/\\u00e4", "/n/../x", "/./x", "//x",
+        "/a%2fb", "/a%zz", "/%61", "/a\\\\b"}) {
     CAPTURE(path);
     CHECK(code(fmt::format("upstream: u, rewrite: {{ path: \"{}\" }}", path)) == "bad-path");
     CHECK(code(fmt::format("upstream: u, rewrite: {{ path_prefix: \"{}\" }}", path)) == "bad-path");
