@@ -116,7 +116,8 @@ void Socket::write_more() {
   if (state_ != State::open) return;
   if (leaving_) leaving_->extend(stall_ms);
   if (queue_.empty()) rest_is_out();
-  if (state_ != State::open || !drain_due_ || queue_.size() > Transport::low_mark) return;
+  if (state_ != State::open) return;
+  if (!queue_.empty() && (!drain_due_ || queue_.size() > Transport::low_mark)) return;
   drain_due_ = false;
   if (owner_) owner_->on_socket_drained();
 }
@@ -166,6 +167,7 @@ void Socket::rest_is_out() {
   // RFC 9112 9.6: the peer's bytes are read and dropped for a while, because closing with unread bytes sends
   // a reset that can overtake our last answer.
   if (linger_ms_ == 0 || read_ended_) {
+    drop_input();
     close();
     return;
   }
@@ -192,6 +194,15 @@ void Socket::release(uint64_t linger_ms) {
   else
     leaving_->start(stall_ms);
   update_events();
+}
+
+// Who closes without a linger has read all that came a moment ago, but what has come since would make the
+// close a reset, too.
+void Socket::drop_input() {
+  std::array<char, 8 * 1024> dropped;
+  for (int i = 0; !read_ended_ && i < 8; ++i)
+    if (::recv(fd_, dropped.data(), dropped.size(), MSG_DONTWAIT) < static_cast<ssize_t>(dropped.size()))
+      return;
 }
 
 // While the peer's kernel takes our last answer: closing over its unread bytes throws away what ours still

@@ -109,6 +109,7 @@ class Socket final : private LoopHandle, private Task {
   void fail(int system_errno);
   void finish_sending();
   void rest_is_out();
+  void drop_input();
   void linger_on();
   void watch_reader();
   void update_events();

@@ -74,7 +74,8 @@ class TransportHandler {
   // While paused: the peer has ended its side, and that waits behind bytes that are not read yet. At most
   // once; on_read_end follows when they are.
   virtual void on_end_announced() {}
-  // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest.
+  // The unsent rest fell to low_mark or below after having been over it, or after flush() left a rest; and
+  // once more when nothing of it is left.
   virtual void on_drained() = 0;
   // Connection lost (reset, TLS failure). Once, the last callback; always from the
   // loop, never inside a call of the owner's. A client's reset is told even while paused. A backend's waits

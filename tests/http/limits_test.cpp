@@ -222,6 +222,26 @@ TEST_CASE("a connection says since when it waits for a request") {
   CHECK(client.connection->waiting_since_ms() == loop.now_ms());
 }
 
+TEST_CASE("who has not taken all of its answer waits for no request, and nobody gets its place") {
+  net::Loop loop;
+  Client client(loop);
+  std::string_view next;
+  SUBCASE("nothing behind it") {}
+  SUBCASE("with a part of its next head") { next = "GET / HT"; }
+  feed(client.wire, get);
+  client.wire.transport->block();
+  answer(client.stream());
+  client.stream().release();
+  if (!next.empty()) feed(client.wire, next);
+  CHECK(client.waiting.empty());
+  client.wire.transport->room_but_for(1);
+  CHECK(client.waiting.empty());
+  client.wire.transport->room();
+  CHECK(!client.waiting.empty());
+  client.connection->shed(Limit::max_connections);
+  CHECK(client.wire.end == Wire::End::graceful);
+}
+
 TEST_CASE("shedding answers 503 where nothing was answered, and cuts an answer under way") {
   net::Loop loop;
   Client waiting(loop), answering(loop), idle(loop);

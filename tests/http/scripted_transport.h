@@ -47,6 +47,11 @@ class ScriptedTransport final : public net::Transport {
     stuck_ = 0;
     if (handler_) handler_->on_drained();
   }
+  // All but so much was taken: the low mark is passed.
+  void room_but_for(size_t rest) {
+    stuck_ = rest;
+    if (handler_) handler_->on_drained();
+  }
 
   // What is flushed from now on goes nowhere, as on a connection that the peer has reset.
   void lose_sending() { lost_ = true; }

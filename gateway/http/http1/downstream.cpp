@@ -111,7 +111,8 @@ bool Downstream::answers_wait() const { return transport_->unsent() > settings_.
 void Downstream::on_drained() {
   if (handler_) return handler_->on_drained();
   if (!held_.empty()) return loop_.schedule(*this);
-  if (!discarding_ && !parser_.head_begun()) await(Awaited::next_request);
+  if (discarding_) return;
+  parser_.head_begun() ? set_deadline() : await_request();
 }
 
 void Downstream::read_held() {
@@ -125,8 +126,7 @@ void Downstream::read_held() {
   }
   after_read();  // may still use views into held_
   held_.drop_used();
-  if (transport_ && !handler_ && !discarding_ && held_.empty() && !parser_.head_begun())
-    await(Awaited::next_request);
+  if (transport_ && !handler_ && !discarding_ && !parser_.head_begun()) await_request();
 }
 
 void Downstream::run_task() {

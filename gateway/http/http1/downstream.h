@@ -88,6 +88,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   void end_reading();
   void set_deadline();
   void await(Awaited what);
+  void await_request();
   void look_at_half_close();
   // On the way from the client to the backend, or back. A system call.
   uint64_t moved() const {

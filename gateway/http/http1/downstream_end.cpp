@@ -48,9 +48,7 @@ void Downstream::next_request() {
   upgrade_ = {};
   most_body_ = UINT64_MAX;
   waiting_since_ms_ = loop_.now_ms();
-  // A client that still takes its answer is not idle: another's place is taken before its.
-  bool idle = held_.empty() && transport_->unsent() <= net::Transport::low_mark;
-  await(idle ? Awaited::next_request : Awaited::nothing);
+  await_request();
   deadline_.in(settings_.idle_timeout_ms);
   if (!reading_ && (!held_.empty() || read_ended_)) {
     end_seen_ = false;

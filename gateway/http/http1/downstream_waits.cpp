@@ -24,7 +24,7 @@ void Downstream::set_deadline() {
   if (!handler_ && !discarding_) {
     if (!parser_.head_begun()) return;  // it runs since the accept or the last exchange
     deadline_.at(waiting_since_ms() + settings_.header_timeout_ms);
-    return await(Awaited::rest_of_head);
+    return await(transport_->unsent() > 0 ? Awaited::nothing : Awaited::rest_of_head);
   }
   if (body_awaited()) {
     deadline_.in(body_pace_.patience_ms(settings_, loop_.now_ms(), received_));
@@ -42,6 +42,13 @@ void Downstream::await(Awaited what) {
   if (awaited_ == what && !body_moved_on) return;
   awaited_ = what;
   what == Awaited::nothing ? WaitHook::unlink() : owner_.on_awaiting(*this, what);
+}
+
+// A client that still takes its answer is not idle: its place would be taken with the rest of that. Its
+// transport tells when all is out.
+void Downstream::await_request() {
+  const bool idle = held_.empty() && transport_->unsent() == 0;
+  await(idle ? Awaited::next_request : Awaited::nothing);
 }
 
 void Downstream::on_deadline() {

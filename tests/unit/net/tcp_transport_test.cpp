@@ -783,6 +783,36 @@ TEST_CASE("a client that takes everything in time is never cut, however often a 
   CHECK(c.handler.errors == 0);
 }
 
+TEST_CASE("a writer hears when its rest falls to the mark, and when nothing of it is left") {
+  Connection c(16 * 1024, 16 * 1024);
+  std::vector<size_t> left;
+  c.handler.when_drained = [&] { left.push_back(c.transport->unsent()); };
+  c.transport->append(pattern(4 << 20));
+  c.transport->flush();
+  REQUIRE(c.transport->unsent() > Transport::low_mark);
+  auto reader = std::async(std::launch::async, [&] { return read_all(c.pair.far.get(), 4 << 20).size(); });
+  c.runner.until([&] { return c.transport->unsent() == 0; });
+  CHECK(reader.get() == 4 << 20);
+  REQUIRE(!left.empty());
+  CHECK(left.back() == 0);
+  CHECK(left.size() <= 2);
+}
+
+TEST_CASE(
+    "a close without a linger leaves the peer what the kernel still holds for it, also over unread input") {
+  Connection c(1 << 20, 8 * 1024);
+  const std::string answer = pattern(100'000);
+  c.transport->append(answer);
+  c.transport->flush();
+  REQUIRE(c.transport->unsent() == 0);
+  REQUIRE(c.transport->bytes_taken() < answer.size());
+  send_all(c.pair.far.get(), "GET");
+  c.runner.until([&] { return c.transport->input_waits(); });
+  c.transport->close_gracefully(0);
+  c.transport.reset();
+  CHECK(read_all(c.pair.far.get()) == answer);
+}
+
 TEST_CASE("a last answer that is still being taken is not thrown away when the linger is over") {
   Connection c(1 << 20, 8 * 1024);
   c.transport->limit_sending({10'000, 1});
