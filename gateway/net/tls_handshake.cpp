@@ -2,6 +2,9 @@
 // reason why not.
 #include <openssl/err.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/reason.h"
 #include "net/tls_transport.h"
 
@@ -133,8 +136,7 @@ bool TlsTransport::begin(std::span<const char> bytes) {
   return false;
 }
 
-// There may be as many as max_connections of these, so they hold little, and it is them that make room at a
-// full door.
+// There may be as many as max_connections of these, so they hold little.
 void TlsTransport::wait_to_begin(std::span<const char> bytes) {
   if (bytes.size() > max_first_bytes) {
     lingers_ = false;
@@ -143,6 +145,7 @@ void TlsTransport::wait_to_begin(std::span<const char> bytes) {
   hold(bytes);
   more_ = true;
   sync_reading();
+  not_waiting();
   server_->waiting_->asking.by_number.emplace(number_, this);
   Timer& look = server_->waiting_->next_look;
   if (!look.running()) look.start(TlsServer::Waiting::look_again_ms);
@@ -157,14 +160,12 @@ bool TlsTransport::begin_late() {
 }
 
 bool TlsTransport::make_session() {
-  not_waiting();
-  number_ = server_->waiting_->next_number++;
-  waits_since_ms_ = loop_.now_ms();
   ssl_.reset(SSL_new(context_->first()));
   if (!ssl_) {
     fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");
     return false;
   }
+  wait_anew();
   BIO* bio = make_tls_bio(wire_);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), &session_);
@@ -191,6 +192,9 @@ TlsTransport::Pull TlsTransport::handshake() {
   loop_.worked(loop_.now_ns() - began_ns);
   if (result == 1) return established();
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) {
+    // A client has its time from our answer on, not from when we were busy with it.
+    const int before = std::exchange(waits_in_, static_cast<int>(SSL_get_state(ssl_.get())));
+    if (waits_in_ != before) wait_anew();
     server_->waiting_->begun.by_number.emplace(number_, this);
     return Pull::wants_input;
   }
@@ -240,6 +244,13 @@ void TlsTransport::not_waiting() {
     list->by_number.erase(number_);
 }
 
+void TlsTransport::wait_anew() {
+  not_waiting();
+  number_ = server_->waiting_->next_number++;
+  waits_since_ms_ = loop_.now_ms();
+  spared_ = false;
+}
+
 void TlsTransport::handshake_over() {
   handshake_timer_.stop();
   not_waiting();
@@ -255,9 +266,21 @@ void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
   if (failure == TlsFailure::timeout) error_.limit = Limit::handshake_timeout;
 }
 
-bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms) {
-  if (by_number.empty() || by_number.begin()->second->waits_since_ms() > by_ms) return false;
-  by_number.begin()->second->give_up();
+bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms, Waiting& of) {
+  for (size_t asks = std::min(most_asks, by_number.size()); asks > 0; --asks) {
+    TlsTransport& first = *by_number.begin()->second;
+    if (first.waits_since_ms() > by_ms) return false;
+    if (!first.spare()) return first.give_up(), true;
+    by_number.erase(by_number.begin());
+    by_number.emplace(of.next_number - 1, &first);
+  }
+  return false;
+}
+
+bool TlsTransport::spare() {
+  if (spared_ || !socket_->input_waits()) return false;
+  spared_ = true;
+  number_ = server_->waiting_->next_number++;
   return true;
 }
 

@@ -62,10 +62,10 @@ std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHan
 }
 
 bool TlsServer::give_up_oldest(uint64_t by_ms) {
-  return waiting_->silent.give_up_first(by_ms) || give_up_begun(by_ms);
+  return waiting_->silent.give_up_first(by_ms, *waiting_) || give_up_begun(by_ms);
 }
 
-bool TlsServer::give_up_begun(uint64_t by_ms) { return waiting_->begun.give_up_first(by_ms); }
+bool TlsServer::give_up_begun(uint64_t by_ms) { return waiting_->begun.give_up_first(by_ms, *waiting_); }
 
 // The newest and the oldest in turn: when more ask than can ever begin, a part is served at once and not
 // everybody too late; when there are not so many, nobody waits for ever.

@@ -117,13 +117,15 @@ class TlsServer {
   void set(Settings settings) { settings_ = settings; }
   // For handshakes that begin from now on.
   void serve(std::shared_ptr<const TlsServerContext> context, std::shared_ptr<const TicketKeys> tickets);
-  // Takes ownership of an accepted descriptor; the handshake begins at once, so set the transport's handler
-  // before returning to the loop. bytes_read and bytes_written count ciphertext.
+  // Takes ownership of an accepted descriptor; the handshake may begin at once, so set the transport's
+  // handler before returning to the loop. bytes_read and bytes_written count ciphertext.
   std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
   // Ends one that waits for its client, with on_error at the end of the turn: the oldest of those that have
-  // not begun and were accepted by then (Loop::now_ms), or else what give_up_begun finds. False: none.
+  // sent nothing and were accepted by then (Loop::now_ms), or else what give_up_begun finds. Who has spoken
+  // and may not begin waits for us. False: none.
   bool give_up_oldest(uint64_t by_ms = UINT64_MAX);
-  // The same for those that have begun, by then.
+  // The same for those that have begun and wait for their client's next messages since then. Whose bytes lie
+  // in the kernel is spared once.
   bool give_up_begun(uint64_t by_ms);
   // Have begun and are not over, whoever they wait for.
   uint32_t begun() const { return begun_; }

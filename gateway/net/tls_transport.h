@@ -15,24 +15,26 @@ namespace penstock::net {
 
 class TlsTransport;
 
-// Handshakes that wait, by their number, which is new when they begin: who sends a byte now and then stays as
-// old as it is.
+// Handshakes that wait, by their number, which is new when they begin and whenever they come a message
+// further: who sends a byte now and then stays as old as it is.
 class TlsServer::Waiting {
  public:
   // So often those whose clients have spoken ask again whether they may begin.
   static constexpr uint64_t look_again_ms = 20;
 
+  static constexpr size_t most_asks = 4;  // in a look for one that can go: each is a system call
+
   struct List {
     std::map<uint64_t, TlsTransport*> by_number;
-    bool give_up_first(uint64_t by_ms);
+    bool give_up_first(uint64_t by_ms, Waiting& of);
   };
   explicit Waiting(TlsServer& server)
       : next_look(
             server.loop_, [](void* self) { static_cast<TlsServer*>(self)->begin_waiting(); }, &server) {}
 
-  List silent;  // not begun
+  List silent;  // their clients have sent nothing
   List begun;   // and the client has to go on
-  List asking;  // those of `silent` whose clients have spoken
+  List asking;  // their clients have spoken, and may not begin yet
   uint64_t next_number = 0;
   bool newest_next = true;
   Timer next_look;  // while somebody asks
@@ -101,6 +103,9 @@ class TlsTransport final : public Transport,
   void give_up();
   // OpenSSL has read one.
   void count_key_update();
+  // Gives it a new number, as the youngest. False: its client has sent nothing, or it was spared in this
+  // wait.
+  bool spare();
   // Its client has spoken before; false: it may not begin now either.
   bool begin_late();
 
@@ -143,6 +148,7 @@ class TlsTransport final : public Transport,
   void fail_handshake(TlsFailure failure, std::string_view text);
   void handshake_over();
   void not_waiting();
+  void wait_anew();
   bool reads_now() const { return started_ && !pauses_.any() && !ended_; }
   // Static, because `self` may be gone already.
   static bool left(const Socket* socket, const SocketOwner* self) { return socket->owner() != self; }
@@ -170,7 +176,9 @@ class TlsTransport final : public Transport,
   std::vector<char> held_;   // ciphertext that came in while more_
   uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
   uint64_t number_;          // of the handshake
-  uint64_t waits_since_ms_;  // accepted, or begun
+  uint64_t waits_since_ms_;  // accepted, begun, or came a message further
+  int waits_in_ = -1;        // OpenSSL's state of then
+  bool spared_ = false;      // in this wait
   Timer handshake_timer_;
   struct {
     uint64_t until_ms = 0, bytes_before = 0, count = 0;

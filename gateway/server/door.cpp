@@ -152,7 +152,7 @@ bool Door::admit_handshake(Handshake& handshake) {
   if (plan_.load->begin_handshake() <= plan_.info->max_handshakes) return true;
   if (handshake.waits_first_time()) owner_.limit_reached(Limit::max_handshakes);
   const uint64_t now = owner_.door_loop().now_ms();
-  if (tls_->give_up_begun(now - std::min(now, WaitLists::slow_head_grace_ms)) || tls_->begun() == 0)
+  if (tls_->give_up_begun(now - std::min(now, WaitLists::stopped_handshake_grace_ms)) || tls_->begun() == 0)
     return true;
   plan_.load->end_handshake();
   return false;

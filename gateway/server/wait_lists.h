@@ -19,6 +19,8 @@ class WaitLists {
   // once. Of a body it is its rate over slow_body_ms that counts.
   static constexpr uint64_t silent_grace_ms = 250;
   static constexpr uint64_t slow_head_grace_ms = 500;
+  // Of a TLS handshake that has begun, while others wait until they may.
+  static constexpr uint64_t stopped_handshake_grace_ms = 250;
 
   void add(http::DownstreamConnection& connection, http::Awaited what) { list(what).push_back(connection); }
 

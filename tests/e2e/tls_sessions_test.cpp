@@ -269,6 +269,44 @@ TEST_CASE("a handshake that stops after its first bytes ends with handshake_time
   CHECK(sample(gateway, "penstock_tls_handshake_failures_total{listener=\"https\",reason=\"timeout\"}") == 2);
 }
 
+// Attackers that each send the whole of a ClientHello, stop, and come back as soon as they are cut.
+TEST_CASE("handshakes that stop and come back, on every place and with every turn taken, refuse no client") {
+  TlsFiles files;
+  files.make("api", "api.test");
+  std::string text = tls_gateway(files.pair("api"), ", max_handshakes: 4", "workers: 1\n");
+  text.replace(text.find("tls: {"), 0, "limits: { max_connections: 20, max_connections_per_client: none }, ");
+  Gateway gateway(text);
+  Process attackers({"/usr/bin/python3", "-c", R"(
+import select, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+out = ssl.MemoryBIO()
+try: context.wrap_bio(ssl.MemoryBIO(), out, server_hostname='api.test').do_handshake()
+except ssl.SSLWantReadError: pass
+hello = out.read()
+poller, attackers = select.poll(), {}
+def come():
+    raw = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+    raw.sendall(hello)
+    attackers[raw.fileno()] = raw
+    poller.register(raw, select.POLLIN)
+for _ in range(30): come()
+print('there', flush=True)
+while True:
+    for fd, _ in poller.poll():
+        try:
+            if attackers[fd].recv(65536): continue
+        except OSError: pass
+        poller.unregister(fd)
+        attackers.pop(fd).close()
+        come()
+)",
+                     port_of(gateway)},
+                    Process::Read::standard_output);
+  attackers.wait_for_line("there");
+  for (int i = 0; i < 4; ++i) CHECK(fetch(gateway, "api.test", {"-k"}).out == "hello\n");
+}
+
 TEST_CASE("half-open handshakes on every place of a listener make room for new clients") {
   TlsFiles files;
   files.make("api", "api.test");

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "tls_support.h"
+#include "tls_clients.h"
 
 using namespace penstock;
 using namespace penstock::net;
@@ -403,6 +403,40 @@ TEST_CASE("a connection that never sent a byte is given up before a handshake th
   CHECK(begun.server.give_up_begun(UINT64_MAX));
   begun.runner.until([&] { return begun.handler.errors == 1; });
   CHECK(begun.server.begun() == 0);
+}
+
+// A flood of ClientHellos had everybody refused who waited for a turn among them.
+TEST_CASE("who has spoken and may not begin waits for us: a handshake that has stopped goes before it") {
+  TempFolder folder;
+  TlsConnection begun(load_tls(settings_of(folder)));
+  const std::string_view part("\x16\x03\x01\x02\x00", 5);
+  begun.when_asked = [&] { return begun.server.begun() == 0; };
+  Pair pair;
+  Recorder asking_handler;
+  auto asking = begun.server.accept(pair.near.release(), pair.peer, begun);  // older than the other
+  asking->set_handler(&asking_handler);
+  send_all(begun.pair.far.get(), part);
+  begun.runner.until([&] { return begun.server.begun() == 1; });
+  int asked = 0;
+  begun.when_asked = [&] { return ++asked > 0 && begun.server.begun() == 0; };
+  send_all(pair.far.get(), part);
+  begun.runner.until([&] { return asked > 0; });
+  CHECK(begun.server.give_up_oldest());
+  CHECK(!begun.server.give_up_oldest());
+  begun.runner.until([&] { return begun.handler.errors == 1 && begun.server.begun() == 1; });
+  CHECK(asking_handler.errors == 0);
+}
+
+TEST_CASE(
+    "a client whose next bytes have come is spared once, and has its time anew with each of its messages") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)));
+  const std::string_view part("\x16\x03\x01\x02\x00", 5);
+  send_all(c.pair.far.get(), part);
+  c.runner.until([&] { return c.server.begun() == 1; });
+  send_all(c.pair.far.get(), part);
+  CHECK(!c.server.give_up_begun(UINT64_MAX));
+  CHECK(c.server.give_up_begun(UINT64_MAX));
 }
 
 TEST_CASE("a handshake that may not begin yet waits with its first bytes and begins later") {
