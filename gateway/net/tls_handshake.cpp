@@ -97,8 +97,6 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
     : loop_(server.loop_),
       server_(&server),
       socket_(Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this)),
-      context_(std::static_pointer_cast<const TlsContext>(server.context_)),
-      tickets_(server.tickets_),
       handshake_handler_(&handshake),
       plain_(server.loop_.blocks()),
       number_(server.waiting_->next_number++),
@@ -112,10 +110,7 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
           this),
       peer_(peer) {
   wire_.output = socket_;
-  session_.tickets = tickets_.get();
-  session_.context = context_.get();
   session_.transport = this;
-  session_.clock = server.settings_.clock;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_timer_.start(server.settings_.handshake_timeout_ms);
   server.waiting_->silent.by_number.emplace(number_, this);
@@ -159,7 +154,13 @@ bool TlsTransport::begin_late() {
   return true;
 }
 
+// With what the server has now: rules that came since the accept hold for this handshake, too.
 bool TlsTransport::make_session() {
+  context_ = std::static_pointer_cast<const TlsContext>(server_->context_);
+  tickets_ = server_->tickets_;
+  session_.tickets = tickets_.get();
+  session_.context = context_.get();
+  session_.clock = server_->settings_.clock;
   ssl_.reset(SSL_new(context_->first()));
   if (!ssl_) {
     fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");

@@ -1,9 +1,9 @@
 // The TLS side of a listener (OpenSSL 3). A TlsServerContext is immutable, made on the main thread from the
 // listener's files and shared by all workers: certificates by exact or wildcard name of the SNI, else the
 // first; ECDSA and RSA side by side where both have a name. A TlsServer is one worker's part of the listener:
-// it turns accepted descriptors into transports with the context and the ticket keys that are newest then,
-// counts how handshakes end and knows those that wait for their client. A handshake begins with its client's
-// first byte, when its handler lets it. It is owned by the worker's door and outlives its handshakes.
+// it turns accepted descriptors into transports, counts how handshakes end and knows those that wait for
+// their client. A handshake begins with its client's first byte, when its handler lets it, with the context
+// and the ticket keys that are newest then. It is owned by the worker's door and outlives its handshakes.
 #pragma once
 #include <array>
 #include <cstdint>

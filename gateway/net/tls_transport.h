@@ -158,7 +158,7 @@ class TlsTransport final : public Transport,
   TlsServer* server_;  // null once the handshake is over
   Socket* socket_;
   TlsWire wire_;
-  std::shared_ptr<const TlsContext> context_;
+  std::shared_ptr<const TlsContext> context_;  // null before the first byte, like the tickets
   std::shared_ptr<const TicketKeys> tickets_;  // while the handshake lasts
   TlsSession session_;
   Ssl ssl_;  // null before the first byte

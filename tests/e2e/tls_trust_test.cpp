@@ -2,11 +2,13 @@
 // served, keys that rotate, listeners that come and go; and ends of sessions that were cut.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <future>
 #include <vector>
 
 #include "e2e/harness/client.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 #include "e2e/harness/wire_server.h"
 #include "e2e/tls_support.h"
@@ -257,4 +259,29 @@ while True:
       CHECK_FALSE(received.ends_with("0\r\n\r\n"));
       CHECK_FALSE(has(received, "content-length: 5\r\n"));
     }
+}
+
+TEST_CASE("a silent connection's handshake meets the rules of the reload that came before it") {
+  TlsFiles files;
+  files.make("api", "api.test");
+  files.make("newer", "api.test");
+  Gateway gateway(tls_gateway(files.pair("api")));
+  Process client({"/usr/bin/python3", "-c", R"(
+import signal, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname = False
+context.load_verify_locations(sys.argv[2])
+raw = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+print('silent', flush=True)
+signal.sigwait({signal.SIGUSR1})
+print(context.wrap_socket(raw).version(), flush=True)
+)",
+                  std::to_string(gateway.port("https")), files.file("newer.crt")},
+                 Process::Read::standard_output);
+  client.wait_for_line("silent");
+  await_metric(gateway, "http_server_open_connections", 1);
+  REQUIRE(gateway.reload(tls_gateway(files.pair("newer"))).find("reloaded") != std::string::npos);
+  client.signal(SIGUSR1);
+  client.wait_for_line("TLSv1.3");
 }

@@ -439,6 +439,28 @@ TEST_CASE(
   CHECK(c.server.give_up_begun(UINT64_MAX));
 }
 
+TEST_CASE("a handshake is made under the rules of when it begins, not of when its connection was accepted") {
+  Clients files;
+  TlsConnection c(load_tls(files.settings(ClientAuth::none)));
+  std::weak_ptr<const TlsServerContext> before;
+  {
+    auto context = load_tls(files.settings(ClientAuth::none));
+    before = context;
+    c.server.serve(context, nullptr);
+  }
+  Pair pair;
+  auto silent = c.server.accept(pair.near.release(), pair.peer, c);
+  c.server.serve(load_tls(files.settings(ClientAuth::required)), nullptr);
+  CHECK(before.expired());
+  c.with_client([&](int fd) {
+    TlsClient client(fd);
+    client.handshake("one.test");
+    client.read(1);
+  });
+  CHECK(c.failures(TlsFailure::client_certificate) == 1);
+  CHECK(c.handshakes == 0);
+}
+
 TEST_CASE("a handshake that may not begin yet waits with its first bytes and begins later") {
   TempFolder folder;
   TlsConnection c(load_tls(settings_of(folder)));
