@@ -101,18 +101,17 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
       plain_(server.loop_.blocks()),
       number_(server.waiting_->next_number++),
       waits_since_ms_(server.loop_.now_ms()),
+      until_ms_(waits_since_ms_ + server.settings_.handshake_timeout_ms),
       handshake_timer_(
-          server.loop_,
-          [](void* self) {
-            static_cast<TlsTransport*>(self)->fail_handshake(TlsFailure::timeout,
-                                                             "the TLS handshake took too long");
-          },
-          this),
+          server.loop_, [](void* self) { static_cast<TlsTransport*>(self)->time_is_over(); }, this),
       peer_(peer) {
   wire_.output = socket_;
   session_.transport = this;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_timer_.start(server.settings_.handshake_timeout_ms);
+  else
+    until_ms_ = UINT64_MAX;
+  hurry();
   server.waiting_->silent.by_number.emplace(number_, this);
   sync_reading();
 }
@@ -141,6 +140,7 @@ void TlsTransport::wait_to_begin(std::span<const char> bytes) {
   more_ = true;
   sync_reading();
   not_waiting();
+  hurry();
   server_->waiting_->asking.by_number.emplace(number_, this);
   Timer& look = server_->waiting_->next_look;
   if (!look.running()) look.start(TlsServer::Waiting::look_again_ms);
@@ -250,6 +250,24 @@ void TlsTransport::wait_anew() {
   number_ = server_->waiting_->next_number++;
   waits_since_ms_ = loop_.now_ms();
   spared_ = false;
+  hurry();
+}
+
+void TlsTransport::hurry() {
+  if (!server_->hurry_) return;
+  const uint64_t now = loop_.now_ms();
+  const bool silent = !ssl_ && !more_;
+  const uint64_t until = std::min(
+      until_ms_, silent ? waits_since_ms_ + server_->hurry_->silent_ms : now + server_->hurry_->begun_ms);
+  handshake_timer_.start(until > now ? until - now : 0);
+}
+
+void TlsTransport::time_is_over() {
+  if (loop_.now_ms() >= until_ms_)
+    return fail_handshake(TlsFailure::timeout, "the TLS handshake took too long");
+  server_->counters.count(TlsFailure::timeout);
+  lingers_ = false;
+  fail_later("the TLS handshake was not over when its listener closed");
 }
 
 void TlsTransport::handshake_over() {

@@ -67,6 +67,12 @@ bool TlsServer::give_up_oldest(uint64_t by_ms) {
 
 bool TlsServer::give_up_begun(uint64_t by_ms) { return waiting_->begun.give_up_first(by_ms, *waiting_); }
 
+void TlsServer::hurry(Hurry hurry) {
+  hurry_ = hurry;
+  for (auto* list : {&waiting_->silent, &waiting_->begun, &waiting_->asking})
+    for (auto& [number, transport] : list->by_number) transport->hurry();
+}
+
 // The newest and the oldest in turn: when more ask than can ever begin, a part is served at once and not
 // everybody too late; when there are not so many, nobody waits for ever.
 void TlsServer::begin_waiting() {

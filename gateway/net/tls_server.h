@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -127,6 +128,12 @@ class TlsServer {
   // The same for those that have begun and wait for their client's next messages since then. Whose bytes lie
   // in the kernel is spared once.
   bool give_up_begun(uint64_t by_ms);
+  // From now on nobody is waited for longer than this: a client that says nothing, since its accept; one that
+  // has spoken, from now and from each of its messages on.
+  struct Hurry {
+    uint64_t silent_ms, begun_ms;
+  };
+  void hurry(Hurry hurry);
   // Have begun and are not over, whoever they wait for.
   uint32_t begun() const { return begun_; }
 
@@ -139,6 +146,7 @@ class TlsServer {
   Settings settings_;
   std::shared_ptr<const TlsServerContext> context_;
   std::shared_ptr<const TicketKeys> tickets_;
+  std::optional<Hurry> hurry_;
   void begin_waiting();
 
   std::unique_ptr<Waiting> waiting_;

@@ -99,6 +99,8 @@ class TlsTransport final : public Transport,
   uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
 
   uint64_t waits_since_ms() const { return waits_since_ms_; }
+  // The server is in a hurry.
+  void hurry();
   // The handshake ends, without an alert: there are too many.
   void give_up();
   // OpenSSL has read one.
@@ -149,6 +151,7 @@ class TlsTransport final : public Transport,
   void handshake_over();
   void not_waiting();
   void wait_anew();
+  void time_is_over();
   bool reads_now() const { return started_ && !pauses_.any() && !ended_; }
   // Static, because `self` may be gone already.
   static bool left(const Socket* socket, const SocketOwner* self) { return socket->owner() != self; }
@@ -179,6 +182,7 @@ class TlsTransport final : public Transport,
   uint64_t waits_since_ms_;  // accepted, begun, or came a message further
   int waits_in_ = -1;        // OpenSSL's state of then
   bool spared_ = false;      // in this wait
+  uint64_t until_ms_;        // handshake_timeout
   Timer handshake_timer_;
   struct {
     uint64_t until_ms = 0, bytes_before = 0, count = 0;

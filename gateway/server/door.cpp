@@ -75,6 +75,7 @@ void Door::close(uint32_t idle_grace_ms) {
   if (closed_) return;
   closed_ = true;
   idle_grace_ms_ = idle_grace_ms;
+  if (tls_) tls_->hurry({.silent_ms = idle_grace_ms, .begun_ms = Handshake::hurried_ms});
   acceptor_.reset();
   queue_left_ = net::waiting_connections(*plan_.socket);
   // Kept meanwhile: whoever makes room for it must not be the last that this door has.

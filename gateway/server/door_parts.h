@@ -115,6 +115,9 @@ class Door::Handshake final : public net::Deferred,
                               private net::TlsHandshakeHandler,
                               private net::TransportHandler {
  public:
+  // So long a door that closes waits for the next message of one that has begun.
+  static constexpr uint64_t hurried_ms = 1'000;
+
   Handshake(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
       : door_(door), peer_(peer), place_(*place) {
     transport_ = door.tls_->accept(descriptor, peer, *this);

@@ -261,6 +261,29 @@ while True:
     }
 }
 
+TEST_CASE("a drain waits for silent TLS connections no longer than for other silent ones") {
+  TlsFiles files;
+  files.make("api", "api.test");
+  std::string text = tls_gateway(files.pair("api"), ", handshake_timeout: 10m");
+  text.replace(text.find("timeout: 5s"), 11, "timeout: 10m");
+  std::string say, header;
+  SUBCASE("without a byte") {}
+  SUBCASE("with a part of a ClientHello") { say = std::string("\x16\x03\x01\x02\x00", 5); }
+  SUBCASE("behind a PROXY header") {
+    header = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    text.replace(text.find("tls: {"), 0, "client_address: proxy_protocol, trusted_proxies: [127.0.0.1], ");
+  }
+  Gateway gateway(text);
+  Client client(gateway.port("https"));
+  if (!header.empty()) client.send(header);
+  if (!say.empty()) client.send(say);
+  await_metric(gateway, "http_server_open_connections", 1);
+  const auto before = Clock::now();
+  CHECK(gateway.stop(SIGTERM) == 0);
+  CHECK(Clock::now() - before < std::chrono::seconds(15));
+  CHECK(client.at_end());
+}
+
 TEST_CASE("a silent connection's handshake meets the rules of the reload that came before it") {
   TlsFiles files;
   files.make("api", "api.test");

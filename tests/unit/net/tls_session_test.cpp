@@ -461,6 +461,37 @@ TEST_CASE("a handshake is made under the rules of when it begins, not of when it
   CHECK(c.handshakes == 0);
 }
 
+TEST_CASE("a server in a hurry waits a moment for silent clients, and for those that have stopped") {
+  TempFolder folder;
+  TlsConnection c(load_tls(settings_of(folder)), 600'000);
+  SUBCASE("silent") { c.server.hurry({.silent_ms = 20, .begun_ms = 600'000}); }
+  SUBCASE("accepted later") {
+    c.server.hurry({.silent_ms = 20, .begun_ms = 600'000});
+    Pair pair;
+    Recorder late;
+    auto transport = c.server.accept(pair.near.release(), pair.peer, c);
+    transport->set_handler(&late);
+    c.runner.until([&] { return late.errors == 1; });
+  }
+  SUBCASE("begun") {
+    send_all(c.pair.far.get(), std::string_view("\x16\x03\x01\x02\x00", 5));
+    c.runner.until([&] { return c.server.begun() == 1; });
+    c.server.hurry({.silent_ms = 600'000, .begun_ms = 20});
+  }
+  SUBCASE("begun in it") {
+    c.server.hurry({.silent_ms = 600'000, .begun_ms = 20});
+    send_all(c.pair.far.get(), std::string_view("\x16\x03\x01\x02\x00", 5));
+  }
+  SUBCASE("asking") {
+    c.when_asked = [] { return false; };
+    c.server.hurry({.silent_ms = 600'000, .begun_ms = 20});
+    send_all(c.pair.far.get(), std::string_view("\x16\x03\x01\x02\x00", 5));
+  }
+  c.runner.until([&] { return c.handler.errors == 1; });
+  CHECK(c.failures(TlsFailure::timeout) >= 1);
+  CHECK(c.server.begun() == 0);
+}
+
 TEST_CASE("a handshake that may not begin yet waits with its first bytes and begins later") {
   TempFolder folder;
   TlsConnection c(load_tls(settings_of(folder)));
