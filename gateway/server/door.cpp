@@ -89,19 +89,27 @@ void Door::close(uint32_t idle_grace_ms) {
 
 // What waited when the door closed, and not who comes while that is taken.
 void Door::take_queue() {
-  const SharedSocket socket = plan_.socket;
-  const size_t most = std::min(queue_left_, queue_part);
-  const bool more = most > 0 && net::accept_waiting(*socket, most, accepted, this) == most;
-  queue_left_ = more ? queue_left_ - most : 0;
+  {
+    const SharedSocket socket = plan_.socket;
+    const size_t most = std::min(queue_left_, queue_part);
+    const bool more = most > 0 && net::accept_waiting(*socket, most, accepted, this) == most;
+    queue_left_ = more ? queue_left_ - most : 0;
+  }
   if (queue_left_ > 0) return timer_.start(next_part_ms);
-  plan_.socket.reset();
+  release_socket();
   report_if_empty();
+}
+
+void Door::release_socket() {
+  if (!plan_.socket) return;
+  plan_.socket.reset();
+  owner_.socket_released();
 }
 
 void Door::cut() {
   closed_ = true;
   acceptor_.reset();
-  plan_.socket.reset();
+  release_socket();
   queue_left_ = 0;
   timer_.stop();
   if (auto last = std::exchange(newcomer_, {})) turn_away(*last);

@@ -59,6 +59,8 @@ class DoorOwner {
   // is of base/reason.h, `text` static.
   virtual void refused(Door& door, const net::Address& peer, std::string_view reason,
                        std::string_view text) = 0;
+  // A closed door has let go of its listening socket.
+  virtual void socket_released() = 0;
   // The last connection of a closed door is gone; the owner lets go of the door later, not inside this call.
   // May come more than once.
   virtual void door_empty(Door& door) = 0;
@@ -143,6 +145,7 @@ class Door {
   bool enter_client(const ClientTable::Key& client, const net::Address& address);
   void greeting_over(Greeting& greeting);
   void take_queue();
+  void release_socket();
   net::TlsServer::Settings tls_settings() const;
   bool admit_handshake(Handshake& handshake);
   void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place);

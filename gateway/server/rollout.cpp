@@ -14,6 +14,10 @@
 namespace penstock::server {
 namespace {
 
+// Workers let go of a removed listener's socket when they have taken its queue, within milliseconds. One that
+// is stuck keeps no reload waiting for longer.
+constexpr uint64_t most_leaving_ms = 2'000;
+
 uint32_t worker_count(const config::Config& config) {
   if (config.workers) return config.workers;
   cpu_set_t cpus;
@@ -101,6 +105,9 @@ void Server::make_workers(const config::Config&) {
                             },
                             [this](const std::string& door, uint32_t to, std::shared_ptr<ListenerLoad> load) {
                               workers_[to]->take_place(door, std::move(load));
+                            },
+                            [this] {
+                              if (!sockets_leave()) reload_if_asked();
                             }};
     workers_[i] = std::make_unique<Worker>(process, i, seed());
     workers_[i]->start();
@@ -109,7 +116,7 @@ void Server::make_workers(const config::Config&) {
 
 void Server::reload() {
   if (state_ != State::serving) return;
-  if (rollout_) {
+  if (rollout_ || sockets_leave()) {
     reload_again_ = true;
     return;
   }
@@ -192,6 +199,9 @@ void Server::commit() {
   } else {
     status_->set_max_connections(config.status->max_connections);
   }
+  for (const auto& [key, group] : before)
+    if (!sockets_.contains(key)) leaving_.insert(leaving_.end(), group.sockets.begin(), group.sockets.end());
+  if (!leaving_.empty()) leaving_timer_.start(most_leaving_ms);
   bool first = state_ == State::starting;
   if (first) serving_since_ms_ = loop_.now_ms();
   state_ = State::serving;
@@ -200,7 +210,19 @@ void Server::commit() {
   announce(before);
   say(fmt::format("{}: {} routes, {} workers, generation {}", first ? "ready" : "reloaded",
                   snapshot_->routes.size(), workers_.size(), generation_));
-  if (std::exchange(reload_again_, false)) reload();
+  before.clear();
+  reload_if_asked();
+}
+
+// Until every worker has let go of them, or is too late.
+bool Server::sockets_leave() {
+  std::erase_if(leaving_, [](const auto& socket) { return socket.expired(); });
+  if (leaving_.empty()) leaving_timer_.stop();
+  return !leaving_.empty();
+}
+
+void Server::reload_if_asked() {
+  if (!rollout_ && std::exchange(reload_again_, false)) reload();
 }
 
 // A worker is over the bound on memory and holds little of it itself.
@@ -213,7 +235,7 @@ void Server::refuse(const std::string& why) {
   last_reload_good_ = false;
   say(fmt::format("reload refused: {}. The running configuration (generation {}) was not changed.", why,
                   generation_));
-  if (std::exchange(reload_again_, false)) reload();
+  reload_if_asked();
 }
 
 std::string Server::door_key(size_t listener) const {

@@ -24,6 +24,14 @@ uint32_t ms(config::Duration duration) { return static_cast<uint32_t>(duration.c
 Server::Server(std::string configuration_path)
     : configuration_path_(std::move(configuration_path)),
       plugins_{.shipped_folder = shipped_plugins_folder(), .names = {}, .host = nullptr},
+      leaving_timer_(
+          loop_,
+          [](void* self) {
+            auto& server = *static_cast<Server*>(self);
+            server.leaving_.clear();
+            server.reload_if_asked();
+          },
+          this),
       drain_timer_(loop_, [](void* self) { static_cast<Server*>(self)->on_drain_timer(); }, this) {}
 
 Server::~Server() = default;

@@ -59,6 +59,8 @@ class Server final : private StatusSource {
   void relieve();
   void commit();
   void refuse(const std::string& why);
+  bool sockets_leave();
+  void reload_if_asked();
   WorkerPlan plan_for(uint32_t worker) const;
   void announce(const SocketGroups& before) const;
 
@@ -94,7 +96,11 @@ class Server final : private StatusSource {
   std::unique_ptr<StatusListener> status_;
   std::optional<net::Signals> signals_;
   std::optional<Rollout> rollout_;
-  bool reload_again_ = false;  // asked for while a rollout was under way
+  bool reload_again_ = false;  // asked for while a rollout was under way, or after it
+  // Sockets of removed listeners, which workers may still hold: who adds such a listener again would find its
+  // address taken.
+  std::vector<std::weak_ptr<net::ListenSocket>> leaving_;
+  net::Timer leaving_timer_;
   State state_ = State::starting;
   bool readiness_was_asked_ = false;
   bool backends_known_ = false;  // discovery has answered once

@@ -54,6 +54,7 @@ class Worker final : private WorkerLoop,
     std::function<void(const std::string& door, Limit limit, uint32_t asking)> make_room;
     std::function<void(const std::string& door, uint32_t worker, std::shared_ptr<ListenerLoad> load)>
         hand_over;
+    std::function<void()> socket_released;  // main thread: a removed listener's, by this worker
   };
   Worker(Process process, uint32_t index, uint64_t seed);
   ~Worker() override;  // after join()
@@ -106,6 +107,7 @@ class Worker final : private WorkerLoop,
   void room_wanted(Door& door, Limit limit) override;
   void hand_over(Door& door, uint32_t to) override;
   void refused(Door& door, const net::Address& peer, std::string_view reason, std::string_view text) override;
+  void socket_released() override { process_.main.post(process_.socket_released); }
   void door_empty(Door& door) override;
   bool descriptor_wanted() override;
   // http::DownstreamOwner

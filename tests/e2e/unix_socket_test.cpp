@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/process.h"
 #include "e2e/harness/waiting.h"
 
@@ -110,6 +113,34 @@ TEST_CASE("a socket's file is kept over a reload, takes a new mode, and goes wit
   CHECK(curl(other) == "unix:");
   for (auto until = Clock::now() + patience; exists(path) && Clock::now() < until;) {}
   CHECK(!exists(path));  // when the last worker has let go of it
+}
+
+// The queue of the removed listener's socket takes its worker some turns.
+TEST_CASE("a listener that one reload removes and the next one adds again finds its address free") {
+  Backend backend;
+  TempFolder folder;
+  const std::string path = folder.file("a.sock"), other = folder.file("b.sock");
+  const std::string limits = ", limits: { max_connections: 1 }";
+  Gateway gateway(configuration(backend, path, limits));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 600; ++i) {
+      const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      clients.push_back(Client::adopt(descriptor));
+      REQUIRE(::connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+      if (i == 0) clients[0]->send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
+      if (i == 0) await_metric(gateway, "http_server_active_requests", 1);
+    }
+    REQUIRE(gateway.reload(configuration(backend, other, limits)).find("reloaded") != std::string::npos);
+    const std::string line = gateway.reload(configuration(backend, path, limits));
+    CHECK_MESSAGE(line.find("reloaded") != std::string::npos, line);
+    clients.clear();  // the first still had the only place
+    CHECK(curl(path) == "unix:");
+    await_metric(gateway, "http_server_active_requests", 0);
+  }
 }
 
 TEST_CASE("a file that was left behind is replaced; one where somebody listens and a plain file are not") {
