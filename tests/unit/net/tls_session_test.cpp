@@ -449,7 +449,9 @@ TEST_CASE("a handshake is made under the rules of when it begins, not of when it
     c.server.serve(context, nullptr);
   }
   Pair pair;
+  Recorder silent_handler;
   auto silent = c.server.accept(pair.near.release(), pair.peer, c);
+  silent->set_handler(&silent_handler);
   c.server.serve(load_tls(files.settings(ClientAuth::required)), nullptr);
   CHECK(before.expired());
   c.with_client([&](int fd) {
