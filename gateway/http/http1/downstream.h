@@ -116,11 +116,11 @@ class Downstream final : public DownstreamConnection, public StreamBase {
 
   // of the request that is open
   Method method_ = Method::get;
-  std::string_view upgrade_;  // what it asked for; in the arena
-  bool expects_ = false;      // 100-continue
-  bool continued_ = false;    // and got it
-  bool persistent_ = true;    // another request may follow
-  bool refused_ = false;      // its head could not be read; nothing more is
+  std::string_view upgrade_;         // what it asked for; in the arena
+  bool expects_ = false;             // 100-continue
+  bool continued_ = false;           // and got it
+  bool persistent_ = true;           // another request may follow
+  bool refused_ = false;             // its head could not be read; nothing more is
   uint64_t most_body_ = UINT64_MAX;  // of what comes after its answer
   BodyPace body_pace_;
 
