@@ -17,14 +17,9 @@ std::string_view without_port(std::string_view authority) {
 }  // namespace
 
 // HTTP/1.0 knows requests without a Host: those get the address that they came to.
-static std::string_view own_host(const RequestContext& request) {
-  if (!request.request.authority.empty() || !request.own_address)
-    return without_port(request.request.authority);
-  return request.arena.copy(without_port(request.own_address->to_string()));
-}
-
 static std::string_view own_authority(const RequestContext& request) {
-  if (!request.request.authority.empty() || !request.own_address) return request.request.authority;
+  const bool known = request.own_address && request.own_address->valid();  // not of a unix socket
+  if (!request.request.authority.empty() || !known) return request.request.authority;
   return request.arena.copy(request.own_address->to_string());
 }
 
@@ -40,7 +35,8 @@ LocalResponse redirect_to_listener(RequestContext& request, uint16_t port) {
   auto end = std::to_chars(digits + 1, digits + sizeof digits, port).ptr;
   std::string_view suffix =
       port == 443 ? std::string_view{} : std::string_view(digits, static_cast<size_t>(end - digits));
-  std::string_view url = request.arena.join("https://", own_host(request), suffix, url_path(request));
+  std::string_view url =
+      request.arena.join("https://", without_port(own_authority(request)), suffix, url_path(request));
   if (request.request.has_query) url = request.arena.join(url, "?", request.request.query);
   add(answer, request.arena, "location", url);
   return answer;

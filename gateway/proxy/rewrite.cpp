@@ -21,7 +21,7 @@ std::string_view put_together(const RequestContext& context) {
   if (!route.config->rewrite || !route.config->rewrite->path_prefix) return context.path;
   std::string_view prefix = *route.config->rewrite->path_prefix;
   std::string_view rest = context.path.substr(context.matched_prefix);
-  if (rest.empty()) return prefix.empty() ? std::string_view("/") : prefix;
+  if (rest.empty()) return prefix;
   return context.arena.join(without_final_slashes(prefix), rest);  // exactly one slash at the seam
 }
 
@@ -55,12 +55,16 @@ std::optional<std::string_view> location_for_client(const RequestContext& contex
     const std::string_view authority = location.substr(host, end - host);
     const bool clients = same_ignoring_case(authority, context.sent_host);
     if (!clients && !same_ignoring_case(authority, context.request.authority)) return std::nullopt;
-    origin =
-        clients ? location.substr(0, end) : context.arena.join(location.substr(0, host), context.sent_host);
+    // A client of HTTP/1.0 may have named no host: what is left of the URL is meant for the one that it
+    // asked.
+    if (!context.sent_host.empty())
+      origin =
+          clients ? location.substr(0, end) : context.arena.join(location.substr(0, host), context.sent_host);
     location.remove_prefix(end);
   } else if (location.starts_with("//")) {
     return std::nullopt;  // another host's
   }
+  if (!location.starts_with('/')) return std::nullopt;  // relative, or none at all
   const std::string_view prefix = without_final_slashes(*context.route->config->rewrite->path_prefix);
   if (!location.starts_with(prefix)) return std::nullopt;
   std::string_view rest = location.substr(prefix.size());

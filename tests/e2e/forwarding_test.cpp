@@ -9,20 +9,9 @@
 
 using namespace e2e;
 
-namespace {
-
-std::string all_to(const Backend& backend) {
-  return basics(
-      "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
-      "upstreams: { u: { endpoints: \"" +
-      backend.endpoint() + "\" } }\n");
-}
-
-}  // namespace
-
 TEST_CASE("requests on one client connection share one backend connection") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   for (int i = 1; i <= 5; ++i) {
     client.send("GET /n HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -34,7 +23,7 @@ TEST_CASE("requests on one client connection share one backend connection") {
 
 TEST_CASE("pipelined requests are answered in their order") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   std::string requests;
   for (int i = 0; i < 50; ++i) requests += "GET /" + std::to_string(i) + " HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -45,7 +34,7 @@ TEST_CASE("pipelined requests are answered in their order") {
 
 TEST_CASE("bodies go through chunked and with a length, both ways") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send(
       "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "
@@ -61,7 +50,7 @@ TEST_CASE("bodies go through chunked and with a length, both ways") {
 
 TEST_CASE("the backend's 100 and 103 reach the client before the answer") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("POST /x HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
   CHECK(client.read_response().status == 100);
@@ -80,10 +69,7 @@ TEST_CASE("an interim answer says nothing of the request id, which is the gatewa
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Request-Id: forged\r\n\r\n"
         "HTTP/1.1 200 OK\r\nX-Request-Id: forged\r\nContent-Length: 0\r\n\r\n";
   });
-  Gateway gateway(
-      basics("routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
-             "upstreams: { u: { endpoints: \"" +
-             backend.endpoint() + "\" } }\n"));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   Response hints = client.read_response(), answer = client.read_response();
@@ -95,7 +81,7 @@ TEST_CASE("an interim answer says nothing of the request id, which is the gatewa
 
 TEST_CASE("answers without a body leave the connection usable") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("HEAD /bytes/77 HTTP/1.1\r\nhost: a\r\n\r\n");
   CHECK(client.read_response("HEAD").header("content-length") == "77");
@@ -109,7 +95,7 @@ TEST_CASE("answers without a body leave the connection usable") {
 
 TEST_CASE("an HTTP/1.0 client gets its answer and the end of the connection") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("GET /chunked/1000 HTTP/1.0\r\nhost: a\r\n\r\n");
   Response response = client.read_response();
@@ -121,7 +107,7 @@ TEST_CASE("an HTTP/1.0 client gets its answer and the end of the connection") {
 
 TEST_CASE("hop-by-hop fields stay behind and forwarding fields are written anew") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Response response = get(gateway.port(), "/x",
                           "connection: x-hop\r\nx-hop: secret\r\nte: gzip\r\nproxy-connection: keep-alive\r\n"
                           "x-forwarded-for: 6.6.6.6\r\nx-request-id: mine\r\n");
@@ -137,7 +123,7 @@ TEST_CASE("hop-by-hop fields stay behind and forwarding fields are written anew"
 
 TEST_CASE("IPv6 clients are served") {
   Backend backend;
-  std::string configuration = all_to(backend);
+  std::string configuration = basics(all_to(backend.endpoint()));
   configuration.replace(configuration.find("\"127.0.0.1:0\" }\nroutes"), 13, "\"[::1]:0\"");
   Gateway gateway(configuration);
   Client client(gateway.port(), "::1");
@@ -147,7 +133,7 @@ TEST_CASE("IPv6 clients are served") {
 
 TEST_CASE("a client that leaves within an answer frees what was held for it") {
   Backend backend;
-  Gateway gateway(all_to(backend));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   {
     Client client(gateway.port());
     client.send("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n");

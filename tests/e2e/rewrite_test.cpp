@@ -87,14 +87,15 @@ TEST_CASE("a Location is mapped back to what the client knows, on its own host a
   WireServer backend([&](WireServer::Conversation& talk) {
     if (!talk.received.substr(talk.taken).contains("\r\n\r\n")) return;
     talk.taken = talk.received.size();
-    talk.to_send += "HTTP/1.1 302 Found\r\nLocation: " + sent + "\r\nContent-Length: 0\r\n\r\n";
+    talk.to_send += "HTTP/1.1 302 Found\r\n" + (sent.empty() ? "" : "Location: " + sent + "\r\n") +
+                    "Content-Length: 0\r\n\r\n";
   });
   auto route = [](const std::string& name, const std::string& prefix, const std::string& more) {
     return "  - { name: " + name + ", match: { path_prefix: " + prefix +
-           " }, public: true, upstream: u, rewrite: { path_prefix: /api, location: true" + more + " } }\n";
+           " }, public: true, upstream: u, rewrite: { location: true, path_prefix: " + more + " } }\n";
   };
-  Gateway gateway(basics("routes:\n" + route("root", "/", "") + route("shop", "/shop", "") +
-                         route("hosted", "/hosted", ", host: inner.test") +
+  Gateway gateway(basics("routes:\n" + route("root", "/", "/api") + route("shop", "/shop", "/api") +
+                         route("bare", "/bare", "/") + route("hosted", "/hosted", "/api, host: inner.test") +
                          "upstreams: { u: { endpoints: \"" + backend.endpoint() + "\" } }\n"));
   struct Row {
     std::string path, sent, got;
@@ -115,12 +116,21 @@ TEST_CASE("a Location is mapped back to what the client knows, on its own host a
            {"/shop/x", "/api/x", "/shop/x"},
            {"/shop/x", "/api", "/shop"},
            {"/shop/x", "/api//x", "/shop/x"},
+           {"/shop/x", "", ""},
+           {"/bare/x", "", ""},
+           {"/bare/x", "/", "/bare/"},
+           {"/bare/x", "/y?q", "/bare/y?q"},
+           {"/bare/x", "y", "y"},
+           {"/bare/x", "?q", "?q"},
            {"/hosted/x", "http://inner.test/api/y", "http://a.test/hosted/y"},
        }) {
     CAPTURE(text);
     sent = text;
     CHECK(location(gateway, get_text(path)) == got);
   }
+  // Nobody knows what this client calls us.
+  sent = "http://" + backend.endpoint() + "/api/x";
+  CHECK(location(gateway, "GET /shop/x HTTP/1.0\r\n\r\n") == "/shop/x");
 }
 
 TEST_CASE("a redirect of OPTIONS * and of a request without Host leads to this server") {
@@ -135,10 +145,7 @@ TEST_CASE("a redirect of OPTIONS * and of a request without Host leads to this s
 
 TEST_CASE("the backend of a request without Host is told its own address") {
   Recording backend;
-  Gateway gateway(
-      basics("routes:\n  - { name: all, match: { path_prefix: / }, public: true, upstream: u }\n"
-             "upstreams: { u: { endpoints: \"" +
-             backend.endpoint() + "\" } }\n"));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("GET /x HTTP/1.0\r\n\r\n");
   CHECK(client.read_response().status == 200);
@@ -147,10 +154,7 @@ TEST_CASE("the backend of a request without Host is told its own address") {
 
 TEST_CASE("an https target is refused without TLS") {
   Recording backend;
-  Gateway gateway(
-      basics("routes:\n  - { name: all, match: { path_prefix: / }, public: true, upstream: u }\n"
-             "upstreams: { u: { endpoints: \"" +
-             backend.endpoint() + "\" } }\n"));
+  Gateway gateway(basics(all_to(backend.endpoint())));
   Client client(gateway.port());
   client.send("GET HTTPS://a.test/x HTTP/1.1\r\nhost: a.test\r\n\r\n");
   Response refused = client.read_response();

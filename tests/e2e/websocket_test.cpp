@@ -38,11 +38,6 @@ asyncio.run(main())
   std::string endpoint_;
 };
 
-std::string all_to(const std::string& endpoint, const std::string& route = {}) {
-  return "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u" + route +
-         " }]\nupstreams: { u: { endpoints: \"" + endpoint + "\" } }\n";
-}
-
 }  // namespace
 
 TEST_CASE("a WebSocket client talks to its backend through the gateway") {

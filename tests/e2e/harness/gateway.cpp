@@ -110,4 +110,9 @@ std::string basics(const std::string& more) {
          more;
 }
 
+std::string all_to(const std::string& endpoint, const std::string& route) {
+  return "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u" + route +
+         " }]\nupstreams: { u: { endpoints: \"" + endpoint + "\" } }\n";
+}
+
 }  // namespace e2e

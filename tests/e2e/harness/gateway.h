@@ -76,5 +76,7 @@ class ClosedPort {
 
 // The head that every configuration of these tests begins with: one worker pool, one plain listener.
 std::string basics(const std::string& more = {});
+// The rest of one that has everything go to this endpoint; `route` is added to its only route.
+std::string all_to(const std::string& endpoint, const std::string& route = {});
 
 }  // namespace e2e
