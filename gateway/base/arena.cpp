@@ -37,13 +37,30 @@ void Arena::add_block(size_t size) {
 }
 
 void* Arena::allocate_large(size_t size) {
-  constexpr size_t header =
-      alignof(std::max_align_t) > sizeof(Large) ? alignof(std::max_align_t) : sizeof(Large);
-  char* raw = static_cast<char*>(::operator new(header + size));
-  held_ += header + size;
-  pool_->charge(static_cast<int64_t>(header + size));
-  large_ = new (raw) Large{large_, header + size};
-  return raw + header;
+  size += sizeof(Large);
+  large_ = new (::operator new(size)) Large{large_, size};
+  held_ += size;
+  pool_->charge(static_cast<int64_t>(size));
+  return large_ + 1;
+}
+
+// There are few: what grows so, and what a block could not hold.
+void Arena::free_large(void* memory) {
+  for (Large** at = &large_; *at; at = &(*at)->next) {
+    if (*at + 1 != memory) continue;
+    Large* gone = std::exchange(*at, (*at)->next);
+    held_ -= gone->size;
+    pool_->charge(-static_cast<int64_t>(gone->size));
+    ::operator delete(gone);
+    return;
+  }
+}
+
+void* Arena::resize(void* old, size_t used, size_t size) {
+  void* wider = allocate_large(size);
+  if (used > 0) std::memcpy(wider, old, used);
+  free_large(old);
+  return wider;
 }
 
 std::string_view Arena::join(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {

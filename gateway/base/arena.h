@@ -36,6 +36,11 @@ class Arena {
   std::string_view join(std::string_view a, std::string_view b, std::string_view c = {},
                         std::string_view d = {});
 
+  // For what grows in small steps and is held for long, as a slow client's head: memory of exactly this size
+  // from the general allocator, with the first `used` bytes of `old` in it. What `old` had is freed, if that
+  // came from here.
+  void* resize(void* old, size_t used, size_t size);
+
   template <class T, class... Args>
   T* make(Args&&... args) {
     static_assert(std::is_trivially_destructible_v<T>);
@@ -53,11 +58,12 @@ class Arena {
   size_t bytes_held() const { return held_; }  // for the bound on a request's memory
 
  private:
-  struct Large {
+  struct alignas(std::max_align_t) Large {
     Large* next;
     size_t size;  // with this
   };
   void* allocate_large(size_t size);
+  void free_large(void* memory);
   void add_block(size_t size);
 
   static constexpr uint8_t max_small = 2;

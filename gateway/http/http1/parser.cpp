@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t first_store = 512;
 constexpr uint32_t first_lines = 16;
+constexpr uint32_t spare_lines = 64;    // on the stack, until a head turns out to come in several reads
 constexpr uint64_t around_target = 64;  // method, blanks and version of a request line
 
 Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
@@ -68,7 +69,7 @@ void Parser::forget_stored() {
   stored_size_ = stored_capacity_ = 0;
   lines_ = nullptr;
   line_count_ = line_capacity_ = 0;
-  line_open_ = false;
+  line_open_ = lines_held_ = false;
 }
 
 Event Parser::next(std::string_view& input) {
@@ -137,7 +138,7 @@ Event Parser::read_line(std::string_view& input) {
     bool longer = side_ == Side::request && stored_size_ + piece.size() > limits_.target + around_target;
     if (longer || piece.size() < input.size()) return fail_too_large(Limit::uri_size);
     input = {};
-    store(piece);
+    store(piece, Rest::comes);
     return Event::more;
   }
   if (stored_size_ == 0) {
@@ -145,7 +146,7 @@ Event Parser::read_line(std::string_view& input) {
     phase_ = Phase::fields;
     return read_fields(input);
   }
-  store(piece.substr(0, lf + 1));
+  store(piece.substr(0, lf + 1), Rest::comes);
   if (!judge_line(stored())) return Event::error;
   input.remove_prefix(lf + 1);
   fed_ = stored_;
@@ -180,6 +181,11 @@ bool Parser::judge_line(std::string_view line) {
 }
 
 Event Parser::read_fields(std::string_view& input) {
+  uint32_t spare[spare_lines];
+  if (!lines_) {
+    lines_ = spare;
+    line_capacity_ = spare_lines;
+  }
   size_t room = limits_.size - std::min(limits_.size, earlier_ + stored_size_);
   std::string_view piece = input.substr(0, room);
   fed_ = piece.data();
@@ -189,7 +195,7 @@ Event Parser::read_fields(std::string_view& input) {
       code == HPE_OK ? piece.size() : static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - piece.data());
   // A refused method still gets into the log.
   if (code != HPE_OK && code != HPE_PAUSED && stored_size_ == 0) used = std::max<size_t>(used, line_size_);
-  store(piece.substr(0, used));
+  store(piece.substr(0, used), code == HPE_OK ? Rest::comes : Rest::none);
   if (code == HPE_PAUSED) {
     input.remove_prefix(used);
     return finish_head();
@@ -197,6 +203,7 @@ Event Parser::read_fields(std::string_view& input) {
   if (too_many_) return fail_too_large(Limit::header_count);
   if (code != HPE_OK) return fail_llhttp(code);
   if (used < input.size()) return fail_too_large(Limit::header_size);
+  hold_lines();
   input = {};
   return Event::more;
 }
@@ -231,7 +238,7 @@ Event Parser::read_trailers(std::string_view& input) {
     std::string_view piece = input.substr(0, limits_.trailer_size - stored_size_);
     size_t lf = piece.find('\n');
     size_t used = lf == std::string_view::npos ? piece.size() : lf + 1;
-    store(piece.substr(0, used));
+    store(piece.substr(0, used), Rest::none);
     input.remove_prefix(used);
     if (lf == std::string_view::npos) {
       if (!input.empty()) return fail_too_large(Limit::trailer_size);
@@ -248,16 +255,24 @@ Event Parser::read_trailers(std::string_view& input) {
   return Event::more;
 }
 
-// Head and trailers grow in the arena; a head that came in one read is copied exactly once.
-void Parser::store(std::string_view bytes) {
-  size_t size = stored_size_ + bytes.size();
+// A head that came in one read is copied exactly once, into the arena. One that did not is what a slow client
+// makes us hold: that has memory of its size. Trailers are small and come as a whole nearly always.
+void Parser::store(std::string_view bytes, Rest rest) {
+  const size_t size = stored_size_ + bytes.size();
   if (size > stored_capacity_) {
-    bool whole = stored_size_ == 0 && bytes.size() > first_store / 2;
-    auto capacity = static_cast<uint32_t>(whole ? size : std::max<size_t>(first_store, size * 2));
-    char* wider = static_cast<char*>(message_.headers.arena().allocate(capacity, 1));
-    if (stored_size_) std::memcpy(wider, stored_, stored_size_);
-    stored_ = wider;
-    stored_capacity_ = capacity;
+    Arena& arena = message_.headers.arena();
+    const bool head = phase_ != Phase::trailers;
+    const size_t capacity = !head                 ? std::max<size_t>(first_store, size * 2)
+                            : rest == Rest::comes ? size + size / 16 + 32
+                                                  : size;
+    if (head && (stored_size_ > 0 || rest == Rest::comes)) {
+      stored_ = static_cast<char*>(arena.resize(stored_, stored_size_, capacity));
+    } else {
+      char* wider = static_cast<char*>(arena.allocate(capacity, 1));
+      if (stored_size_) std::memcpy(wider, stored_, stored_size_);
+      stored_ = wider;
+    }
+    stored_capacity_ = static_cast<uint32_t>(capacity);
   }
   if (!bytes.empty()) std::memcpy(stored_ + stored_size_, bytes.data(), bytes.size());
   stored_size_ = static_cast<uint32_t>(size);
@@ -414,15 +429,31 @@ bool Parser::add_line(uint32_t begin) {
     too_many_ = true;
     return false;
   }
-  if (line_count_ == line_capacity_) {
-    uint32_t wider = line_capacity_ ? line_capacity_ * 2 : first_lines;
-    std::span<uint32_t> moved = message_.headers.arena().make_array<uint32_t>(wider);
-    std::copy_n(lines_, line_count_, moved.begin());
-    lines_ = moved.data();
-    line_capacity_ = wider;
-  }
+  if (line_count_ == line_capacity_) widen_lines(line_capacity_ ? line_capacity_ * 2 : first_lines);
   lines_[line_count_++] = begin;
   return true;
+}
+
+void Parser::widen_lines(uint32_t capacity) {
+  Arena& arena = message_.headers.arena();
+  if (lines_held_) {
+    lines_ =
+        static_cast<uint32_t*>(arena.resize(lines_, line_count_ * sizeof *lines_, capacity * sizeof *lines_));
+  } else {
+    std::span<uint32_t> moved = arena.make_array<uint32_t>(capacity);
+    std::copy_n(lines_, line_count_, moved.begin());
+    lines_ = moved.data();
+  }
+  line_capacity_ = capacity;
+}
+
+// Until the next read.
+void Parser::hold_lines() {
+  if (lines_held_) return;
+  lines_held_ = line_count_ > 0;
+  if (lines_held_) return widen_lines(line_count_ + first_lines / 2);
+  lines_ = nullptr;
+  line_capacity_ = 0;
 }
 
 int Parser::on_field(llhttp_t* parser, const char* at, size_t) {

@@ -95,7 +95,10 @@ class Parser {
   Event fail_llhttp(llhttp_errno code);
   void recover_message();
 
-  void store(std::string_view bytes);
+  enum class Rest : uint8_t { none, comes };  // of the head or the trailers, in another read
+  void store(std::string_view bytes, Rest rest);
+  void widen_lines(uint32_t capacity);
+  void hold_lines();
   bool judge_line(std::string_view line);
   void set_line();
   void forget_stored();
@@ -111,6 +114,7 @@ class Parser {
   Side side_;
   Phase phase_ = Phase::start;
   bool line_open_ = false;  // llhttp is within the last of lines_
+  bool lines_held_ = false;
   bool too_many_ = false;
   BlankLine blank_line_ = BlankLine::none;
   Version version_ = Version::http_1_1;
@@ -134,7 +138,7 @@ class Parser {
   // What llhttp is being given: its pointers minus fed_ plus fed_at_ are positions in the head.
   const char* fed_ = nullptr;
   uint32_t fed_at_ = 0;
-  // Where each field line of it begins.
+  // Where each field line of it begins. On read_fields' stack while it is there, unless they are held.
   uint32_t* lines_ = nullptr;
   uint32_t line_count_ = 0;
   uint32_t line_capacity_ = 0;

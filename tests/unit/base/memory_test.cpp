@@ -60,6 +60,29 @@ TEST_CASE("arena memory is aligned, apart and stable until the reset") {
   CHECK(pool.in_use() == 0);
 }
 
+TEST_CASE("what grows in small steps has memory of its size, and the smaller one is freed") {
+  BlockPool pool;
+  {
+    Arena arena(pool);
+    char* large = static_cast<char*>(arena.resize(nullptr, 0, 10));
+    std::memcpy(large, "0123456789", 10);
+    const size_t ten = arena.bytes_held();
+    CHECK(pool.held() == static_cast<int64_t>(ten));
+    arena.allocate(BlockPool::block_size);  // another that has memory of its own, made in between
+    const size_t both = arena.bytes_held();
+    large = static_cast<char*>(arena.resize(large, 10, 100));
+    CHECK(std::string_view(large, 10) == "0123456789");
+    CHECK(arena.bytes_held() == both + 90);
+    CHECK(pool.in_use() == 0);
+    // From a block, which stays.
+    std::string_view text = arena.copy("abc");
+    char* moved = static_cast<char*>(arena.resize(const_cast<char*>(text.data()), text.size(), 4));
+    CHECK(std::string_view(moved, 3) == "abc");
+    CHECK(text == "abc");
+  }
+  CHECK(pool.held() == 0);
+}
+
 TEST_CASE("the arena copies and joins text") {
   BlockPool pool;
   Arena arena(pool);
