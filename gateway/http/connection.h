@@ -88,6 +88,7 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
   net::Place* place = nullptr;  // while its socket is open
+  uint64_t quiet_ms = 0;        // before the accept: of the time that it may be silent
   uint64_t spared_ms = 0;       // waiting_since_ms() when it was last found that it has sent something
 };
 

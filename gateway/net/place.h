@@ -14,6 +14,8 @@ class Socket;
 class Place : public ListHook {
  public:
   virtual ~Place() = default;
+  // Before it was accepted its peer sent nothing for so long, while others wanted places.
+  uint64_t quiet_ms = 0;
   // What its socket says; nothing of all this before it is held.
   bool left() const;             // by its transport: it sends the rest alone, or lingers
   size_t unsent() const;         // see Transport

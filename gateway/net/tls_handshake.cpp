@@ -17,6 +17,7 @@ constexpr size_t max_first_bytes = 8 * 1024;
 
 // A key update of 27 bytes takes us as long as 16 KiB of data. Clients that do it at all do it after
 // megabytes.
+constexpr uint64_t read_first_ms = 10;  // of a server in a hurry
 constexpr uint64_t key_update_window_ms = 10'000;
 constexpr uint64_t free_key_updates = 32;  // in a window
 constexpr uint64_t bytes_for_key_update = 16 * 1024;
@@ -93,15 +94,16 @@ std::string_view text_of(TlsFailure failure, long verified) {
 
 }  // namespace
 
-TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake)
+TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake,
+                           uint64_t quiet_ms)
     : loop_(server.loop_),
       server_(&server),
       socket_(Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this)),
       handshake_handler_(&handshake),
       plain_(server.loop_.blocks()),
       number_(server.waiting_->next_number++),
-      waits_since_ms_(server.loop_.now_ms()),
-      until_ms_(waits_since_ms_ + server.settings_.handshake_timeout_ms),
+      waits_since_ms_(server.loop_.now_ms() - std::min(server.loop_.now_ms(), quiet_ms)),
+      until_ms_(server.loop_.now_ms() + server.settings_.handshake_timeout_ms),
       handshake_timer_(
           server.loop_, [](void* self) { static_cast<TlsTransport*>(self)->time_is_over(); }, this),
       peer_(peer) {
@@ -257,8 +259,9 @@ void TlsTransport::hurry() {
   if (!server_->hurry_) return;
   const uint64_t now = loop_.now_ms();
   const bool silent = !ssl_ && !more_;
-  const uint64_t until = std::min(
-      until_ms_, silent ? waits_since_ms_ + server_->hurry_->silent_ms : now + server_->hurry_->begun_ms);
+  // What lies in the kernel is read before that.
+  const uint64_t silent_until = std::max(waits_since_ms_ + server_->hurry_->silent_ms, now + read_first_ms);
+  const uint64_t until = std::min(until_ms_, silent ? silent_until : now + server_->hurry_->begun_ms);
   handshake_timer_.start(until > now ? until - now : 0);
 }
 
@@ -294,6 +297,10 @@ bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms, Waiting& of) {
     by_number.emplace(of.next_number - 1, &first);
   }
   return false;
+}
+
+uint64_t TlsServer::Waiting::List::first_since_ms() const {
+  return by_number.empty() ? UINT64_MAX : by_number.begin()->second->waits_since_ms();
 }
 
 bool TlsTransport::spare() {

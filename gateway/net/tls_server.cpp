@@ -57,13 +57,18 @@ void TlsServer::serve(std::shared_ptr<const TlsServerContext> context,
   tickets_ = std::move(tickets);
 }
 
-std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHandshakeHandler& handler) {
-  return std::make_unique<TlsTransport>(*this, fd, peer, handler);
+std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHandshakeHandler& handler,
+                                             uint64_t quiet_ms) {
+  return std::make_unique<TlsTransport>(*this, fd, peer, handler, quiet_ms);
 }
 
-bool TlsServer::give_up_oldest(uint64_t by_ms) {
-  return waiting_->silent.give_up_first(by_ms, *waiting_) || give_up_begun(by_ms);
+bool TlsServer::give_up_oldest(uint64_t silent_by_ms, uint64_t begun_by_ms) {
+  return waiting_->silent.give_up_first(silent_by_ms, *waiting_) || give_up_begun(begun_by_ms);
 }
+
+uint64_t TlsServer::silent_since_ms() const { return waiting_->silent.first_since_ms(); }
+
+uint64_t TlsServer::begun_since_ms() const { return waiting_->begun.first_since_ms(); }
 
 bool TlsServer::give_up_begun(uint64_t by_ms) { return waiting_->begun.give_up_first(by_ms, *waiting_); }
 

@@ -119,15 +119,20 @@ class TlsServer {
   // For handshakes that begin from now on.
   void serve(std::shared_ptr<const TlsServerContext> context, std::shared_ptr<const TicketKeys> tickets);
   // Takes ownership of an accepted descriptor; the handshake may begin at once, so set the transport's
-  // handler before returning to the loop. bytes_read and bytes_written count ciphertext.
-  std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler);
+  // handler before returning to the loop. `quiet_ms`: so long its client was silent before. bytes_read and
+  // bytes_written count ciphertext.
+  std::unique_ptr<Transport> accept(int fd, const Address& peer, TlsHandshakeHandler& handler,
+                                    uint64_t quiet_ms = 0);
   // Ends one that waits for its client, with on_error at the end of the turn: the oldest of those that have
-  // sent nothing and were accepted by then (Loop::now_ms), or else what give_up_begun finds. Who has spoken
-  // and may not begin waits for us. False: none.
-  bool give_up_oldest(uint64_t by_ms = UINT64_MAX);
+  // sent nothing since then (Loop::now_ms), or else what give_up_begun finds. Who has spoken and may not
+  // begin waits for us. False: none.
+  bool give_up_oldest(uint64_t silent_by_ms = UINT64_MAX, uint64_t begun_by_ms = UINT64_MAX);
   // The same for those that have begun and wait for their client's next messages since then. Whose bytes lie
   // in the kernel is spared once.
   bool give_up_begun(uint64_t by_ms);
+  // Since when the first of them has sent nothing, or has kept us waiting; UINT64_MAX: there is none.
+  uint64_t silent_since_ms() const;
+  uint64_t begun_since_ms() const;
   // From now on nobody is waited for longer than this: a client that says nothing, since its accept; one that
   // has spoken, from now and from each of its messages on.
   struct Hurry {

@@ -27,6 +27,7 @@ class TlsServer::Waiting {
   struct List {
     std::map<uint64_t, TlsTransport*> by_number;
     bool give_up_first(uint64_t by_ms, Waiting& of);
+    uint64_t first_since_ms() const;
   };
   explicit Waiting(TlsServer& server)
       : next_look(
@@ -49,7 +50,8 @@ class TlsTransport final : public Transport,
                            private Task,
                            private ClientCertificateSource {
  public:
-  TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake);
+  TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake,
+               uint64_t quiet_ms);
   ~TlsTransport() override;
 
   void hold(std::unique_ptr<Place> place) override {

@@ -164,6 +164,7 @@ class Door {
   void hold(const Newcomer& newcomer);
   void turn_away(const Newcomer& newcomer);
   void look_again();
+  uint64_t ripe_at_ms();
   void look_later();
   bool give_to_claim();
 

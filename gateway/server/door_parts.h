@@ -30,6 +30,7 @@ class Door::Place final : public net::Place, public Reader {
   void serves(http::DownstreamConnection& connection) {
     served_ = &connection;
     connection.place = this;
+    connection.quiet_ms = quiet_ms;
   }
   void served() { served_ = nullptr; }
   http::DownstreamConnection* connection() const { return served_; }
@@ -63,7 +64,9 @@ class Door::Greeting final : public net::Deferred, public ListHook {
         accepted_ms_(door.owner_.door_loop().now_ms()),
         receiver_(std::make_unique<net::ProxyReceiver>(door.owner_.door_loop(), descriptor,
                                                        door.settings_.header_timeout_ms, on_end, this)) {}
-  uint64_t accepted_ms() const { return accepted_ms_; }
+  uint64_t ripe_at_ms() const {
+    return accepted_ms_ + WaitLists::rest_of(WaitLists::silent_grace_ms, place_->quiet_ms);
+  }
   void hurry() { receiver_->hurry(hurried_ms); }
   void cut() {
     receiver_.reset();
@@ -120,7 +123,8 @@ class Door::Handshake final : public net::Deferred,
 
   Handshake(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
       : door_(door), peer_(peer), place_(*place) {
-    transport_ = door.tls_->accept(descriptor, peer, *this);
+    transport_ =
+        door.tls_->accept(descriptor, peer, *this, WaitLists::spent(std::exchange(place->quiet_ms, 0)));
     transport_->set_handler(this);
     transport_->hold(std::move(place));
   }

@@ -15,6 +15,9 @@ namespace {
 
 // A place may be given back, or somebody's grace be over, in another worker.
 constexpr uint64_t look_again_ms = 100;
+// Nobody else is asked when somebody's grace is over so soon here: two doors that are both full would only
+// take each other's places.
+constexpr uint64_t soon_ms = 20;
 // A newcomer that still waits asks for a place again before this is over.
 constexpr uint64_t claim_ms = 3 * look_again_ms;
 // So often, while a newcomer waits, it is looked at what clients take of their answers.
@@ -34,6 +37,7 @@ bool Door::let_in(Newcomer& newcomer) {
   auto place = std::make_unique<Place>(*this);
   places_.push_back(*place);
   place->set_client(newcomer.client);
+  if (newcomer.missing != Limit::none && !closed()) place->quiet_ms = net::quiet_ms(newcomer.descriptor);
   const uint64_t now = owner_.door_loop().now_ms();
   // From others a PROXY header is what it looks like: a request that is none.
   if (plan_.info->client_address == config::ClientAddress::proxy_protocol &&
@@ -94,7 +98,8 @@ bool Door::make_room(Newcomer& newcomer, Limit limit) {
   if (newcomer.missing == Limit::none) owner_.limit_reached(limit);
   newcomer.missing = limit;
   Room room = evict_one(limit);
-  if (room == Room::none) owner_.room_wanted(*this, limit);
+  if (room == Room::none && ripe_at_ms() > owner_.door_loop().now_ms() + soon_ms)
+    owner_.room_wanted(*this, limit);
   return room == Room::now;
 }
 
@@ -103,13 +108,13 @@ bool Door::make_room(Newcomer& newcomer, Limit limit) {
 Door::Room Door::evict_one(Limit limit) {
   const uint64_t now = owner_.door_loop().now_ms();
   const uint64_t silent_since = now - std::min(now, WaitLists::silent_grace_ms);
-  const uint64_t handshakes_since = now - std::min(now, WaitLists::slow_head_grace_ms);  // some round trips
+  const uint64_t begun_since = now - std::min(now, WaitLists::slow_head_grace_ms);  // some round trips
   Room room = Room::now;
   WaitLists::Longest waiting;
-  if (Greeting* greeting = greetings_.front(); greeting && greeting->accepted_ms() <= silent_since) {
+  if (Greeting* greeting = greetings_.front(); greeting && greeting->ripe_at_ms() <= now) {
     greeting->cut();
     greeting_over(*greeting);
-  } else if (tls_ && tls_->give_up_oldest(handshakes_since)) {
+  } else if (tls_ && tls_->give_up_oldest(silent_since, begun_since)) {
     room = Room::soon;
   } else if (waiting = waits_.longest(now, has_sent); waiting.connection) {
     waiting.connection->shed(limit);
@@ -205,11 +210,19 @@ void Door::look_again() {
   acceptor_->resume();
 }
 
-void Door::look_later() {
-  const uint64_t now = owner_.door_loop().now_ms();
+// When somebody's grace is over next.
+uint64_t Door::ripe_at_ms() {
   uint64_t ripe = waits_.ripe_at_ms();
-  if (Greeting* greeting = greetings_.front())
-    ripe = std::min(ripe, greeting->accepted_ms() + WaitLists::silent_grace_ms);
+  if (Greeting* greeting = greetings_.front()) ripe = std::min(ripe, greeting->ripe_at_ms());
+  if (tls_) {
+    ripe = std::min(ripe, WaitLists::after(tls_->silent_since_ms(), WaitLists::silent_grace_ms));
+    ripe = std::min(ripe, WaitLists::after(tls_->begun_since_ms(), WaitLists::slow_head_grace_ms));
+  }
+  return ripe;
+}
+
+void Door::look_later() {
+  const uint64_t now = owner_.door_loop().now_ms(), ripe = ripe_at_ms();
   timer_.start(ripe > now ? std::min(ripe - now, look_again_ms) : look_again_ms);
 }
 

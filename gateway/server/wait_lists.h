@@ -19,10 +19,21 @@ class WaitLists {
   // once. Of a body it is its rate over slow_body_ms that counts.
   static constexpr uint64_t silent_grace_ms = 250;
   static constexpr uint64_t slow_head_grace_ms = 500;
+  static constexpr uint64_t least_grace_ms = 2;
   // Of a TLS handshake that has begun, while others wait until they may.
   static constexpr uint64_t stopped_handshake_grace_ms = 250;
 
-  void add(http::DownstreamConnection& connection, http::Awaited what) { list(what).push_back(connection); }
+  void add(http::DownstreamConnection& connection, http::Awaited what) {
+    if (what == http::Awaited::next_request) connection.quiet_ms = 0;
+    list(what).push_back(connection);
+  }
+  // What is left of a time that a newcomer may be silent: who stood in the kernel's queue for as long had it
+  // there, or else the silent would come in as slowly as they are sent away, and everybody behind them. What
+  // it sent is read first.
+  static uint64_t rest_of(uint64_t grace_ms, uint64_t quiet_ms) {
+    return std::max(grace_ms - std::min(grace_ms, quiet_ms), least_grace_ms);
+  }
+  static uint64_t spent(uint64_t quiet_ms) { return silent_grace_ms - rest_of(silent_grace_ms, quiet_ms); }
 
   // The one to make room: those that never said anything, then heads that do not end, then the longest idle
   // one. Whose bytes have come and were not read yet (`input_waits`, a system call) is spared once in a wait,
@@ -60,6 +71,10 @@ class WaitLists {
     return first;
   }
 
+  static uint64_t after(uint64_t since_ms, uint64_t grace_ms) {
+    return since_ms == UINT64_MAX ? since_ms : since_ms + grace_ms;
+  }
+
  private:
   static constexpr int most_asks = 4;
   using List = IntrusiveList<http::DownstreamConnection, http::WaitHook>;
@@ -69,18 +84,16 @@ class WaitLists {
     http::DownstreamConnection* longest = list(what).front();
     if (!longest) return UINT64_MAX;
     switch (what) {
-      case http::Awaited::first_byte: return after(longest->waiting_since_ms(), silent_grace_ms);
-      case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
+      case http::Awaited::first_byte:
+        return after(longest->waiting_since_ms(), rest_of(silent_grace_ms, longest->quiet_ms));
+      case http::Awaited::rest_of_head:
+        return after(longest->waiting_since_ms(), rest_of(slow_head_grace_ms, longest->quiet_ms));
       case http::Awaited::body: return after(longest->slow_body_since_ms(), longest->slow_body_ms);
       case http::Awaited::next_request:
       case http::Awaited::nothing: break;
     }
     return 0;
   }
-  static uint64_t after(uint64_t since_ms, uint64_t grace_ms) {
-    return since_ms == UINT64_MAX ? since_ms : since_ms + grace_ms;
-  }
-
   std::array<List, static_cast<size_t>(http::Awaited::nothing)> lists_;
 };
 

@@ -399,7 +399,7 @@ TEST_CASE("a connection that never sent a byte is given up before a handshake th
   CHECK(begun.server.give_up_oldest());
   begun.runner.until([&] { return silent_handler.errors == 1; });
   CHECK(begun.handler.errors == 0);
-  CHECK(!begun.server.give_up_oldest(0));  // younger than that
+  CHECK(!begun.server.give_up_oldest(0, 0));  // younger than that
   CHECK(begun.server.give_up_begun(UINT64_MAX));
   begun.runner.until([&] { return begun.handler.errors == 1; });
   CHECK(begun.server.begun() == 0);

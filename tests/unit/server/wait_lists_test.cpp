@@ -63,6 +63,23 @@ TEST_CASE("the idle go at once, the silent and the slow after their grace, and b
   CHECK(waits.slowest_body(4'000) == &body);
 }
 
+// Else silent connections come in as slowly as they are sent away, and all others wait behind them.
+TEST_CASE("who was silent in the kernel's queue already has the rest of its grace alone") {
+  WaitLists waits;
+  Waiting silent(1'000), head(1'000);
+  silent.quiet_ms = 200;
+  head.quiet_ms = 10'000;
+  waits.add(silent, Awaited::first_byte);
+  CHECK(waits.ripe_at_ms() == 1'050);
+  waits.add(head, Awaited::rest_of_head);
+  CHECK(longest(waits, 1'001) == nullptr);  // what it sent is read first
+  CHECK(longest(waits, 1'002) == &head);
+  waits.add(head, Awaited::next_request);
+  waits.add(head, Awaited::rest_of_head);  // its second request was never in that queue
+  CHECK(longest(waits, 1'049) == nullptr);
+  CHECK(longest(waits, 1'050) == &silent);
+}
+
 TEST_CASE("whose request has come already is spared once, and few are asked in one look") {
   WaitLists waits;
   Waiting sent(1'000), quiet(1'001);
