@@ -231,13 +231,6 @@ void Acceptor::resume() {
 
 uint64_t Acceptor::descriptor_shortages() const { return handle_->shortages; }
 
-uint64_t quiet_ms(int descriptor) {
-  tcp_info info{};
-  socklen_t length = sizeof(info);
-  const bool known = ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
-  return known ? info.tcpi_last_data_recv : 0;  // without any data since the handshake
-}
-
 size_t waiting_connections(const ListenSocket& socket) {
   tcp_info info{};
   socklen_t length = sizeof(info);

@@ -69,10 +69,6 @@ class Acceptor {
   Handle* handle_;
 };
 
-// For how long the peer of an accepted connection has sent nothing, in the kernel's queue as well;
-// milliseconds. 0: not known (unix sockets). A system call.
-uint64_t quiet_ms(int descriptor);
-
 // How many connections wait to be accepted; of a unix socket as many as may.
 size_t waiting_connections(const ListenSocket& socket);
 // Takes so many of them without an Acceptor, for a listener that goes away; how many there were. What the

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "net/descriptor.h"
 #include "net/loop.h"
 #include "net/loop_handle.h"
 #include "net/timer.h"
@@ -114,6 +115,8 @@ ProxyReceiver::ProxyReceiver(Loop& loop, int fd, uint64_t timeout_ms, Done fn, v
 ProxyReceiver::~ProxyReceiver() { handle_->leave(); }
 
 void ProxyReceiver::hurry(uint64_t timeout_ms) { handle_->timer.start(timeout_ms); }
+
+bool ProxyReceiver::input_waits() const { return net::input_waits(handle_->fd); }
 
 const ProxyHeader& ProxyReceiver::header() const { return handle_->header; }
 

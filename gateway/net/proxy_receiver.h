@@ -28,6 +28,7 @@ class ProxyReceiver {
   ProxyReceiver& operator=(const ProxyReceiver&) = delete;
 
   void hurry(uint64_t timeout_ms);  // it has so long from now on
+  bool input_waits() const;         // in the kernel: bytes, an end or an error; a system call
   const ProxyHeader& header() const;
   int release();  // the descriptor, after `good`
 

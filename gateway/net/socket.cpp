@@ -11,6 +11,7 @@
 #include <cassert>
 
 #include "base/reason.h"
+#include "net/descriptor.h"
 #include "net/reader_watch.h"
 
 namespace penstock::net {
@@ -360,11 +361,7 @@ void Socket::hear_hangup() {
     hangup_seen_ = true;
 }
 
-bool Socket::input_waits() const {
-  char byte;
-  ssize_t size = ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return size >= 0 || (errno != EAGAIN && errno != EINTR);
-}
+bool Socket::input_waits() const { return net::input_waits(fd_); }
 
 // What came before the reset is still read; recv() then tells the errno. While paused it stays in the kernel
 // until the reader comes back, if it is a backend's.

@@ -15,9 +15,11 @@ namespace {
 // computers.
 constexpr size_t max_first_bytes = 8 * 1024;
 
+// Of a server in a hurry, for what lies in the kernel already.
+constexpr uint64_t read_first_ms = 10;
+
 // A key update of 27 bytes takes us as long as 16 KiB of data. Clients that do it at all do it after
 // megabytes.
-constexpr uint64_t read_first_ms = 10;  // of a server in a hurry
 constexpr uint64_t key_update_window_ms = 10'000;
 constexpr uint64_t free_key_updates = 32;  // in a window
 constexpr uint64_t bytes_for_key_update = 16 * 1024;
@@ -251,7 +253,7 @@ void TlsTransport::wait_anew() {
   not_waiting();
   number_ = server_->waiting_->next_number++;
   waits_since_ms_ = loop_.now_ms();
-  spared_ = false;
+  spared_.wait_anew();
   hurry();
 }
 
@@ -259,15 +261,17 @@ void TlsTransport::hurry() {
   if (!server_->hurry_) return;
   const uint64_t now = loop_.now_ms();
   const bool silent = !ssl_ && !more_;
-  // What lies in the kernel is read before that.
-  const uint64_t silent_until = std::max(waits_since_ms_ + server_->hurry_->silent_ms, now + read_first_ms);
-  const uint64_t until = std::min(until_ms_, silent ? silent_until : now + server_->hurry_->begun_ms);
+  const uint64_t until = std::min(
+      until_ms_, silent ? waits_since_ms_ + server_->hurry_->silent_ms : now + server_->hurry_->begun_ms);
   handshake_timer_.start(until > now ? until - now : 0);
 }
 
 void TlsTransport::time_is_over() {
   if (loop_.now_ms() >= until_ms_)
     return fail_handshake(TlsFailure::timeout, "the TLS handshake took too long");
+  // Timers run before what has come is read.
+  if (spared_.keeps(loop_.polls(), [&] { return socket_->input_waits(); }))
+    return handshake_timer_.start(read_first_ms);
   server_->counters.count(TlsFailure::timeout);
   lingers_ = false;
   fail_later("the TLS handshake was not over when its listener closed");
@@ -304,8 +308,7 @@ uint64_t TlsServer::Waiting::List::first_since_ms() const {
 }
 
 bool TlsTransport::spare() {
-  if (spared_ || !socket_->input_waits()) return false;
-  spared_ = true;
+  if (!spared_.keeps(loop_.polls(), [&] { return socket_->input_waits(); })) return false;
   number_ = server_->waiting_->next_number++;
   return true;
 }

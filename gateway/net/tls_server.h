@@ -133,7 +133,7 @@ class TlsServer {
   // Since when the first of them has sent nothing, or has kept us waiting; UINT64_MAX: there is none.
   uint64_t silent_since_ms() const;
   uint64_t begun_since_ms() const;
-  // From now on nobody is waited for longer than this: a client that says nothing, since its accept; one that
+  // From now on nobody is waited for longer than this: a client that says nothing, since it does; one that
   // has spoken, from now and from each of its messages on.
   struct Hurry {
     uint64_t silent_ms, begun_ms;

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 
+#include "base/spared.h"
 #include "net/openssl_handles.h"
 #include "net/send_queue.h"
 #include "net/socket.h"
@@ -181,9 +182,9 @@ class TlsTransport final : public Transport,
   std::vector<char> held_;   // ciphertext that came in while more_
   uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
   uint64_t number_;          // of the handshake
-  uint64_t waits_since_ms_;  // accepted, begun, or came a message further
+  uint64_t waits_since_ms_;  // silent so long, begun, or came a message further
   int waits_in_ = -1;        // OpenSSL's state of then
-  bool spared_ = false;      // in this wait
+  Spared spared_;            // in this wait
   uint64_t until_ms_;        // handshake_timeout
   Timer handshake_timer_;
   struct {

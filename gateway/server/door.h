@@ -129,6 +129,7 @@ class Door {
     net::Address peer;
     ClientTable::Key client;      // counted, if it has a family
     Limit missing = Limit::none;  // what it waits for
+    bool waited_for_own = false;  // before it asked other workers
   };
   // Freed at once; by the end of the turn; nobody's is to be had.
   enum class Room : uint8_t { now, soon, none };
@@ -160,6 +161,7 @@ class Door {
   Place* slow_reader(uint64_t now);
   bool enter(Newcomer& newcomer);
   bool make_room(Newcomer& newcomer, Limit limit);
+  bool give_up_greeting(uint64_t now);
   Room evict_one(Limit limit);
   void hold(const Newcomer& newcomer);
   void turn_away(const Newcomer& newcomer);
@@ -183,6 +185,7 @@ class Door {
   IntrusiveList<net::Place> places_;  // one for each open socket
   SlowReaders slow_readers_;          // of them
   uint64_t readers_looked_ms_ = 0;
+  uint64_t crowded_until_ms_ = 0;
   uint32_t idle_grace_ms_ = 0;        // of close()
   int descriptor_mark_;               // from it on descriptors are kept for backends
   std::optional<Newcomer> newcomer_;  // held; nobody is accepted meanwhile

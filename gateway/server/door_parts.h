@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/reason.h"
+#include "base/spared.h"
 #include "net/proxy_receiver.h"
 #include "server/door.h"
 
@@ -64,8 +65,10 @@ class Door::Greeting final : public net::Deferred, public ListHook {
         accepted_ms_(door.owner_.door_loop().now_ms()),
         receiver_(std::make_unique<net::ProxyReceiver>(door.owner_.door_loop(), descriptor,
                                                        door.settings_.header_timeout_ms, on_end, this)) {}
-  uint64_t ripe_at_ms() const {
-    return accepted_ms_ + WaitLists::rest_of(WaitLists::silent_grace_ms, place_->quiet_ms);
+  uint64_t ripe_at_ms() const { return accepted_ms_ + WaitLists::rest_of_silence_ms(place_->quiet_ms); }
+  // Its place is wanted and its grace is over. False: it may go.
+  bool keeps_place() {
+    return spared_.keeps(door_.owner_.door_loop().polls(), [&] { return receiver_->input_waits(); });
   }
   void hurry() { receiver_->hurry(hurried_ms); }
   void cut() {
@@ -94,6 +97,7 @@ class Door::Greeting final : public net::Deferred, public ListHook {
   }
 
   void serve() {
+    place_->quiet_ms = 0;  // it has spoken now
     const net::ProxyHeader& header = receiver_->header();
     net::Address client = peer_;
     if (header.kind == net::ProxyHeader::Kind::proxied) {
@@ -109,6 +113,7 @@ class Door::Greeting final : public net::Deferred, public ListHook {
   net::Address peer_;
   std::unique_ptr<Place> place_;
   uint64_t accepted_ms_;
+  Spared spared_;
   std::unique_ptr<net::ProxyReceiver> receiver_;
 };
 
@@ -123,8 +128,8 @@ class Door::Handshake final : public net::Deferred,
 
   Handshake(Door& door, int descriptor, const net::Address& peer, std::unique_ptr<Place> place)
       : door_(door), peer_(peer), place_(*place) {
-    transport_ =
-        door.tls_->accept(descriptor, peer, *this, WaitLists::spent(std::exchange(place->quiet_ms, 0)));
+    const uint64_t rest_ms = WaitLists::rest_of_silence_ms(std::exchange(place->quiet_ms, 0));
+    transport_ = door.tls_->accept(descriptor, peer, *this, WaitLists::silent_grace_ms - rest_ms);
     transport_->set_handler(this);
     transport_->hold(std::move(place));
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/reason.h"
+#include "net/descriptor.h"
 #include "server/door_parts.h"
 
 namespace penstock::server {
@@ -15,9 +16,15 @@ namespace {
 
 // A place may be given back, or somebody's grace be over, in another worker.
 constexpr uint64_t look_again_ms = 100;
-// Nobody else is asked when somebody's grace is over so soon here: two doors that are both full would only
-// take each other's places.
+// A newcomer waits for a grace that is over so soon before it asks other workers: two doors that are both
+// full would only take each other's places.
 constexpr uint64_t soon_ms = 20;
+// So long after somebody found no place newcomers are asked how long they were silent: all of them, so that
+// they stand in the order in which their graces are over.
+constexpr uint64_t crowded_ms = 1'000;
+constexpr int most_greetings_asked = 4;  // in one look
+// Whose grace was over and who was spared is read by then.
+constexpr uint64_t next_look_ms = 10;
 // A newcomer that still waits asks for a place again before this is over.
 constexpr uint64_t claim_ms = 3 * look_again_ms;
 // So often, while a newcomer waits, it is looked at what clients take of their answers.
@@ -37,8 +44,8 @@ bool Door::let_in(Newcomer& newcomer) {
   auto place = std::make_unique<Place>(*this);
   places_.push_back(*place);
   place->set_client(newcomer.client);
-  if (newcomer.missing != Limit::none && !closed()) place->quiet_ms = net::quiet_ms(newcomer.descriptor);
   const uint64_t now = owner_.door_loop().now_ms();
+  if (crowded_until_ms_ > now && !closed()) place->quiet_ms = net::quiet_ms(newcomer.descriptor);
   // From others a PROXY header is what it looks like: a request that is none.
   if (plan_.info->client_address == config::ClientAddress::proxy_protocol &&
       trusted(*plan_.info, newcomer.peer)) {
@@ -97,10 +104,29 @@ bool Door::enter(Newcomer& newcomer) {
 bool Door::make_room(Newcomer& newcomer, Limit limit) {
   if (newcomer.missing == Limit::none) owner_.limit_reached(limit);
   newcomer.missing = limit;
-  Room room = evict_one(limit);
-  if (room == Room::none && ripe_at_ms() > owner_.door_loop().now_ms() + soon_ms)
-    owner_.room_wanted(*this, limit);
-  return room == Room::now;
+  const uint64_t now = owner_.door_loop().now_ms();
+  crowded_until_ms_ = now + crowded_ms;
+  const Room room = evict_one(limit);
+  if (room != Room::none) return room == Room::now;
+  const uint64_t ripe = ripe_at_ms();
+  const bool soon = ripe > now && ripe <= now + soon_ms;
+  if (!soon || std::exchange(newcomer.waited_for_own, true)) owner_.room_wanted(*this, limit);
+  return false;
+}
+
+// Whose header has come is spared as everybody is.
+bool Door::give_up_greeting(uint64_t now) {
+  for (int asks = 0; asks < most_greetings_asked; ++asks) {
+    Greeting* greeting = greetings_.front();
+    if (!greeting || greeting->ripe_at_ms() > now) return false;
+    if (!greeting->keeps_place()) {
+      greeting->cut();
+      greeting_over(*greeting);
+      return true;
+    }
+    greetings_.push_back(*greeting);
+  }
+  return false;
 }
 
 // Who says nothing goes before who says it slowly, and both before the idle, who owe nothing. When there is
@@ -111,12 +137,11 @@ Door::Room Door::evict_one(Limit limit) {
   const uint64_t begun_since = now - std::min(now, WaitLists::slow_head_grace_ms);  // some round trips
   Room room = Room::now;
   WaitLists::Longest waiting;
-  if (Greeting* greeting = greetings_.front(); greeting && greeting->ripe_at_ms() <= now) {
-    greeting->cut();
-    greeting_over(*greeting);
+  if (give_up_greeting(now)) {
+    // its place is free
   } else if (tls_ && tls_->give_up_oldest(silent_since, begun_since)) {
     room = Room::soon;
-  } else if (waiting = waits_.longest(now, has_sent); waiting.connection) {
+  } else if (waiting = waits_.longest(now, owner_.door_loop().polls(), has_sent); waiting.connection) {
     waiting.connection->shed(limit);
   } else if (waiting.asked_out) {
     return Room::soon;  // they are served now, and then somebody is idle
@@ -223,7 +248,7 @@ uint64_t Door::ripe_at_ms() {
 
 void Door::look_later() {
   const uint64_t now = owner_.door_loop().now_ms(), ripe = ripe_at_ms();
-  timer_.start(ripe > now ? std::min(ripe - now, look_again_ms) : look_again_ms);
+  timer_.start(ripe > now ? std::min(ripe - now, look_again_ms) : next_look_ms);
 }
 
 }  // namespace penstock::server

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t first_store = 512;
 constexpr uint32_t first_lines = 16;
-constexpr uint32_t spare_lines = 64;    // on the stack, until a head turns out to come in several reads
+constexpr uint32_t spare_lines = 128;   // on the stack, until a head turns out to come in several reads
 constexpr uint64_t around_target = 64;  // method, blanks and version of a request line
 
 Parser* self_of(llhttp_t* parser) { return static_cast<Parser*>(parser->data); }
@@ -436,13 +436,14 @@ bool Parser::add_line(uint32_t begin) {
 
 void Parser::widen_lines(uint32_t capacity) {
   Arena& arena = message_.headers.arena();
-  if (lines_held_) {
-    lines_ =
-        static_cast<uint32_t*>(arena.resize(lines_, line_count_ * sizeof *lines_, capacity * sizeof *lines_));
-  } else {
+  if (phase_ == Phase::trailers) {
     std::span<uint32_t> moved = arena.make_array<uint32_t>(capacity);
     std::copy_n(lines_, line_count_, moved.begin());
     lines_ = moved.data();
+  } else {
+    lines_ =
+        static_cast<uint32_t*>(arena.resize(lines_, line_count_ * sizeof *lines_, capacity * sizeof *lines_));
+    lines_held_ = true;
   }
   line_capacity_ = capacity;
 }
@@ -450,8 +451,7 @@ void Parser::widen_lines(uint32_t capacity) {
 // Until the next read.
 void Parser::hold_lines() {
   if (lines_held_) return;
-  lines_held_ = line_count_ > 0;
-  if (lines_held_) return widen_lines(line_count_ + first_lines / 2);
+  if (line_count_ > 0) return widen_lines(line_count_ + first_lines / 2);
   lines_ = nullptr;
   line_capacity_ = 0;
 }

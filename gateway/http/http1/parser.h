@@ -2,8 +2,8 @@
 // where it ends; each line is then read again by itself, framing.h judges the start line, the fields and
 // where the body ends, and all must agree. A pull parser: next() returns one event at a time and no llhttp
 // frame is on the stack meanwhile, so whoever handles the event may do anything, reset() included. Member of
-// a connection; head text lies in the stream's arena, copied once. It knows nothing of transports and
-// handlers.
+// a connection; head text lies in the stream's arena, copied once if it came in one read. It knows nothing of
+// transports and handlers.
 #pragma once
 #include <llhttp.h>
 
