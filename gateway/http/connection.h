@@ -89,8 +89,8 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
   net::Place* place = nullptr;  // while its socket is open
-  uint64_t quiet_ms = 0;  // it was silent for so long before it got its place; 0 from its first request on
-  Spared spared;          // in this wait
+  uint64_t quiet_ms = 0;        // it was silent for so long before it got its place; 0 from its first byte on
+  Spared spared;                // in this wait
 };
 
 // The transport must not have started reading; the connection starts it. `settings` is borrowed for its

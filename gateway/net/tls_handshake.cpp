@@ -270,7 +270,7 @@ void TlsTransport::time_is_over() {
   if (loop_.now_ms() >= until_ms_)
     return fail_handshake(TlsFailure::timeout, "the TLS handshake took too long");
   // Timers run before what has come is read.
-  if (spared_.keeps(loop_.polls(), [&] { return socket_->input_waits(); }))
+  if (spared_.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); }))
     return handshake_timer_.start(read_first_ms);
   server_->counters.count(TlsFailure::timeout);
   lingers_ = false;
@@ -308,7 +308,7 @@ uint64_t TlsServer::Waiting::List::first_since_ms() const {
 }
 
 bool TlsTransport::spare() {
-  if (!spared_.keeps(loop_.polls(), [&] { return socket_->input_waits(); })) return false;
+  if (!spared_.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); })) return false;
   number_ = server_->waiting_->next_number++;
   return true;
 }

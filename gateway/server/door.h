@@ -131,8 +131,9 @@ class Door {
     Limit missing = Limit::none;  // what it waits for
     bool waited_for_own = false;  // before it asked other workers
   };
-  // Freed at once; by the end of the turn; nobody's is to be had.
-  enum class Room : uint8_t { now, soon, none };
+  // Freed at once; by the end of the turn; somebody was spared, so a later look decides; nobody's is to be
+  // had.
+  enum class Room : uint8_t { now, soon, later, none };
   struct LookAgain final : net::Task {
     explicit LookAgain(Door& of) : door(of) {}
     void run_task() override { door.look_again(); }
@@ -162,6 +163,7 @@ class Door {
   bool enter(Newcomer& newcomer);
   bool make_room(Newcomer& newcomer, Limit limit);
   bool give_up_greeting(uint64_t now);
+  Spared::Moment moment() const { return {owner_.door_loop().polls(), owner_.door_loop().now_ms()}; }
   Room evict_one(Limit limit);
   void hold(const Newcomer& newcomer);
   void turn_away(const Newcomer& newcomer);

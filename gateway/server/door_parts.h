@@ -68,7 +68,7 @@ class Door::Greeting final : public net::Deferred, public ListHook {
   uint64_t ripe_at_ms() const { return accepted_ms_ + WaitLists::rest_of_silence_ms(place_->quiet_ms); }
   // Its place is wanted and its grace is over. False: it may go.
   bool keeps_place() {
-    return spared_.keeps(door_.owner_.door_loop().polls(), [&] { return receiver_->input_waits(); });
+    return spared_.keeps(door_.moment(), [&] { return receiver_->input_waits(); });
   }
   void hurry() { receiver_->hurry(hurried_ms); }
   void cut() {

@@ -107,9 +107,8 @@ bool Door::make_room(Newcomer& newcomer, Limit limit) {
   const uint64_t now = owner_.door_loop().now_ms();
   crowded_until_ms_ = now + crowded_ms;
   const Room room = evict_one(limit);
-  if (room != Room::none) return room == Room::now;
-  const uint64_t ripe = ripe_at_ms();
-  const bool soon = ripe > now && ripe <= now + soon_ms;
+  if (room <= Room::soon) return room == Room::now;
+  const bool soon = room == Room::later || ripe_at_ms() <= now + soon_ms;
   if (!soon || std::exchange(newcomer.waited_for_own, true)) owner_.room_wanted(*this, limit);
   return false;
 }
@@ -141,10 +140,10 @@ Door::Room Door::evict_one(Limit limit) {
     // its place is free
   } else if (tls_ && tls_->give_up_oldest(silent_since, begun_since)) {
     room = Room::soon;
-  } else if (waiting = waits_.longest(now, owner_.door_loop().polls(), has_sent); waiting.connection) {
+  } else if (waiting = waits_.longest(moment(), has_sent); waiting.connection) {
     waiting.connection->shed(limit);
   } else if (waiting.asked_out) {
-    return Room::soon;  // they are served now, and then somebody is idle
+    return Room::later;  // they are served now, and then somebody is idle
   } else if (http::DownstreamConnection* body = waits_.slowest_body(now)) {
     body->shed(limit);
   } else if (Place* reader = slow_reader(now)) {
@@ -174,13 +173,13 @@ Door::Place* Door::slow_reader(uint64_t now) {
 bool Door::out_of_descriptors(void* self) {
   Door& door = *static_cast<Door*>(self);
   door.owner_.limit_reached(Limit::descriptors);
-  Room room = door.evict_one(Limit::descriptors);
-  if (room == Room::none) door.owner_.room_wanted(door, Limit::descriptors);
+  const Room room = door.evict_one(Limit::descriptors);
+  if (room > Room::soon) door.owner_.room_wanted(door, Limit::descriptors);
   return room == Room::now;
 }
 
 // Not for those that are held here: they have descriptors of their own.
-bool Door::free_descriptor() { return !closed() && evict_one(Limit::descriptors) != Room::none; }
+bool Door::free_descriptor() { return !closed() && evict_one(Limit::descriptors) <= Room::soon; }
 
 bool Door::make_room_elsewhere(Limit limit, uint32_t worker) {
   if (closed()) return false;
@@ -195,7 +194,7 @@ bool Door::make_room_elsewhere(Limit limit, uint32_t worker) {
   claim_.until_ms = now + claim_ms;
   if (newcomer_) return false;
   claim_.next = true;  // nobody here wants the place
-  return evict_one(limit) != Room::none;
+  return evict_one(limit) <= Room::soon;
 }
 
 // Of a place that comes back here. One over max_connections (a reload) is nobody's.

@@ -19,21 +19,20 @@ class WaitLists {
   // once. Of a body it is its rate over slow_body_ms that counts.
   static constexpr uint64_t silent_grace_ms = 250;
   static constexpr uint64_t slow_head_grace_ms = 500;
-  // What is left of them at the least: a turn of the loop in which it is read what has come, and a round trip
-  // for the rest of a head.
+  // At the least, so that what has come is found.
   static constexpr uint64_t least_silent_ms = 2;
-  static constexpr uint64_t least_head_ms = 100;
   // Of a TLS handshake that has begun, while others wait until they may.
   static constexpr uint64_t stopped_handshake_grace_ms = 250;
 
   void add(http::DownstreamConnection& connection, http::Awaited what) {
     connection.spared.wait_anew();
+    if (what != http::Awaited::first_byte) connection.quiet_ms = 0;
     list(what).push_back(connection);
   }
   // What is left of silent_grace_ms: who stood in the kernel's queue for so long had it there, or else the
   // silent would come in as slowly as they are sent away, and everybody behind them.
   static uint64_t rest_of_silence_ms(uint64_t quiet_ms) {
-    return rest_of(silent_grace_ms, quiet_ms, least_silent_ms);
+    return std::max(silent_grace_ms - std::min(silent_grace_ms, quiet_ms), least_silent_ms);
   }
 
   // The one to make room: those that never said anything, then heads that do not end, then the longest idle
@@ -45,18 +44,20 @@ class WaitLists {
     bool asked_out = false;
   };
   template <class InputWaits>
-  Longest longest(uint64_t now_ms, uint64_t polls, InputWaits input_waits) {
+  Longest longest(Spared::Moment moment, InputWaits input_waits) {
     using enum http::Awaited;
     int asks = most_asks;
     for (http::Awaited what : {first_byte, rest_of_head, next_request}) {
-      while (ripe_at_ms(what) <= now_ms) {
+      const http::DownstreamConnection* spared = nullptr;  // the first of them: with it all were asked
+      while (ripe_at_ms(what) <= moment.now_ms && list(what).front() != spared) {
         http::DownstreamConnection& front = *list(what).front();
-        if (!front.spared.keeps(polls, [&] { return input_waits(front); })) return {.connection = &front};
+        if (!front.spared.keeps(moment, [&] { return input_waits(front); })) return {.connection = &front};
+        if (!spared) spared = &front;
         list(what).push_back(front);
         if (--asks == 0) return {.asked_out = true};
       }
     }
-    return {};
+    return {.asked_out = asks < most_asks};
   }
   // The same for a body that comes too slowly, the one for the longest time: a request is lost with it.
   http::DownstreamConnection* slowest_body(uint64_t now_ms) {
@@ -78,10 +79,6 @@ class WaitLists {
   static constexpr int most_asks = 4;
   using List = IntrusiveList<http::DownstreamConnection, http::WaitHook>;
 
-  static uint64_t rest_of(uint64_t grace_ms, uint64_t quiet_ms, uint64_t least_ms) {
-    return std::max(grace_ms - std::min(grace_ms, quiet_ms), least_ms);
-  }
-
   List& list(http::Awaited what) { return lists_[static_cast<size_t>(what)]; }
   uint64_t ripe_at_ms(http::Awaited what) {
     http::DownstreamConnection* longest = list(what).front();
@@ -89,9 +86,7 @@ class WaitLists {
     switch (what) {
       case http::Awaited::first_byte:
         return after(longest->waiting_since_ms(), rest_of_silence_ms(longest->quiet_ms));
-      case http::Awaited::rest_of_head:
-        return after(longest->waiting_since_ms(),
-                     rest_of(slow_head_grace_ms, longest->quiet_ms, least_head_ms));
+      case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
       case http::Awaited::body: return after(longest->slow_body_since_ms(), longest->slow_body_ms);
       case http::Awaited::next_request:
       case http::Awaited::nothing: break;

@@ -346,7 +346,6 @@ void Worker::door_empty(Door& door) {
 
 http::StreamHandler& Worker::on_stream(http::Stream& stream, http::DownstreamConnection& connection) {
   Door& door = *static_cast<Door*>(connection.context);
-  connection.quiet_ms = 0;
   return proxy::make_exchange(*this, stream, door.generation(), door.info());
 }
 

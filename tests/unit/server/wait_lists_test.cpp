@@ -28,7 +28,7 @@ struct Waiting final : http::DownstreamConnection {
 
 // Nobody has sent anything that was not read.
 http::DownstreamConnection* longest(WaitLists& waits, uint64_t now_ms) {
-  return waits.longest(now_ms, 0, [](http::DownstreamConnection&) { return false; }).connection;
+  return waits.longest({0, now_ms}, [](http::DownstreamConnection&) { return false; }).connection;
 }
 
 }  // namespace
@@ -66,20 +66,19 @@ TEST_CASE("the idle go at once, the silent and the slow after their grace, and b
 // Else silent connections come in as slowly as they are sent away, and all others wait behind them.
 TEST_CASE("who was silent in the kernel's queue already has the rest of its grace alone") {
   WaitLists waits;
-  Waiting silent(1'000), other(1'000), head(1'000);
+  Waiting silent(1'000), other(1'000);
   silent.quiet_ms = 200;
-  head.quiet_ms = other.quiet_ms = 10'000;
   waits.add(silent, Awaited::first_byte);
   CHECK(waits.ripe_at_ms() == 1'050);
-  waits.add(head, Awaited::rest_of_head);
   CHECK(longest(waits, 1'049) == nullptr);
   CHECK(longest(waits, 1'050) == &silent);
   silent.http::WaitHook::unlink();
-  CHECK(longest(waits, 1'099) == nullptr);  // for a round trip
-  CHECK(longest(waits, 1'100) == &head);
+  other.quiet_ms = 10'000;
   waits.add(other, Awaited::first_byte);
   CHECK(longest(waits, 1'001) == nullptr);  // for a turn of the loop
   CHECK(longest(waits, 1'002) == &other);
+  waits.add(other, Awaited::rest_of_head);  // it has spoken now
+  CHECK(waits.ripe_at_ms() == 1'500);
 }
 
 TEST_CASE("whose request has come already is spared once, and few are asked in one look") {
@@ -89,16 +88,26 @@ TEST_CASE("whose request has come already is spared once, and few are asked in o
   waits.add(quiet, Awaited::next_request);
   int asked = 0;
   auto ask = [&](http::DownstreamConnection& connection) { return ++asked, &connection == &sent; };
-  CHECK(waits.longest(2'000, 1, ask).connection == &quiet);
+  CHECK(waits.longest({1, 2'000}, ask).connection == &quiet);
   CHECK(asked == 2);
   quiet.http::WaitHook::unlink();
-  CHECK(waits.longest(2'000, 1, ask).asked_out);            // there was no time to read it
-  CHECK(waits.longest(2'000, 2, ask).connection == &sent);  // what it sent was no request
+  CHECK(waits.longest({2, 2'500}, ask).asked_out);            // it is not read for certain
+  CHECK(waits.longest({9, 2'099}, ask).asked_out);            // the rest of it may be on its way
+  CHECK(waits.longest({3, 2'100}, ask).connection == &sent);  // what it sent was no request
   CHECK(asked == 2);
   waits.add(sent, Awaited::rest_of_head);  // its next wait
-  CHECK(waits.longest(4'000, 2, ask).asked_out);
-  CHECK(waits.longest(4'000, 3, ask).connection == &sent);
+  CHECK(waits.longest({4, 4'000}, ask).asked_out);
   CHECK(asked == 3);
+}
+
+TEST_CASE("one that is spared does not hide those who wait for something else") {
+  WaitLists waits;
+  Waiting sent(1'000), idle(1'001);
+  waits.add(sent, Awaited::first_byte);
+  waits.add(idle, Awaited::next_request);
+  auto ask = [&](http::DownstreamConnection& connection) { return &connection == &sent; };
+  CHECK(waits.longest({1, 2'000}, ask).connection == &idle);
+  CHECK(waits.longest({1, 2'000}, ask).connection == &idle);
 }
 
 TEST_CASE("when all have sent something nobody goes in this look") {
@@ -106,7 +115,7 @@ TEST_CASE("when all have sent something nobody goes in this look") {
   std::array<Waiting, 100> all;
   for (Waiting& each : all) waits.add(each, Awaited::next_request);
   int asked = 0;
-  auto look = waits.longest(2'000, 1, [&](http::DownstreamConnection&) { return ++asked > 0; });
+  auto look = waits.longest({1, 2'000}, [&](http::DownstreamConnection&) { return ++asked > 0; });
   CHECK(look.connection == nullptr);
   CHECK(look.asked_out);
   CHECK(asked < 10);
