@@ -1,7 +1,7 @@
 """./dev bench [--quick]: nginx, HAProxy and Penstock side by side on this machine, interleaved over rounds.
 
-Standard library only. The files in peers/ are the configurations; measure.py says what is measured and when a
-round is void. As root it runs in a network namespace of its own with the Reno congestion control (pacing of
+Standard library only. cases.py says what is measured, the files in peers/ are the configurations, measure.py says
+when a round is void. As root it runs in a network namespace of its own with the Reno congestion control (pacing of
 others ruins latencies on loopback); otherwise it says with which one it ran.
 """
 
@@ -19,25 +19,28 @@ from pathlib import Path
 import measure
 import proxies
 import report
+from cases import Case, cases, kept
 
 ROOT = proxies.HERE.parent
-CASES = {"GET of 1 KB, keep-alive": "/bytes/1024", "GET of 100 KB, keep-alive": "/bytes/102400"}
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+IDLE, COUNTED = 10_000, ("nginx", "haproxy", "penstock", "penstock+plugins")
 
 
 def parse_options():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("--quick", action="store_true", help="3 short rounds, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="3 short rounds of the main cases, under three minutes")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int, help="of each measurement")
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--seconds", type=float, help="of each measurement")
+    parser.add_argument("--cases", help="keys of cases, with commas between")
     parser.add_argument("--only", help="names of proxies, with commas between")
+    parser.add_argument("--skip-extras", action="store_true",
+                        help="no system calls, instructions, idle memory or second worker")
     parser.add_argument("--build", default=str(ROOT / "build" / "release"))
     parser.add_argument("--results", default=str(proxies.HERE / "results"))
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
-    options.seconds = max(2, options.seconds or (3 if options.quick else 6))
+    options.seconds = max(1.5, options.seconds or (2 if options.quick else 3))
     return options
 
 
@@ -47,6 +50,8 @@ def enter_namespace(options):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         if CONGESTION.read_text().strip() != "reno":
             CONGESTION.write_text("reno\n")
+        # New connections a request leave thousands of ports in TIME_WAIT behind.
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("1024 65535\n")
     elif os.geteuid() == 0 and subprocess.run(["unshare", "--net", "true"], stderr=subprocess.DEVNULL).returncode == 0:
         os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv, "--inside"])
     else:
@@ -66,29 +71,104 @@ def commit():
     return name + ("-changed" if changed else "")
 
 
-def machine():
+def machine(build):
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     release = re.search(r'PRETTY_NAME="(.*)"', Path("/etc/os-release").read_text())
-    first = lambda text: text.splitlines()[0] if text else "?"
+    versions = {"nginx": ["nginx", "-v"], "HAProxy": ["haproxy", "-v"], "Envoy": [proxies.envoy(build), "--version"],
+                "OpenSSL": ["openssl", "version"]}
+    said = {name: output_of(*command) if command[0] and shutil.which(command[0]) else "not here"
+            for name, command in versions.items()}
     return {"processor": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores",
             "system": f"{release[1] if release else '?'}, Linux {platform.release()}",
             "congestion control": CONGESTION.read_text().strip(),
-            "nginx": first(output_of("nginx", "-v")), "HAProxy": first(output_of("haproxy", "-v"))}
+            **{name: text.splitlines()[0] if text else "?" for name, text in said.items()}}
 
 
-def run_rounds(options, started):
-    results = {case: {name: [] for name in started} for case in CASES}
-    for number in range(1, options.rounds + 1):
-        for case, path in CASES.items():
-            for name, proxy in started.items():
-                if number == 1:  # connections, caches and the backend's answers warm
-                    measure.result_of(measure.start_load(proxy, path, options.connections, 1), 1)
-                result = measure.measure(proxy, path, options.connections, options.seconds)
-                results[case][name].append(result)
-                note = f"   VOID: {result['void']}" if result["void"] else ""
-                print(f"round {number}  {case:27} {name:17} {result['rate']:9,.0f}/s  {result['cpu_us']:6.2f} us CPU  "
-                      f"p99 {result['p99_us'] / 1000:6.2f} ms  core {result['core_share']:4.0%}{note}", flush=True)
-    return results
+class Run:
+    """The proxies that run, and what was found so far."""
+
+    def __init__(self, options, bench):
+        self.options, self.bench, self.started = options, bench, {}
+        self.lacking = proxies.missing(bench.build)
+
+    def wanted(self, name):
+        program = name.partition("+")[0]
+        return program not in self.lacking and (not self.options.only or name in self.options.only.split(","))
+
+    def proxy(self, name):
+        if name not in self.started:
+            self.started[name] = self.bench.start(name)
+        return self.started[name]
+
+    def end(self):
+        for proxy in self.started.values():
+            proxy.stop()
+
+    def rates(self):
+        """30% and 70% of what the better peer can do now; of Penstock when there is no peer."""
+        case = Case("", "", kept(), ())
+        names = [n for n in ("nginx", "haproxy") if self.wanted(n)] or ["penstock"]
+        most = max(measure.measure(self.proxy(name), case, 2)["rate"] for name in names)
+        return [round(most * share, -2).__int__() for share in (0.3, 0.7)]
+
+    def rounds(self, chosen):
+        results = {case.key: {name: [] for name in case.proxies if self.wanted(name)} for case in chosen}
+        for number in range(1, self.options.rounds + 1):
+            for case in chosen:
+                for name in results[case.key]:
+                    proxy = self.proxy(name)
+                    if number == 1:  # connections, caches and the backend's answers warm
+                        measure.result_of(measure.start_load(proxy, seconds=0.5, **case.load), 1)
+                    result = measure.measure(proxy, case, self.options.seconds)
+                    results[case.key][name].append(result)
+                    note = f"   VOID: {result['void']}" if result["void"] else ""
+                    print(f"round {number}  {case.title:38} {name:17} {result['rate']:9,.0f}/s  {result['cpu_us']:8.2f} us"
+                          f" CPU  p99 {result['p99_us'] / 1000:7.2f} ms  core {result['core_share']:4.0%}{note}", flush=True)
+        return results
+
+    def instructions(self):
+        counted = {}
+        for name in COUNTED:
+            if not self.wanted(name) or "callgrind_control" in self.lacking:
+                continue
+            out = self.bench.folder / f"{name}.callgrind"
+            proxy = self.bench.start(name, under=("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"))
+            try:
+                counted[name] = measure.instructions(proxy, self.bench.folder)
+            finally:
+                proxy.stop()
+            print(f"instructions  {name:17} {counted[name]:9,.0f} a request", flush=True)
+        return counted
+
+    def idle_memory(self):
+        found = {}
+        for kind, tls in (("plain", False), ("TLS", True)):
+            for name in ("nginx", "haproxy", "penstock"):
+                if not self.wanted(name):
+                    continue
+                proxy = self.bench.start(name)
+                try:
+                    found.setdefault(kind, {})[name] = measure.idle_memory(proxy, tls, IDLE)
+                finally:
+                    proxy.stop()
+                print(f"idle {kind:5}  {name:17} {found[kind][name]}", flush=True)
+        return found
+
+    def second_worker(self, rate):
+        """CPU time a request with one and with two workers, both on both cores, at a rate that both can serve."""
+        case = Case("", "", kept(rate=rate), (), saturated=False)
+        found = {1: [], 2: []}
+        started = {workers: self.bench.start("penstock", cores="0,1", workers=workers) for workers in found}
+        try:
+            for _ in range(self.options.rounds):
+                for workers, proxy in started.items():
+                    result = measure.measure(proxy, case, self.options.seconds)
+                    if not result["bad_status"] and not result["errors"]:
+                        found[workers].append(result["cpu_us"])
+        finally:
+            for proxy in started.values():
+                proxy.stop()
+        return found
 
 
 def main():
@@ -96,31 +176,34 @@ def main():
     if (os.cpu_count() or 1) < 2:
         raise SystemExit("bench: this needs two cores, one for the proxy and one for the load")
     enter_namespace(options)
-    build, started = Path(options.build).resolve(), {}
     command = " ".join(["./dev bench", *[a for a in sys.argv[1:] if a != "--inside"]])
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "state").mkdir()
-        backend, backend_port = proxies.start_backend(build, folder)
+        bench = proxies.Bench(Path(options.build).resolve(), Path(temporary))
+        run = Run(options, bench)
+        for name, use in run.lacking.items():
+            print(f"bench: {name} is not here ({use}): its figures are missing", flush=True)
+        extras = {}
         try:
-            for name, start in proxies.starters(build, folder, backend_port).items():
-                if not options.only or name in options.only.split(","):
-                    started[name] = start(name)
-            results = run_rounds(options, started)
-            calls = {name: measure.system_calls(proxy, CASES["GET of 1 KB, keep-alive"], options.connections, 2)
-                     for name, proxy in started.items()}
+            bench.prepare()
+            rates = run.rates()
+            chosen = [c for c in cases(rates) if (c.key in options.cases.split(",") if options.cases
+                                                  else c.quick or not options.quick)]
+            results = run.rounds(chosen)
+            if not options.skip_extras:
+                extras["system_calls"] = {name: measure.system_calls(run.proxy(name), 2) for name in
+                                          ("floor", *COUNTED) if run.wanted(name) and "strace" not in run.lacking}
+            if not options.skip_extras and not options.quick:
+                extras.update(instructions=run.instructions(), idle=run.idle_memory(),
+                              workers=run.second_worker(rates[0]))
         finally:
-            for proxy in started.values():
-                proxy.stop()
-            proxies.stop(backend)
-    data = {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "command": command, "rounds": options.rounds,
-            "seconds": options.seconds, "connections": options.connections, "machine": machine(),
-            "cases": {case: {name: report.summary(rounds) for name, rounds in by_name.items()}
-                      for case, by_name in results.items()},
-            "system_calls": calls, "all_rounds": results}
-    path = report.write(Path(options.results), data)
+            run.end()
+            bench.end()
+        data = {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "command": command,
+                "rounds": options.rounds, "seconds": options.seconds, "machine": machine(bench.build),
+                "lacking": run.lacking, **extras, "cases": report.summaries(chosen, results), "all_rounds": results}
+    path = report.write(Path(options.results), data, chosen, not (options.quick or options.cases or options.only))
     print(f"\n{path.read_text()}\nwritten: {os.path.relpath(path, ROOT)} and .json")
-    return any("void" in s for by_name in data["cases"].values() for s in by_name.values())
+    return report.voids(data) > 0
 
 
 if __name__ == "__main__":

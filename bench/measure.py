@@ -6,14 +6,25 @@ import signal
 import subprocess
 import time
 
-from proxies import LOAD_CORE, PROXY_CORE, cpu_nanoseconds, user_and_system_seconds
+from proxies import LOAD_CORE, PROXY_CORE, cpu_nanoseconds, resident_kib, user_and_system_seconds
 
 SATURATED = 0.90  # below that share of its core a proxy was waiting for the load, and the round says nothing
+OTHERS = 0.05  # more than that share of the proxy's core used by others spoils a round
 
 
-def load_command(proxy, path, connections, seconds):
-    return ["taskset", "-c", LOAD_CORE, str(proxy.build / "penstock_load"), str(proxy.port), path, str(connections),
-            str(seconds), *proxy.headers]
+def load_command(proxy, options):
+    words = ["taskset", "-c", LOAD_CORE, str(proxy.build / "penstock_load"), "--port",
+             str(proxy.tls_port if "tls" in options else proxy.port)]
+    for key, value in options.items():
+        words += [f"--{key}", str(value)]
+    for header in proxy.headers:
+        words += ["--header", header]
+    return words
+
+
+def start_load(proxy, **options):
+    return subprocess.Popen(load_command(proxy, options), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
 
 
 def result_of(load, seconds):
@@ -22,11 +33,6 @@ def result_of(load, seconds):
     if not found:
         raise SystemExit(f"bench: the load generator gave no result:\n{output}")
     return json.loads(found[1])
-
-
-def start_load(proxy, path, connections, seconds):
-    return subprocess.Popen(load_command(proxy, path, connections, seconds), stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)
 
 
 def busy_share(run):
@@ -41,11 +47,12 @@ def busy_share(run):
     return 1 - (idle1 - idle0) / max(all1 - all0, 1)
 
 
-def measure(proxy, path, connections, seconds):
+def measure(proxy, case, seconds):
     """Requests/s, CPU us a request, latency; `void` says why a round does not count."""
+    seconds *= case.seconds
     user0, system0 = user_and_system_seconds(proxy.pid)
     cpu0 = cpu_nanoseconds(proxy.pid)
-    load = start_load(proxy, path, connections, seconds)
+    load = start_load(proxy, seconds=seconds, **case.load)
     time.sleep(0.3)  # the share of the core is taken in the middle, without start and end
     begin, cpu_begin = time.monotonic_ns(), cpu_nanoseconds(proxy.pid)
     busy = busy_share(lambda: time.sleep(seconds - 0.6))
@@ -55,21 +62,30 @@ def measure(proxy, path, connections, seconds):
     user, system = (b - a for a, b in zip((user0, system0), user_and_system_seconds(proxy.pid)))
     requests = max(result["requests"], 1)
     result.update(rate=result["requests"] / (result["microseconds"] / 1e6), cpu_us=cpu / 1e3 / requests,
-                  user_us=user * 1e6 / requests, system_us=system * 1e6 / requests, core_share=share, others_share=max(0.0, busy - share))
-    result["void"] = why_void(result)
+                  user_us=user * 1e6 / requests, system_us=system * 1e6 / requests, core_share=share,
+                  others_share=max(0.0, busy - share))
+    result["void"] = why_void(case, result)
     return result
 
 
-def why_void(result):
+def why_void(case, result):
     if result["bad_status"] or result["errors"]:
         return f"{result['bad_status']} answers other than 200, {result['errors']} errors"
-    if result["core_share"] < SATURATED:
-        others = f", others took {result['others_share']:.0%}" if result["others_share"] > 0.05 else ""
-        return f"core {result['core_share']:.0%} busy{others}"
+    if result["requests"] == 0:
+        return "no answer"
+    if case.tls and result["resumed"] != (result["requests"] if case.load["tls"] == "resumed" else 0):
+        # Of the first connections none has a session to offer.
+        if case.load["tls"] != "resumed" or result["resumed"] < result["requests"] - 2 * case.load["connections"]:
+            return f"{result['resumed']} of {result['requests']} sessions were resumed"
+    others = f"others took {result['others_share']:.0%} of the proxy's core"
+    if case.saturated and result["core_share"] < SATURATED:
+        return f"core {result['core_share']:.0%} busy" + (f", {others}" if result["others_share"] > OTHERS else "")
+    if not case.saturated and result["others_share"] > OTHERS:
+        return others
     return None
 
 
-def system_calls(proxy, path, connections, seconds):
+def system_calls(proxy, seconds):
     """System calls a request by name, by strace over a whole run of load."""
     strace = subprocess.Popen(["strace", "-c", "-f", "-p", str(proxy.pid)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True)
@@ -77,7 +93,7 @@ def system_calls(proxy, path, connections, seconds):
     if "attached" not in first:
         strace.wait()
         return {"error": first.strip()}
-    result = result_of(start_load(proxy, path, connections, seconds), seconds)
+    result = result_of(start_load(proxy, seconds=seconds), seconds)
     strace.send_signal(signal.SIGINT)
     _, table = strace.communicate(timeout=20)
     calls = {}
@@ -86,3 +102,40 @@ def system_calls(proxy, path, connections, seconds):
         if row and row[2] != "total":
             calls[row[2]] = int(row[1]) / max(result["requests"], 1)
     return dict(sorted(calls.items(), key=lambda item: -item[1]))
+
+
+def instructions(proxy, folder, warm=2_000, requests=20_000):
+    """Instructions of user space a request, by callgrind, of a proxy that runs under it."""
+    control = ["callgrind_control"]
+    def run(count):
+        result_of(start_load(proxy, seconds=120, requests=count, connections=8), 120)
+    run(warm)
+    subprocess.run([*control, "-z", str(proxy.pid)], check=True, capture_output=True, timeout=60)
+    run(requests)
+    subprocess.run([*control, "-d", str(proxy.pid)], check=True, capture_output=True, timeout=60)
+    counted = 0
+    for dump in folder.glob(f"{proxy.name}.callgrind.*"):
+        found = re.search(r"^(?:totals|summary): (\d+)", dump.read_text(errors="replace"), re.M)
+        counted += int(found[1]) if found else 0
+    if counted == 0:
+        raise SystemExit(f"bench: callgrind counted nothing for {proxy.name}")
+    return counted / requests
+
+
+def idle_memory(proxy, tls, connections):
+    """KiB of resident memory for each idle connection, while 64 others are active."""
+    kind = {"tls": "full"} if tls else {}
+    result_of(start_load(proxy, seconds=1, **kind), 1)
+    active = start_load(proxy, seconds=12, **kind)
+    time.sleep(1)  # what 64 active connections take is taken
+    before = resident_kib(proxy.pid)
+    held = start_load(proxy, mode="held", connections=connections, **kind)
+    said = held.stdout.readline()
+    if "READY" not in said:
+        raise SystemExit(f"bench: {connections} connections could not be held on {proxy.name}: {said}")
+    time.sleep(1)  # what served them may go back to the system
+    after = resident_kib(proxy.pid)
+    result = result_of(held, 5)
+    active_result = result_of(active, 12)
+    bad = result["errors"] + result["bad_status"] + active_result["errors"] + active_result["bad_status"]
+    return {"void": f"{bad} errors"} if bad else {"kib": (after - before) / connections}

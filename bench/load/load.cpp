@@ -1,179 +1,205 @@
-// The load of the bench: closed loop, one thread, keep-alive GETs over a fixed number of connections. It is
-// to cost so little that the proxy's core, not its own, is the one that is full: bodies are counted and
-// discarded in the kernel (MSG_TRUNC, tcp(7)), never copied. Every answer must be a 200 with a
-// Content-Length. penstock_load PORT PATH CONNECTIONS SECONDS [HEADER]...; prints one line, RESULT {json}.
+// The load of the bench: one thread, many connections, and an exact account of every answer. It is to cost so
+// little that the proxy's core, not its own, is the one that is full. Closed loop (--mode kept, fresh) or at
+// fixed times (--rate): there a request that finds no free connection waits, and its wait counts. Prints one
+// line, RESULT {json}; with --mode held READY when every connection has had its answer, and holds them until
+// its standard input ends.
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
-#include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "client.h"
+#include "options.h"
+
+namespace load {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Nanoseconds = std::chrono::nanoseconds;
 constexpr auto patience = std::chrono::seconds(5);  // an answer that takes longer is an error
-
-struct Answer {
-  size_t head = 0;    // bytes up to and with the blank line; 0: not all of it is here
-  uint64_t body = 0;  // bytes that follow
-  bool good = false;  // 200 with a length
-};
-
-Answer parse(std::string_view text) {
-  Answer answer;
-  const size_t end = text.find("\r\n\r\n");
-  if (end == text.npos) return answer;
-  answer.head = end + 4;
-  std::string lines(text.substr(0, answer.head));
-  std::ranges::transform(lines, lines.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  constexpr std::string_view name = "\r\ncontent-length: ";
-  const size_t at = lines.find(name);
-  if (!lines.starts_with("http/1.1 200 ") || at == lines.npos) return answer;
-  const char* digits = lines.data() + at + name.size();
-  answer.good = std::from_chars(digits, lines.data() + end, answer.body).ec == std::errc();
-  return answer;
-}
-
-struct Connection {
-  int descriptor = -1;
-  Clock::time_point asked;
-  uint64_t body_left = 0;
-  size_t head_size = 0;
-  bool in_body = false;
-  std::array<char, 4096> head;
-};
+constexpr size_t most_opening = 64;                 // at once, with Mode::held
 
 class Load {
  public:
-  Load(const char* port, std::string request, size_t connections) : request_(std::move(request)) {
-    address_.sin_family = AF_INET;
-    address_.sin_port = htons(static_cast<uint16_t>(std::atoi(port)));
-    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connections_.resize(connections);
+  Load(const Options& options, const Request& request)
+      : options_(options), tls_(options.tls), interval_(options.rate > 0 ? 1'000'000'000 / options.rate : 0) {
+    for (size_t i = 0; i < options.connections; ++i) clients_.emplace_back(request, tls_);
     microseconds_.reserve(size_t{4} << 20);
   }
 
-  void run(std::chrono::seconds length) {
+  void run() {
     begin_ = Clock::now();
-    for (Connection& c : connections_) open(c);
-    const auto end = begin_ + length;
+    due_ = begin_;
+    end_ =
+        begin_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+    size_t at_once = options_.mode == Mode::held ? std::min(most_opening, clients_.size()) : clients_.size();
+    if (options_.mode == Mode::rate)
+      for (Client& client : clients_) idle_.push_back(&client);
+    else
+      while (next_ < at_once) ask(clients_[next_++], begin_);
     std::array<epoll_event, 256> events;
-    for (auto now = begin_; now < end; now = Clock::now()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now).count();
-      const int n =
-          epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), static_cast<int>(left));
-      for (int i = 0; i < n; ++i)
-        on_readable(*static_cast<Connection*>(events[static_cast<size_t>(i)].data.ptr));
+    while (!over()) {
+      if (options_.mode == Mode::rate) ask_due();
+      const timespec wait = time_to_wait();
+      const int n = epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
+      for (int i = 0; i < n; ++i) advance(*static_cast<Client*>(events[static_cast<size_t>(i)].data.ptr));
+      ask_again();
     }
-    end_ = Clock::now();
-    for (const Connection& c : connections_) errors_ += end_ - c.asked > patience;
+    end_ = std::min(end_, Clock::now());
+    for (const Client& client : clients_) errors_ += client.is_asking() && end_ - client.since() > patience;
+    errors_ += static_cast<uint64_t>(
+        std::ranges::count_if(late_, [&](Clock::time_point since) { return end_ - since > patience; }));
+  }
+
+  void hold() const {
+    std::puts("READY");
+    std::fflush(stdout);
+    std::array<char, 64> input;
+    while (read(STDIN_FILENO, input.data(), input.size()) > 0) {}
   }
 
   void print() {
     std::ranges::sort(microseconds_);
-    const auto percentile = [&](size_t p) {
-      return microseconds_.empty() ? 0 : microseconds_[(microseconds_.size() - 1) * p / 100];
+    const auto at = [&](double share) {
+      if (microseconds_.empty()) return uint32_t{0};
+      return microseconds_[static_cast<size_t>(static_cast<double>(microseconds_.size() - 1) * share)];
     };
     const auto length = std::chrono::duration_cast<std::chrono::microseconds>(end_ - begin_).count();
     std::printf(
-        "RESULT {\"requests\":%zu,\"microseconds\":%lld,\"p50_us\":%u,\"p99_us\":%u,\"bad_status\":%llu,"
-        "\"errors\":%llu}\n",
-        microseconds_.size(), static_cast<long long>(length), percentile(50), percentile(99),
-        static_cast<unsigned long long>(bad_), static_cast<unsigned long long>(errors_));
+        "RESULT "
+        "{\"requests\":%zu,\"microseconds\":%lld,\"p50_us\":%u,\"p90_us\":%u,\"p99_us\":%u,\"p999_us\":%u,"
+        "\"max_us\":%u,\"bad_status\":%llu,\"errors\":%llu,\"resumed\":%llu,\"tls\":\"%s\"}\n",
+        microseconds_.size(), static_cast<long long>(length), at(0.5), at(0.9), at(0.99), at(0.999), at(1),
+        static_cast<unsigned long long>(bad_), static_cast<unsigned long long>(errors_),
+        static_cast<unsigned long long>(resumed_), spoken_.c_str());
   }
 
  private:
-  void open(Connection& c) {
-    c.descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    setsockopt(c.descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(c.descriptor, reinterpret_cast<sockaddr*>(&address_), sizeof address_) != 0) {
-      std::perror("connect");
-      std::exit(1);
+  bool over() const {
+    if (options_.mode == Mode::held) return microseconds_.size() + bad_ + errors_ >= clients_.size();
+    return Clock::now() >= end_ || microseconds_.size() >= options_.requests;
+  }
+
+  timespec time_to_wait() const {
+    if (!again_.empty()) return {};
+    const auto until = options_.mode == Mode::rate && !idle_.empty() ? std::min(due_, end_) : end_;
+    const auto left = std::max(Nanoseconds(0), Nanoseconds(until - Clock::now()));
+    return {.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
+  }
+
+  // Requests whose time has come; without a free connection they wait in late_.
+  void ask_due() {
+    for (const auto now = Clock::now(); due_ <= now; due_ += interval_) late_.push_back(due_);
+    while (!late_.empty() && !idle_.empty()) {
+      Client* client = idle_.front();
+      idle_.pop_front();
+      const auto since = late_.front();
+      late_.pop_front();
+      ask(*client, since);
     }
-    epoll_event event{.events = EPOLLIN, .data = {.ptr = &c}};
-    epoll_ctl(epoll_, EPOLL_CTL_ADD, c.descriptor, &event);
-    ask(c);
   }
 
-  void again(Connection& c, uint64_t& counter) {
-    ++counter;
-    close(c.descriptor);
-    open(c);
-  }
-
-  void ask(Connection& c) {
-    c.head_size = 0;
-    c.in_body = false;
-    c.asked = Clock::now();
-    const auto sent = send(c.descriptor, request_.data(), request_.size(), MSG_NOSIGNAL);
-    if (sent != static_cast<ssize_t>(request_.size())) ++errors_;  // the answer will be missing, too
-  }
-
-  void on_readable(Connection& c) {
-    if (c.in_body) {
-      const auto n = recv(c.descriptor, nullptr, c.body_left, MSG_TRUNC | MSG_DONTWAIT);
-      if (n < 0 && errno == EAGAIN) return;
-      if (n <= 0) return again(c, errors_);
-      return on_body(c, static_cast<uint64_t>(n));
+  void ask(Client& client, Clock::time_point since) {
+    if (!client.is_open()) {
+      if (!client.open()) {
+        std::perror("penstock_load: a connection");
+        std::exit(1);
+      }
+      // Edges: a connection is watched once and costs no further call.
+      epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.ptr = &client}};
+      epoll_ctl(epoll_, EPOLL_CTL_ADD, client.wire().descriptor(), &event);
     }
-    const auto n = recv(c.descriptor, c.head.data() + c.head_size, c.head.size() - c.head_size, MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) return again(c, errors_);
-    c.head_size += static_cast<size_t>(n);
-    const Answer answer = parse({c.head.data(), c.head_size});
-    if (answer.head == 0) {
-      if (c.head_size == c.head.size()) again(c, errors_);
-      return;
-    }
-    const uint64_t early = c.head_size - answer.head;
-    if (!answer.good || early > answer.body) return again(c, bad_);
-    c.in_body = true;
-    c.body_left = answer.body;
-    on_body(c, early);
+    client.ask(since);
+    advance(client);
   }
 
-  void on_body(Connection& c, uint64_t size) {
-    c.body_left -= size;
-    if (c.body_left > 0) return;
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - c.asked);
-    if (took > patience) ++errors_;
+  void advance(Client& client) {
+    switch (client.advance()) {
+      case Client::Went::waits: return;
+      case Client::Went::answered: count(client); break;
+      case Client::Went::bad: ++bad_, client.close(); break;
+      case Client::Went::failed: ++errors_, client.close(); break;
+    }
+    if (options_.mode == Mode::fresh) client.close();
+    if (options_.mode == Mode::rate) return idle_.push_back(&client);
+    if (options_.mode != Mode::held)
+      again_.push_back(&client);
+    else if (next_ < clients_.size())
+      again_.push_back(&clients_[next_++]);
+  }
+
+  // Once a turn: connections that fail at once must not keep the loop from its end.
+  void ask_again() {
+    asking_.swap(again_);
+    for (Client* client : asking_) ask(*client, Clock::now());
+    asking_.clear();
+  }
+
+  void count(const Client& client) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - client.since());
+    errors_ += took > patience;
     microseconds_.push_back(static_cast<uint32_t>(took.count()));
-    ask(c);
+    resumed_ += client.wire().resumed();
+    if (spoken_.empty() && client.wire().tls()) spoken_ = SSL_get_cipher_name(client.wire().tls());
   }
 
-  sockaddr_in address_{};
+  const Options& options_;
+  TlsClient tls_;
+  Nanoseconds interval_;
   int epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  std::string request_;
-  std::vector<Connection> connections_;
-  std::vector<uint32_t> microseconds_;  // of every answer
-  uint64_t errors_ = 0, bad_ = 0;
-  Clock::time_point begin_, end_;
+  std::deque<Client> clients_;
+  size_t next_ = 0;
+  std::deque<Client*> idle_;
+  std::deque<Clock::time_point> late_;
+  std::vector<Client*> again_, asking_;  // whose next request is due in this turn
+  std::vector<uint32_t> microseconds_;   // of every answer
+  uint64_t errors_ = 0, bad_ = 0, resumed_ = 0;
+  std::string spoken_;
+  Clock::time_point begin_, end_, due_;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc < 5) {
-    std::fputs("usage: penstock_load PORT PATH CONNECTIONS SECONDS [HEADER]...\n", stderr);
-    return 2;
+Request request_of(const Options& options) {
+  Request request;
+  request.address.sin_family = AF_INET;
+  request.address.sin_port = htons(options.port);
+  request.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  request.head = (options.body > 0 ? "POST " : "GET ") + options.path +
+                 " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(options.port) + "\r\n";
+  for (const std::string& header : options.headers) request.head += header + "\r\n";
+  if (options.body > 0) {
+    request.head += "Content-Length: " + std::to_string(options.body) + "\r\n";
+    request.body_size = options.body;
+    request.body_file = memfd_create("body", MFD_CLOEXEC);
+    const std::string bytes(options.body, 'b');
+    if (write(request.body_file, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      std::exit(1);
   }
-  std::string request = "GET " + std::string(argv[2]) + " HTTP/1.1\r\nHost: 127.0.0.1:" + argv[1] + "\r\n";
-  for (int i = 5; i < argc; ++i) request.append(argv[i]).append("\r\n");
-  Load load(argv[1], request + "\r\n", static_cast<size_t>(std::atoi(argv[3])));
-  load.run(std::chrono::seconds(std::atoi(argv[4])));
+  request.head += "\r\n";
+  return request;
+}
+
+}  // namespace
+}  // namespace load
+
+int main(int count, char** arguments) {
+  const load::Options options = load::parse_options(count, arguments);
+  ::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  const load::Request request = load::request_of(options);
+  load::Load load(options, request);
+  load.run();
+  if (options.mode == load::Mode::held) load.hold();
   load.print();
 }

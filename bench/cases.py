@@ -1,0 +1,64 @@
+"""The cases of the bench, what each is compared with, and the targets: the share of the better peer's CPU time."""
+
+from dataclasses import dataclass, field
+
+PEERS = ("nginx", "haproxy")  # the better of them is the measure; Envoy stands in the tables only
+
+
+@dataclass(frozen=True)
+class Case:
+    key: str
+    title: str
+    load: dict  # options of penstock_load
+    proxies: tuple
+    targets: dict = field(default_factory=dict)  # proxy -> at most this share of the better peer's
+    peers: tuple = PEERS
+    value: str = "cpu_us"  # what is compared
+    saturated: bool = True  # False: a core that is not full is no fault (fixed rates)
+    quick: bool = False
+    seconds: float = 1  # times the measurement's length
+
+    @property
+    def tls(self):
+        return "tls" in self.load
+
+
+FLOOR = ("floor",)
+PLAIN = ("nginx", "haproxy", "penstock")
+
+
+def kept(path="/bytes/1024", connections=64, **more):
+    return {"path": path, "connections": connections, **more}
+
+
+def cases(rates):
+    """`rates`: requests a second at 30% and 70% of what the better peer can do, from this run."""
+    return [
+        Case("1k", "GET of 1 KB, 64 connections", kept(), FLOOR + PLAIN + ("penstock+plugins", "envoy"),
+             {"penstock": 0.90, "penstock+plugins": 0.98}, quick=True),
+        Case("1k-1000", "GET of 1 KB, 1,000 connections", kept(connections=1000), FLOOR + PLAIN, {"penstock": 0.75}),
+        Case("16k", "GET of 16 KB", kept("/bytes/16384"), FLOOR + PLAIN),
+        Case("100k", "GET of 100 KB", kept("/bytes/102400"), FLOOR + PLAIN, {"penstock": 0.65}, quick=True),
+        Case("10m", "GET of 10 MB, 8 connections", kept("/bytes/10485760", 8), FLOOR + PLAIN, {"penstock": 1.05}),
+        Case("post", "POST of 1 MB, 8 connections", kept("/", 8, body=1 << 20), FLOOR + PLAIN, {"penstock": 0.85}),
+        Case("fresh", "a new connection for each request", kept(mode="fresh"), FLOOR + PLAIN, {"penstock": 1.00},
+             quick=True),
+        Case("tls", "TLS 1.3, GET of 1 KB", kept(tls="full"), PLAIN, {"penstock": 0.80}, quick=True),
+        Case("tls-full", "a full TLS handshake for each request", kept(tls="full", mode="fresh"), PLAIN,
+             {"penstock": 1.00}),
+        Case("tls-resumed", "a resumed TLS session for each request", kept(tls="resumed", mode="fresh"), PLAIN,
+             {"penstock": 1.00}),
+        Case("log", "access log to a file", kept(), ("nginx+log", "haproxy+log", "penstock+log"),
+             {"penstock+log": 0.75}, ("nginx+log", "haproxy+log")),
+        Case("limit", "rate limit and header edits", kept(), ("nginx+limit", "haproxy+limit", "penstock+limit"),
+             {"penstock+limit": 0.88}, ("nginx+limit", "haproxy+limit")),
+        Case("jwt", "a repeated RS256 token", kept(), ("haproxy+jwt", "penstock+jwt"), {"penstock+jwt": 0.45},
+             ("haproxy+jwt",)),
+        Case("families", "each plugin family alone", kept(),
+             ("penstock", "penstock+version", "penstock+key", "penstock+rate", "penstock+log", "penstock+plugins"),
+             {}, ()),
+        Case("at-30", f"GET of 1 KB at {rates[0]:,} a second", kept(rate=rates[0]), PLAIN, {"penstock": 0.92},
+             saturated=False),
+        Case("at-70", f"GET of 1 KB at {rates[1]:,} a second", kept(rate=rates[1]), PLAIN, {"penstock": 1.00},
+             value="p99_us", saturated=False),
+    ]
