@@ -24,6 +24,7 @@ using SslContext = std::unique_ptr<SSL_CTX, Releases<SSL_CTX_free>>;
 using Ssl = std::unique_ptr<SSL, Releases<SSL_free>>;
 using BioHandle = std::unique_ptr<BIO, Releases<BIO_free_all>>;
 using CertificateHandle = std::unique_ptr<X509, Releases<X509_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Releases<EVP_MD_CTX_free>>;
 using KeyHandle = std::unique_ptr<EVP_PKEY, Releases<EVP_PKEY_free>>;
 using CrlHandle = std::unique_ptr<X509_CRL, Releases<X509_CRL_free>>;
 using StoreHandle = std::unique_ptr<X509_STORE, Releases<X509_STORE_free>>;

@@ -50,4 +50,18 @@ TEST_CASE("control bytes are counted, tabs and obs-text are not") {
   std::string long_text(1000, 'a');
   long_text[999] = '\n';
   CHECK(count_controls(long_text) == 1);
+  CHECK(count_controls(std::string(10'000, '\r')) == 10'000);
+}
+
+TEST_CASE("a control byte is found wherever it stands, and nothing else is one") {
+  for (int value = 0; value < 256; ++value) {
+    const bool control = (value < 0x20 && value != '\t') || value == 0x7f;
+    CHECK(count_controls(std::string(40, static_cast<char>(value))) == (control ? 40 : 0));
+  }
+  for (size_t size = 1; size < 70; ++size)
+    for (size_t at = 0; at < size; ++at) {
+      std::string text(size, 'a');
+      text[at] = '\x1f';
+      CHECK(count_controls(text) == 1);
+    }
 }
