@@ -28,7 +28,11 @@ def start_load(proxy, **options):
 
 
 def result_of(load, seconds):
-    output, _ = load.communicate(timeout=seconds + 30)
+    try:
+        output, _ = load.communicate(timeout=seconds + 30)
+    except subprocess.TimeoutExpired:
+        load.kill()
+        raise SystemExit("bench: the load did not end; its figures would say nothing") from None
     found = re.search(r"^RESULT (.*)$", output, re.M)
     if not found:
         raise SystemExit(f"bench: the load generator gave no result:\n{output}")
