@@ -43,6 +43,7 @@ Cluster::Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSett
   if (!connector) connector = make_tcp_connector(loop, settings_.http, descriptors);
   state_->connector = std::move(connector);
   state_->shared.connector = state_->connector.get();
+  state_->shared.worker = worker;
   settings_.name = settings.name;
   set_settings(std::move(settings));
 }

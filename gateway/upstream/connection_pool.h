@@ -18,6 +18,7 @@ namespace penstock::upstream {
 
 // What all endpoints of a cluster on one worker share. Owned by the cluster.
 struct ClusterShared {
+  uint32_t worker = 0;
   Connector* connector = nullptr;
   uint32_t max_idle = 1;  // of one endpoint on this worker
   uint32_t idle_timeout_ms = 30'000;

@@ -20,7 +20,7 @@ http::Stream* Endpoint::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
   attempt.endpoint_ = this;
   attempt.acquire_ = Attempt::Acquire::open;
   attempt.begun_ms_ = loop_.now_ms();
-  state_->active.fetch_add(1, std::memory_order_relaxed);
+  state_->active.add(shared_.worker, 1);
   ++shared_.attempts;
   ref();
   return pool_.acquire(attempt, connect_timeout_ms);
@@ -29,7 +29,7 @@ http::Stream* Endpoint::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
 void Endpoint::finish(Attempt& attempt, Outcome outcome) {
   assert(attempt.endpoint_ == this);
   if (attempt.pending()) pool_.cancel(attempt);
-  state_->active.fetch_sub(1, std::memory_order_relaxed);
+  state_->active.remove(shared_.worker, 1);
   --shared_.attempts;
   if (attempt.acquire_ == Attempt::Acquire::open) count(outcome);
   if (outcome == Outcome::stale) pool_.close_idle_since(attempt.begun_ms_);

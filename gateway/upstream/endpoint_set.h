@@ -2,6 +2,7 @@
 // workers. EndpointState is the process-wide part of an endpoint, kept by upstream and name over reloads and
 // over changes of the set, so that counts are the same with 1 worker and with 4.
 #pragma once
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -14,9 +15,30 @@
 
 namespace penstock::upstream {
 
-// Any thread. Relaxed atomics, each on a cache line of its own, touched once at acquire and once at release.
+// How many requests are under way on all workers. Each worker counts on a cache line of its own (when there
+// are more workers than lines, several share one), so that no request waits for what another core has
+// written; who compares endpoints adds the lines up. Any thread; relaxed: a sum may be one behind.
+class ActiveCount {
+ public:
+  void add(uint32_t worker, uint32_t more) { of(worker).fetch_add(more, std::memory_order_relaxed); }
+  void remove(uint32_t worker, uint32_t fewer) { of(worker).fetch_sub(fewer, std::memory_order_relaxed); }
+  uint32_t sum() const {
+    uint32_t all = 0;
+    for (const Line& line : lines_) all += line.count.load(std::memory_order_relaxed);
+    return all;
+  }
+
+ private:
+  struct Line {
+    alignas(64) std::atomic<uint32_t> count{0};
+  };
+  std::atomic<uint32_t>& of(uint32_t worker) { return lines_[worker % lines_.size()].count; }
+  std::array<Line, 8> lines_;
+};
+
+// Any thread. Relaxed atomics.
 struct EndpointState {
-  alignas(64) std::atomic<uint32_t> active{0};                // requests under way, all workers
+  ActiveCount active;
   alignas(64) std::atomic<uint32_t> consecutive_failures{0};  // written only when it changes
   std::atomic<uint64_t> resting_until_ms{0};                  // Loop::now_ms() (monotonic); 0: in use
 };

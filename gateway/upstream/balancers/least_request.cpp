@@ -22,8 +22,8 @@ class LeastRequest final : public Balancer {
  private:
   // active/weight, multiplied out.
   static bool busier(const Member& a, const Member& b) {
-    uint64_t active_a = a.state->active.load(std::memory_order_relaxed);
-    uint64_t active_b = b.state->active.load(std::memory_order_relaxed);
+    uint64_t active_a = a.state->active.sum();
+    uint64_t active_b = b.state->active.sum();
     return active_a * b.weight > active_b * a.weight;
   }
   WeightedDraw draw_;

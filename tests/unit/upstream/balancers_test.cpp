@@ -144,17 +144,26 @@ TEST_CASE("least_request prefers the endpoint with fewer requests for its weight
   auto balancer = make_least_request(3);
   Members two({1, 1});
   balancer->reset(two.list);
-  two.states[0].active = 2;
-  two.states[1].active = 1;
+  two.states[0].active.add(0, 1);
+  two.states[0].active.add(1, 1);
+  two.states[1].active.add(1, 1);
   CHECK(two.sequence(*balancer, 20) == std::string(20, 'b'));
 
   Members weighted({1, 4});
   balancer->reset(weighted.list);
-  weighted.states[0].active = 1;
-  weighted.states[1].active = 3;  // 3/4 of a request for its weight
+  weighted.states[0].active.add(0, 1);
+  weighted.states[1].active.add(0, 3);  // 3/4 of a request for its weight
   CHECK(weighted.sequence(*balancer, 20) == std::string(20, 'b'));
-  weighted.states[1].active = 5;
+  weighted.states[1].active.add(9, 2);
   CHECK(weighted.sequence(*balancer, 20) == std::string(20, 'a'));
+}
+
+TEST_CASE("requests are counted on a line for each worker, and together") {
+  EndpointState state;
+  for (uint32_t worker = 0; worker < 20; ++worker) state.active.add(worker, 3);
+  CHECK(state.active.sum() == 60);
+  for (uint32_t worker = 0; worker < 20; ++worker) state.active.remove(worker, 2);
+  CHECK(state.active.sum() == 20);
 }
 
 TEST_CASE("least_request spreads by weight while nothing is under way") {
@@ -169,10 +178,10 @@ TEST_CASE("least_request evens out requests that stay") {
   Members members({1, 1, 1, 1, 1, 1, 1, 1});
   auto balancer = make_least_request(5);
   balancer->reset(members.list);
-  for (int i = 0; i < 800; ++i) members.states[members.pick(*balancer)].active++;
+  for (int i = 0; i < 800; ++i) members.states[members.pick(*balancer)].active.add(0, 1);
   for (const EndpointState& state : members.states) {
-    CHECK(state.active >= 95);
-    CHECK(state.active <= 105);
+    CHECK(state.active.sum() >= 95);
+    CHECK(state.active.sum() <= 105);
   }
 }
 
@@ -196,11 +205,11 @@ TEST_CASE("every policy picks the last candidate and then none") {
 TEST_CASE("an endpoint's state is found again while somebody holds it") {
   EndpointStates states;
   auto state = states.get("users", "127.0.0.1:80");
-  state->active = 3;
+  state->active.add(0, 3);
   states.sweep();
   CHECK(states.get("users", "127.0.0.1:80") == state);
   CHECK(states.get("docs", "127.0.0.1:80") != state);
   state.reset();
   states.sweep();
-  CHECK(states.get("users", "127.0.0.1:80")->active == 0);
+  CHECK(states.get("users", "127.0.0.1:80")->active.sum() == 0);
 }

@@ -26,7 +26,7 @@ bool run_until(net::Loop& loop, Condition holds, uint64_t at_most_ms = 3'000) {
   return holds();
 }
 
-uint32_t active(const EndpointInfo& info) { return info.state->active.load(); }
+uint32_t active(const EndpointInfo& info) { return info.state->active.sum(); }
 
 }  // namespace
 
