@@ -28,7 +28,7 @@ IDLE, COUNTED = 10_000, ("nginx", "haproxy", "penstock", "penstock+plugins")
 
 def parse_options():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("--quick", action="store_true", help="3 short rounds of the main cases, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="5 rounds of the main cases, under three minutes")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--cases", help="keys of cases, with commas between")
@@ -39,8 +39,9 @@ def parse_options():
     parser.add_argument("--results", default=str(proxies.HERE / "results"))
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 5)
-    options.seconds = max(1.5, options.seconds or (2 if options.quick else 3))
+    # The machine's speed may change by a third within seconds: many short rounds say more than few long ones.
+    options.rounds = options.rounds or (5 if options.quick else 11)
+    options.seconds = max(1.2, options.seconds or 1.5)
     return options
 
 
@@ -115,7 +116,8 @@ class Run:
         results = {case.key: {name: [] for name in case.proxies if self.wanted(name)} for case in chosen}
         for number in range(1, self.options.rounds + 1):
             for case in chosen:
-                for name in results[case.key]:
+                # Every other round runs backwards, so that a machine that gets slower favours nobody.
+                for name in list(results[case.key])[:: 1 if number % 2 else -1]:
                     proxy = self.proxy(name)
                     if number == 1:  # connections, caches and the backend's answers warm
                         measure.result_of(measure.start_load(proxy, seconds=0.5, **case.load), 1)
@@ -155,16 +157,15 @@ class Run:
         return found
 
     def second_worker(self, rate):
-        """CPU time a request with one and with two workers, both on both cores, at a rate that both can serve."""
+        """CPU time a request with two workers as a share of that with one, both on both cores, at one rate, by round."""
         case = Case("", "", kept(rate=rate), (), saturated=False)
-        found = {1: [], 2: []}
-        started = {workers: self.bench.start("penstock", cores="0,1", workers=workers) for workers in found}
+        found = []
+        started = {workers: self.bench.start("penstock", cores="0,1", workers=workers) for workers in (1, 2)}
         try:
             for _ in range(self.options.rounds):
-                for workers, proxy in started.items():
-                    result = measure.measure(proxy, case, self.options.seconds)
-                    if not result["bad_status"] and not result["errors"]:
-                        found[workers].append(result["cpu_us"])
+                one, two = (measure.measure(started[workers], case, self.options.seconds) for workers in (1, 2))
+                if not any(result["bad_status"] or result["errors"] for result in (one, two)):
+                    found.append(two["cpu_us"] / one["cpu_us"])
         finally:
             for proxy in started.values():
                 proxy.stop()
@@ -190,7 +191,7 @@ def main():
                                                   else c.quick or not options.quick)]
             results = run.rounds(chosen)
             if not options.skip_extras:
-                extras["system_calls"] = {name: measure.system_calls(run.proxy(name), 2) for name in
+                extras["system_calls"] = {name: measure.system_calls(run.proxy(name)) for name in
                                           ("floor", *COUNTED) if run.wanted(name) and "strace" not in run.lacking}
             if not options.skip_extras and not options.quick:
                 extras.update(instructions=run.instructions(), idle=run.idle_memory(),
