@@ -157,20 +157,16 @@ void Headers::add(std::string_view lower_name, std::string_view value) {
 void Headers::add(HeaderId id, std::string_view value) { push({header_name(id), value, id}); }
 
 void Headers::set(std::string_view lower_name, std::string_view value) {
-  bool placed = false;
-  remove_if([&](Field& field) {
-    if (field.name != lower_name) return false;
-    if (placed) return true;
-    field.value = value;
-    placed = true;
-    return false;
-  });
-  if (!placed) add(lower_name, value);
+  if (HeaderId id = header_id(lower_name); id != HeaderId::other) return set(id, value);
+  set_where({lower_name, value}, [&](const Field& field) { return field.name == lower_name; });
 }
 
-void Headers::set(HeaderId id, std::string_view value) { set(header_name(id), value); }
+void Headers::set(HeaderId id, std::string_view value) {
+  set_where({header_name(id), value, id}, [id](const Field& field) { return field.id == id; });
+}
 
 size_t Headers::remove(std::string_view lower_name) {
+  if (HeaderId id = header_id(lower_name); id != HeaderId::other) return remove(id);
   size_t before = size_;
   remove_if([&](const Field& field) { return field.name == lower_name; });
   return before - size_;

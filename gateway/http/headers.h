@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/arena.h"
 
@@ -102,8 +103,11 @@ class Headers {
   template <class Predicate>
   void remove_if(Predicate gone) {
     size_t kept = 0;
-    for (size_t i = 0; i < size_; ++i)
-      if (!gone(fields_[i])) fields_[kept++] = fields_[i];
+    for (size_t i = 0; i < size_; ++i) {
+      if (gone(fields_[i])) continue;
+      if (kept != i) fields_[kept] = fields_[i];
+      ++kept;
+    }
     size_ = static_cast<uint32_t>(kept);
   }
   void clear() { size_ = 0; }
@@ -113,6 +117,16 @@ class Headers {
 
  private:
   void push(Field field);
+  template <class Same>
+  void set_where(const Field& field, Same same) {
+    bool placed = false;
+    remove_if([&](Field& each) {
+      if (!same(each)) return false;
+      if (!placed) each.value = field.value;
+      return std::exchange(placed, true);
+    });
+    if (!placed) push(field);
+  }
   Arena* arena_;
   Field* fields_ = nullptr;
   uint32_t size_ = 0;

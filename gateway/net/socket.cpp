@@ -100,8 +100,9 @@ void Socket::send_once() {
   message.msg_iov = segments.data();
   message.msg_iovlen = queue_.segments(segments);
   ssize_t sent;
-  do {
-    sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+  do {  // one piece without the kernel's copy of the message around it
+    sent = message.msg_iovlen == 1 ? ::send(fd_, segments[0].iov_base, segments[0].iov_len, MSG_NOSIGNAL)
+                                   : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {
     bytes_written_ += static_cast<uint64_t>(sent);

@@ -82,12 +82,24 @@ bool good_request_id(std::string_view id) {
   });
 }
 
+// Eight hexadecimal digits at once: each nibble in a byte of its own, which then becomes its digit.
+void write_hex(uint32_t bits, char* out) {
+  constexpr uint64_t ones = 0x0101010101010101;
+  uint64_t lanes = bits;
+  lanes = (lanes | lanes << 16) & 0x0000ffff0000ffff;
+  lanes = (lanes | lanes << 8) & 0x00ff00ff00ff00ff;
+  lanes = (lanes | lanes << 4) & 0x0f0f0f0f0f0f0f0f;
+  const uint64_t letters = (lanes + 6 * ones) >> 4 & ones;
+  lanes += '0' * ones + letters * ('a' - '0' - 10);
+  std::memcpy(out, &lanes, sizeof lanes);
+}
+
 std::string_view new_request_id(Arena& arena, Random& random) {
-  static constexpr char digits[] = "0123456789abcdef";
   char* out = static_cast<char*>(arena.allocate(32, 1));
   for (int half = 0; half < 2; ++half) {
-    uint64_t bits = random.next();
-    for (int i = 0; i < 16; ++i, bits >>= 4) out[half * 16 + i] = digits[bits & 15];
+    const uint64_t bits = random.next();
+    write_hex(static_cast<uint32_t>(bits), out + half * 16);
+    write_hex(static_cast<uint32_t>(bits >> 32), out + half * 16 + 8);
   }
   return {out, 32};
 }
