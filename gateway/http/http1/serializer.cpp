@@ -119,7 +119,7 @@ void write_status_line(HeadWriter& out, const Message& head) {
 }
 
 // Copying so much costs less than a segment of its own.
-constexpr size_t little = 64;
+constexpr size_t little = 2048;
 
 bool content_expected(Method method) {
   return method == Method::post || method == Method::put || method == Method::patch;
