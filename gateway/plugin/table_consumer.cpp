@@ -43,7 +43,8 @@ const gw_consumer* lookup(gw_req* req, const gw_instance* instance, uint32_t cre
   if (req->context.snapshot == nullptr || instance == nullptr || value.len == 0) return nullptr;
   const proxy::Consumers& consumers = req->context.snapshot->consumers;
   const proxy::Consumer* found = nullptr;
-  if (credential == GW_CREDENTIAL_API_KEY) found = consumers.by_api_key(view(value));
+  if (credential == GW_CREDENTIAL_API_KEY)
+    found = consumers.by_api_key(view(value), req->context.key_digests);
   if (credential == GW_CREDENTIAL_JWT) found = consumers.by_jwt(instance->name, view(value));
   return reinterpret_cast<const gw_consumer*>(found);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "proxy/key_digests.h"
 
 namespace penstock::proxy {
 
@@ -27,12 +28,12 @@ class Consumers {
 
   // any thread; null: nobody. A key is found by a keyed hash that nobody outside knows and then compared in
   // constant time; keys configured as sha256: are found by their digest. So timing tells nothing about a key.
-  const Consumer* by_api_key(std::string_view key) const;
+  // `digests` is the worker's; null: none are kept.
+  const Consumer* by_api_key(std::string_view key, KeyDigests* digests = nullptr) const;
   const Consumer* by_jwt(std::string_view plugin, std::string_view value) const;
   const Consumer* by_name(std::string_view name) const;
 
  private:
-  using Digest = std::array<uint8_t, 32>;
   struct DigestHash {
     size_t operator()(const Digest& digest) const;
   };

@@ -47,6 +47,7 @@ void Exchange::begin(http::Message& head) {
   RequestContext& context = context_.emplace(down_->arena(), head);
   context.snapshot = generation_.snapshot.get();
   context.names = &worker_.names;
+  context.key_digests = &worker_.key_digests;
   context.loop = &worker_.loop;
   context.worker = worker_.worker;
   context.worker_states = generation_.filter_states;

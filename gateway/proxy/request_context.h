@@ -80,7 +80,8 @@ struct RequestContext {
   http::Message* response = nullptr;  // from the upstream's or the local answer's head on
   const Snapshot* snapshot = nullptr;
   Names* names = nullptr;
-  net::Loop* loop = nullptr;  // null in explain
+  KeyDigests* key_digests = nullptr;  // the worker's; null outside of one
+  net::Loop* loop = nullptr;          // null in explain
   Mode mode = Mode::live;
   Phase phase = Phase::routing;
   uint32_t worker = 0;

@@ -35,6 +35,7 @@ class WorkerContext {
   const uint32_t worker;
   Random random;
   FreeList exchanges;
+  KeyDigests key_digests;
   observe::RequestMetrics metrics;
   bool draining = false;  // answers carry Connection: close
 
