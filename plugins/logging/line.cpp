@@ -27,39 +27,49 @@ uint64_t load8(const char* at) {
   return bytes;
 }
 
-// Nearly every value is plain from end to end: then it is copied in one go. The last look overlaps the one
-// before.
-bool all_plain(std::string_view text) {
+// Nearly every value is plain from end to end: it is copied and looked at in one go, the last piece
+// overlapping the one before. False: something in it is not plain, and what was written does not count.
+bool copy_plain(char* to, std::string_view text) {
   const char* at = text.data();
   const size_t n = text.size();
 #if defined(__SSE2__)
   if (n >= 16) {
-    const auto special = [](const char* p) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const auto copy = [&](size_t i) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), bytes);
       const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: 0x80 and above are low, too
       const __m128i marks =
           _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
       return _mm_or_si128(low, marks);
     };
-    __m128i found = special(at + n - 16);
-    for (size_t i = 0; i + 16 <= n; i += 16) found = _mm_or_si128(found, special(at + i));
+    __m128i found = copy(n - 16);
+    for (size_t i = 0; i + 16 <= n; i += 16) found = _mm_or_si128(found, copy(i));
     return _mm_movemask_epi8(found) == 0;
   }
 #endif
   if (n >= 8) {
-    for (size_t i = 0; i + 8 <= n; i += 8) {
-      if (!plain8(load8(at + i))) return false;
-    }
-    return plain8(load8(at + n - 8));
+    const auto copy = [&](size_t i) {
+      const uint64_t bytes = load8(at + i);
+      std::memcpy(to + i, &bytes, 8);
+      return plain8(bytes);
+    };
+    bool plain = copy(n - 8);
+    for (size_t i = 0; i + 8 <= n; i += 8) plain &= copy(i);
+    return plain;
   }
   if (n >= 4) {
     uint32_t first, last;
     std::memcpy(&first, at, 4);
     std::memcpy(&last, at + n - 4, 4);
+    std::memcpy(to, &first, 4);
+    std::memcpy(to + n - 4, &last, 4);
     return plain8(uint64_t{first} << 32 | last);
   }
   uint64_t bytes = 0x2020202020202020u;
-  for (size_t i = 0; i < n; ++i) bytes = bytes << 8 | static_cast<uint8_t>(at[i]);
+  for (size_t i = 0; i < n; ++i) {
+    to[i] = at[i];
+    bytes = bytes << 8 | static_cast<uint8_t>(at[i]);
+  }
   return plain8(bytes);
 }
 
@@ -89,17 +99,16 @@ size_t utf8_length(std::string_view s, size_t at) {
 }  // namespace
 
 void Line::number(uint64_t value) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  raw({digits, static_cast<size_t>(end - digits)});
+  const auto [end, error] = std::to_chars(buffer_ + size_, buffer_ + capacity, value);
+  if (error == std::errc{}) size_ = static_cast<size_t>(end - buffer_);
 }
 
 void Line::seconds(int64_t ns) {
   const uint64_t micros = ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0;
   number(micros / 1'000'000);
-  char fraction[7] = {'.', '0', '0', '0', '0', '0', '0'};
-  uint64_t rest = micros % 1'000'000;
-  for (size_t i = 6; rest != 0; --i, rest /= 10) fraction[i] = static_cast<char>('0' + rest % 10);
+  char fraction[7] = {'.'};
+  auto rest = static_cast<uint32_t>(micros % 1'000'000);
+  for (size_t i = 6; i > 0; --i, rest /= 10) fraction[i] = static_cast<char>('0' + rest % 10);
   raw({fraction, sizeof fraction});
 }
 
@@ -134,7 +143,10 @@ size_t Line::json_special(std::string_view text, size_t at) {
 }
 
 void Line::json_more(std::string_view text) {
-  if (text.size() <= left() && all_plain(text)) return raw(text);
+  if (text.size() <= left() && copy_plain(buffer_ + size_, text)) {
+    size_ += text.size();
+    return;
+  }
   size_t i = 0;
   while (i < text.size()) {
     if (text.size() - i >= 8 && left() >= 8 && plain8(load8(text.data() + i))) {
