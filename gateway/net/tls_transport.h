@@ -108,8 +108,7 @@ class TlsTransport final : public Transport,
   void give_up();
   // OpenSSL has read one.
   void count_key_update();
-  // Gives it a new number, as the youngest. False: its client has sent nothing, or it was spared in this
-  // wait.
+  // Gives it a new number, as the youngest. False: its client has sent nothing, or base/spared.h says enough.
   bool spare();
   // Its client has spoken before; false: it may not begin now either.
   bool begin_late();

@@ -37,8 +37,8 @@ class WaitLists {
 
   // The one to make room: those that never said anything, then heads that do not end, then the longest idle
   // one. Whose bytes have come and were not read yet (`input_waits`, a system call) is spared as
-  // base/spared.h says, and goes to the end of its list. Null: nobody's grace is over, or so many were spared
-  // that the next look has to decide (`asked_out`).
+  // base/spared.h says, and goes to the end of its list. Null: nobody's grace is over, or some were spared
+  // and a later look decides (`asked_out`).
   struct Longest {
     http::DownstreamConnection* connection = nullptr;
     bool asked_out = false;
@@ -77,6 +77,7 @@ class WaitLists {
 
  private:
   static constexpr int most_asks = 4;
+
   using List = IntrusiveList<http::DownstreamConnection, http::WaitHook>;
 
   List& list(http::Awaited what) { return lists_[static_cast<size_t>(what)]; }
