@@ -35,7 +35,8 @@ def parse_options():
     parser.add_argument("--only", help="names of proxies, with commas between")
     parser.add_argument("--skip-extras", action="store_true",
                         help="no system calls, instructions, idle memory or second worker")
-    parser.add_argument("--build", default=str(ROOT / "build" / "release"))
+    parser.add_argument("--build", default=str(ROOT / "build" / "release"), help="the bench's own programs")
+    parser.add_argument("--gateway", default=str(ROOT / "build" / "optimized"), help="Penstock and its plugins")
     parser.add_argument("--results", default=str(proxies.HERE / "results"))
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -179,7 +180,7 @@ def main():
     enter_namespace(options)
     command = " ".join(["./dev bench", *[a for a in sys.argv[1:] if a != "--inside"]])
     with tempfile.TemporaryDirectory() as temporary:
-        bench = proxies.Bench(Path(options.build).resolve(), Path(temporary))
+        bench = proxies.Bench(Path(options.build).resolve(), Path(temporary), Path(options.gateway).resolve())
         run = Run(options, bench)
         for name, use in run.lacking.items():
             print(f"bench: {name} is not here ({use}): its figures are missing", flush=True)

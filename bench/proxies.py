@@ -109,8 +109,9 @@ class Proxy:
 class Bench:
     """What is the same for all proxies of a run."""
 
-    build: Path
+    build: Path  # the load, the backend and the floor
     folder: Path
+    gateway: Path  # the folder of Penstock and its plugins
     backend: int = 0
     token: str = ""
     backend_process: subprocess.Popen = None
@@ -154,7 +155,7 @@ class Bench:
             "haproxy": lambda: ["haproxy", "-db", "-f", file("haproxy.cfg")],
             "envoy": lambda: [envoy(self.build), "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error",
                               "--disable-hot-restart", "-c", file("envoy.yaml")],
-            "penstock": lambda: [str(self.build / "penstock"), "run", "-c", file("penstock.yaml")],
+            "penstock": lambda: [str(self.gateway / "penstock"), "run", "-c", file("penstock.yaml")],
         }[program]()
         return Proxy(name, [*under, *command], self.folder, ports, self.build, self.headers(features), cores)
 
