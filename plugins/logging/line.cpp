@@ -4,6 +4,7 @@
 #include <emmintrin.h>
 #endif
 
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +13,16 @@ namespace logging {
 namespace {
 
 constexpr char hex[] = "0123456789abcdef";
+
+// 00 to 99 as text, one behind the other.
+constexpr std::array<char, 200> pairs = [] {
+  std::array<char, 200> text{};
+  for (size_t i = 0; i < 100; ++i) {
+    text[i * 2] = static_cast<char>('0' + i / 10);
+    text[i * 2 + 1] = static_cast<char>('0' + i % 10);
+  }
+  return text;
+}();
 
 // True when all eight bytes are printable ASCII other than '"' and '\\'.
 bool plain8(uint64_t bytes) {
@@ -105,10 +116,16 @@ void Line::number(uint64_t value) {
 
 void Line::seconds(int64_t ns) {
   const uint64_t micros = ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0;
-  number(micros / 1'000'000);
+  if (micros < 1'000'000) {
+    raw('0');
+  } else {
+    number(micros / 1'000'000);
+  }
+  const auto rest = static_cast<uint32_t>(micros % 1'000'000);
   char fraction[7] = {'.'};
-  auto rest = static_cast<uint32_t>(micros % 1'000'000);
-  for (size_t i = 6; i > 0; --i, rest /= 10) fraction[i] = static_cast<char>('0' + rest % 10);
+  std::memcpy(fraction + 1, &pairs[rest / 10'000 * 2], 2);
+  std::memcpy(fraction + 3, &pairs[rest / 100 % 100 * 2], 2);
+  std::memcpy(fraction + 5, &pairs[rest % 100 * 2], 2);
   raw({fraction, sizeof fraction});
 }
 
