@@ -93,7 +93,8 @@ constexpr SchemaRow rows[] = {
     {"listeners[].limits.pipelined_size", size, "64KiB", "1KiB..64MiB",
      "Bytes of later requests over which nothing more is read while one is answered"},
     {"listeners[].limits.buffer_size", size, "64KiB", "16KiB..64MiB",
-     "What waits for one side before the other is not read any more"},
+     "What waits for one side before the other is not read any more; of a long body over plain TCP up to "
+     "1MiB"},
     {"listeners[].trusted_proxies", list, "", "",
      "Peers whose forwarding headers are believed; unix: whoever comes by a unix socket"},
     {"listeners[].trusted_proxies[]", network, "", "", "An address or a network"},

@@ -22,11 +22,14 @@
 #include "http/message.h"
 
 namespace penstock::net {
+class Transport;
 struct Address;
 struct TlsInfo;
 }  // namespace penstock::net
 
 namespace penstock::http {
+
+class Stream;
 
 enum class EndStream : uint8_t { no, yes };
 
@@ -45,6 +48,12 @@ class StreamHandler {
   // Body bytes, never empty. Valid until on_turn_end() of the same turn, so that they can be lent to
   // send_data().
   virtual void on_data(std::string_view bytes) = 0;
+  // Asked before each read of a long body whose length is known: the stream whose body it is, as it is, so
+  // that it can go there within the kernel. Null: it comes to on_data.
+  virtual Stream* splice_sink() { return nullptr; }
+  // So many body bytes went there; the sink is to be told by spliced(). on_turn_end() follows. Nothing may be
+  // released here.
+  virtual void on_spliced(size_t /*bytes*/) {}
   virtual void on_trailers(Headers& trailers) = 0;  // views live until release()
   virtual void on_end() = 0;
   // All that came with one read was delivered: flush() what was lent, the bytes go away now.
@@ -78,6 +87,10 @@ class Stream {
   virtual void flush() = 0;                       // one write for all of the above
   virtual size_t unsent() const = 0;              // bytes accepted and not yet with the kernel
   static constexpr size_t high_mark = 64 * 1024;  // over it the sender pauses its source
+  // Where another stream's body can go as it is, of which just so many bytes are to be sent; null: nowhere.
+  virtual net::Transport* splice_end(uint64_t /*bytes*/) { return nullptr; }
+  // Those that went there. They count as sent.
+  virtual void spliced(size_t /*bytes*/) {}
 
   // --- receiving; pausing stops the next read: what the last one brought is still delivered (at most
   // Loop::read_buffer_size bytes, and the end) ---

@@ -12,6 +12,7 @@
 
 #include "base/block_pool.h"
 #include "base/intrusive_list.h"
+#include "net/pipe_pool.h"
 
 struct uv_loop_s;
 
@@ -84,6 +85,7 @@ class Loop {
   uint64_t now_ns() const;  // monotonic, read now (vDSO): for durations only, not for every byte
   TimerWheel& timers() { return *timers_; }
   BlockPool& blocks() { return blocks_; }
+  PipePool& pipes() { return pipes_; }  // for net/ alone
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
   // Shorter while the process is short of memory.
   std::span<char> read_buffer() {
@@ -103,6 +105,7 @@ class Loop {
   std::unique_ptr<Handles> handles_;
   std::unique_ptr<TimerWheel> timers_;
   BlockPool blocks_;
+  PipePool pipes_{blocks_};
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> cipher_buffer_;
   uint64_t lag_ms_ = 0;

@@ -86,7 +86,7 @@ void Socket::flush() {
     return;
   }
   // While a rest waits for the socket, a try would only meet EAGAIN.
-  if (!queue_.keeping() && state_ == State::open) send_once();
+  if (!waits_to_write() && state_ == State::open) send_once();
   if (queue_.empty()) return;
   queue_.keep();
   drain_due_ = true;
@@ -114,11 +114,13 @@ void Socket::send_once() {
 }
 
 void Socket::write_more() {
-  send_once();
+  if (pipe_) drain_pipe();
+  if (!pipe_ && !queue_.empty() && state_ == State::open) send_once();
   if (state_ != State::open) return;
   if (leaving_) leaving_->extend(stall_ms);
-  if (queue_.empty()) rest_is_out();
+  if (unsent() == 0) rest_is_out();
   if (state_ != State::open) return;
+  if (pipe_) return;  // who goes on when it is empty can splice again
   if (!queue_.empty() && (!drain_due_ || queue_.size() > Transport::low_mark)) return;
   drain_due_ = false;
   if (owner_) owner_->on_socket_drained();
@@ -154,7 +156,7 @@ void Socket::shutdown() {
   if (finish_ != Finish::no) return;
   finish_ = Finish::wanted;
   flush();
-  if (queue_.empty()) finish_sending();
+  if (unsent() == 0) finish_sending();
 }
 
 void Socket::finish_sending() {
@@ -191,7 +193,7 @@ void Socket::release(uint64_t linger_ms) {
   linger_ms_ = linger_ms;
   leaving_ =
       std::make_unique<Timer>(loop_, [](void* self) { static_cast<Socket*>(self)->linger_on(); }, this);
-  if (queue_.empty())
+  if (unsent() == 0)
     rest_is_out();
   else
     leaving_->start(stall_ms);
@@ -210,13 +212,13 @@ void Socket::drop_input() {
 // While the peer's kernel takes our last answer: closing over its unread bytes throws away what ours still
 // holds. Its reader is watched meanwhile as before.
 void Socket::linger_on() {
-  if (!queue_.empty() || bytes_taken() == bytes_written_ || send_limits_.timeout_ms == 0) return cut();
+  if (unsent() > 0 || bytes_taken() == bytes_written_ || send_limits_.timeout_ms == 0) return cut();
   leaving_->start(linger_ms_);
   watch_reader();
 }
 
 // A peer that has not got all must not mistake the cut for an end.
-void Socket::cut() { queue_.empty() ? close() : reset(); }
+void Socket::cut() { unsent() == 0 ? close() : reset(); }
 
 void Socket::reset() {
   linger at_once{1, 0};
@@ -232,6 +234,7 @@ void Socket::close() {
   leaving_.reset();
   watch_.reset();
   queue_.clear();
+  drop_pipe();
   cancel();
   if (polled_) {
     uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
@@ -251,7 +254,7 @@ void Socket::update_events() {
   int want = 0;
   if (state_ == State::connecting) want = UV_WRITABLE;
   if (state_ == State::open) {
-    if (queue_.keeping()) want |= UV_WRITABLE;
+    if (waits_to_write()) want |= UV_WRITABLE;
     // A connection that is not read still hears of a reset, so that work for a client that is gone can stop;
     // after the peer's FIN too. The kernel always tells errors, so the event asked for then is one that does
     // not come: urgent data.
@@ -286,7 +289,7 @@ void Socket::handle_events(int status, int events) {
     poll_error();
     return;
   }
-  if ((events & UV_WRITABLE) && queue_.keeping()) write_more();
+  if ((events & UV_WRITABLE) && waits_to_write()) write_more();
   if (state_ != State::open && state_ != State::broken) return;
   if (events & UV_READABLE)
     read_once();
@@ -315,6 +318,7 @@ void Socket::finish_connect() {
 // One read a readiness event, also after a full buffer: the poll is level-triggered, and others are waiting.
 bool Socket::read_once() {
   if (!reading_ || read_ended_) return true;
+  if (splice_once()) return true;
   std::span<char> buffer = read_into_ == ReadInto::read_buffer ? loop_.read_buffer() : loop_.cipher_buffer();
   ssize_t size;
   do {
@@ -379,6 +383,7 @@ void Socket::lose(int system_errno) {
   error_ = system_errno;
   state_ = State::broken;
   queue_.clear();
+  drop_pipe();
   update_events();
   // A writer that waits may go on into the void: it waited for room alone.
   if (drain_due_) loop_.schedule(*this);
@@ -404,6 +409,7 @@ void Socket::fail(int system_errno) {
   connect_failed_ = state_ == State::connecting;
   state_ = State::failed;
   queue_.clear();
+  drop_pipe();
   update_events();
   loop_.schedule(*this);
 }

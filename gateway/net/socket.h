@@ -1,6 +1,7 @@
 // The loop side of one TCP connection: descriptor, uv_poll_t and send queue. Its owner (a transport or a
 // pending connect) lives and dies as it likes; this object lives until libuv's close callback, so code that
-// calls an owner may always go on with the socket and ask owner() whether anybody is left. Private to net/.
+// calls an owner may always go on with the socket and ask owner() whether anybody is left. What goes from one
+// socket to another within the kernel is in socket_splice.cpp. Private to net/.
 //
 // Reading stays armed in the steady state: uv_poll_start() is called only when the wanted events change, and
 // inside our own callback only once at its end.
@@ -15,11 +16,18 @@
 #include "net/address.h"
 #include "net/loop.h"
 #include "net/loop_handle.h"
+#include "net/pipe_pool.h"
 #include "net/send_queue.h"
 #include "net/timer.h"
 #include "net/transport.h"
 
 namespace penstock::net {
+
+// As SpliceTo.
+struct SocketSplice {
+  Socket* sink = nullptr;
+  uint64_t most = 0;
+};
 
 // Every callback may destroy the owner or make it leave (close, release).
 class SocketOwner {
@@ -30,6 +38,9 @@ class SocketOwner {
   virtual void on_socket_end_announced() {}                        // FIN behind what is not read; once
   virtual void on_socket_drained() {}                              // see TransportHandler::on_drained
   virtual void on_socket_error(const Error& error) = 0;            // last; never inside a call of the owner
+  // See TransportHandler::splice_to.
+  virtual SocketSplice on_socket_splice() { return {}; }
+  virtual void on_socket_spliced(size_t /*bytes*/) {}
 
  protected:
   ~SocketOwner() = default;
@@ -61,7 +72,7 @@ class Socket final : private LoopHandle, private Task {
   std::span<char> reserve(size_t size);
   void commit(size_t used) { queue_.commit(used); }
   void flush();
-  size_t unsent() const { return queue_.size(); }
+  size_t unsent() const { return queue_.size() + (pipe_ ? pipe_->held() : 0); }
 
   void shutdown();                   // FIN after the rest
   void release(uint64_t linger_ms);  // the owner leaves; sends the rest, FIN, reads on for linger_ms, closes
@@ -79,7 +90,7 @@ class Socket final : private LoopHandle, private Task {
   const SendLimits& send_limits() const { return send_limits_; }
   // Here, or in the kernel of one that was left.
   bool rest_waits() const {
-    return state_ == State::open && (queue_.keeping() || (leaving_ && bytes_taken() < bytes_written_));
+    return state_ == State::open && (waits_to_write() || (leaving_ && bytes_taken() < bytes_written_));
   }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
@@ -97,6 +108,12 @@ class Socket final : private LoopHandle, private Task {
   void handle_events(int status, int events);
   void finish_connect();
   bool read_once();  // false: there was nothing to read
+  bool splice_once();
+  bool takes_pipe() const;
+  void take_pipe(std::unique_ptr<Pipe> pipe);
+  void drain_pipe();
+  void drop_pipe();
+  bool waits_to_write() const { return queue_.keeping() || pipe_ != nullptr; }
   void end_input();
   int take_error();  // the kernel tells each error once
   void hear_disconnect();
@@ -135,6 +152,7 @@ class Socket final : private LoopHandle, private Task {
   uint8_t events_ = 0;            // what the handle is armed for
   int error_ = 0;                 // errno, in State::broken and failed
   SendQueue queue_;
+  std::unique_ptr<Pipe> pipe_;  // what was spliced and is not sent yet: it goes before queue_
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
   uint64_t sent_ms_ = 0;

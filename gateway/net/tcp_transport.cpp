@@ -59,6 +59,7 @@ class TcpTransport final : public Transport, private SocketOwner {
     if (socket_) socket_->flush();
   }
   size_t unsent() const override { return socket_ ? socket_->unsent() : 0; }
+  Socket* plain_socket() override { return socket_; }
 
   void shutdown() override {
     if (socket_) socket_->shutdown();
@@ -85,6 +86,11 @@ class TcpTransport final : public Transport, private SocketOwner {
 
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }
+  SocketSplice on_socket_splice() override {
+    const SpliceTo to = handler_->splice_to();
+    return {to.sink ? to.sink->plain_socket() : nullptr, to.most};
+  }
+  void on_socket_spliced(size_t bytes) override { handler_->on_spliced(bytes); }
   void on_socket_read_end() override { handler_->on_read_end(); }
   void on_socket_end_announced() override { handler_->on_end_announced(); }
   void on_socket_drained() override { handler_->on_drained(); }

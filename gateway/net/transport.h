@@ -64,10 +64,25 @@ struct SendLimits {
   uint32_t min_rate = 0;    // bytes a second, averaged over timeout_ms
 };
 
+class Socket;
+class Transport;
+
+// Where the bytes that come next may go within the kernel: `most` of them at most. Null: nowhere.
+struct SpliceTo {
+  Transport* sink = nullptr;
+  uint64_t most = 0;
+};
+
 class TransportHandler {
  public:
   // bytes: never empty, valid until this returns.
   virtual void on_read(std::span<const char> bytes) = 0;
+  // Asked before each read of a plain connection. Where the sink is plain too and nothing waits to be sent
+  // there, what has come goes there and on_spliced tells how much; the sink's unsent() and on_drained() hold
+  // for it. Else it comes to on_read as ever. A peer that is gone raises SIGPIPE then, which the process has
+  // to ignore: splice(2) cannot be told to do without.
+  virtual SpliceTo splice_to() { return {}; }
+  virtual void on_spliced(size_t /*bytes*/) {}
   // The peer ended its sending side (FIN, close_notify). Once; writing may go on. Told only while not paused.
   // Under TLS also for a FIN without close_notify, see truncated().
   virtual void on_read_end() = 0;
@@ -135,6 +150,7 @@ class Transport {
   virtual const Address& local() const = 0;
   // Memory held for bytes that came in and were not handed on yet.
   virtual size_t unread() const { return 0; }
+  virtual Socket* plain_socket() { return nullptr; }  // for net/ alone; null: TLS, or given up
   virtual const TlsInfo* tls() const { return nullptr; }
   // From on_read_end on: the end is a FIN alone on a TLS connection, which anybody on the way can forge. Many
   // clients end so and still wait for their answer, and only the handler knows what it expects: where the

@@ -130,13 +130,30 @@ void Exchange::request_data(std::string_view bytes) {
     cut(reason::request_body_too_large);
     return;
   }
-  // Held as long as another attempt may need it: for repeatable methods within the bound, for all others
-  // until the first byte of this attempt has left.
-  if (!up_ || (body_held_ && (keep_holding_ || !up_->any_byte_sent())))
+  if (holds_request())
     hold(bytes);
   else
     body_held_ = false;
   if (up_) up_->send_data(bytes);
+}
+
+// As long as another attempt may need it: for repeatable methods within the bound, for all others until the
+// first byte of this attempt has left.
+bool Exchange::holds_request() const {
+  return !up_ || (body_held_ && (keep_holding_ || !up_->any_byte_sent()));
+}
+
+// No plugin sees bodies, and a length over the route's limit was refused with the head.
+http::Stream* Exchange::request_sink() const {
+  const bool forwards = state_ == ExchangeState::forwarding || state_ == ExchangeState::responding;
+  return forwards && !holds_request() ? up_ : nullptr;
+}
+
+void Exchange::request_spliced(size_t bytes) {
+  last_activity_ms_ = worker_.loop.now_ms();
+  context_->request_body_bytes += bytes;
+  body_held_ = false;
+  up_->spliced(bytes);
 }
 
 void Exchange::hold(std::string_view bytes) {

@@ -140,6 +140,16 @@ void Exchange::response_turn_end() {
   if (up_ && down_->unsent() > buffer_limit()) hold_back(*up_);
 }
 
+http::Stream* Exchange::response_sink() const {
+  return state_ == ExchangeState::responding ? down_ : nullptr;
+}
+
+void Exchange::response_spliced(size_t bytes) {
+  last_activity_ms_ = worker_.loop.now_ms();
+  context_->response_body_bytes += bytes;
+  down_->spliced(bytes);
+}
+
 void Exchange::response_end() {
   if (state_ == ExchangeState::tunnel) {
     response_ended_ = true;

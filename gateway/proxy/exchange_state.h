@@ -50,6 +50,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_bad_body(const Error& error) override { exchange.bad_body(error); }
     void on_informational(http::Message&) override {}
     void on_data(std::string_view bytes) override { exchange.request_data(bytes); }
+    http::Stream* splice_sink() override { return exchange.request_sink(); }
+    void on_spliced(size_t bytes) override { exchange.request_spliced(bytes); }
     void on_trailers(http::Headers& trailers) override { exchange.request_trailers_ = &trailers; }
     void on_end() override { exchange.request_end(); }
     void on_turn_end() override { exchange.request_turn_end(); }
@@ -67,6 +69,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_bad_head(const Error& error, http::Message&) override { on_reset(error); }
     void on_informational(http::Message& head) override { exchange.informational(head); }
     void on_data(std::string_view bytes) override { exchange.response_data(bytes); }
+    http::Stream* splice_sink() override { return exchange.response_sink(); }
+    void on_spliced(size_t bytes) override { exchange.response_spliced(bytes); }
     void on_trailers(http::Headers& trailers) override { exchange.response_trailers_ = &trailers; }
     void on_end() override { exchange.response_end(); }
     void on_turn_end() override { exchange.response_turn_end(); }
@@ -94,6 +98,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void bad_head(const Error& error, http::Message& head);
   void bad_body(const Error& error);
   void request_data(std::string_view bytes);
+  bool holds_request() const;
+  http::Stream* request_sink() const;
+  void request_spliced(size_t bytes);
   void request_end();
   void request_turn_end();
   void client_drained();
@@ -128,6 +135,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void informational(http::Message& head);
   void response_head(http::Message& head, http::EndStream end);
   void response_data(std::string_view bytes);
+  http::Stream* response_sink() const;
+  void response_spliced(size_t bytes);
   void response_end();
   void response_turn_end();
   bool refuses_body(const http::Message& head, http::EndStream end) const;

@@ -1,12 +1,12 @@
 #include "server/door.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "base/reason.h"
+#include "net/descriptor.h"
 #include "net/tcp_transport.h"
 #include "server/door_parts.h"
 
@@ -22,15 +22,6 @@ constexpr std::string_view plain_answer =
 constexpr size_t queue_part = 64;
 constexpr uint64_t next_part_ms = 1;
 
-// Descriptors have the lowest number that is free, so their number says how many there are. The last eighth
-// (at most 256) is for connections to backends, logs and reloads.
-int descriptor_mark() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return INT32_MAX;
-  rlim_t most = std::min<rlim_t>(files.rlim_cur, INT32_MAX);
-  return static_cast<int>(most - std::min<rlim_t>(most / 8, 256));
-}
-
 }  // namespace
 
 Door::Door(DoorOwner& owner, DoorPlan plan, proxy::Generation& generation)
@@ -38,7 +29,7 @@ Door::Door(DoorOwner& owner, DoorPlan plan, proxy::Generation& generation)
       plan_(std::move(plan)),
       generation_(&generation),
       settings_(plan_.info->http),
-      descriptor_mark_(descriptor_mark()),
+      descriptor_mark_(net::descriptor_mark()),
       timer_(
           owner.door_loop(),
           [](void* self) {
@@ -58,7 +49,7 @@ void Door::renew(DoorPlan plan, proxy::Generation& generation) {
   plan_ = std::move(plan);
   generation_ = &generation;
   settings_ = plan_.info->http;
-  descriptor_mark_ = descriptor_mark();
+  descriptor_mark_ = net::descriptor_mark();
   if (tls_) tls_->set(tls_settings());
   serve_tls(std::move(plan_.tls));
 }

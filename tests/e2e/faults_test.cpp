@@ -2,58 +2,21 @@
 // client has a right answer, a clear 502 or 503, or a transfer that is visibly broken; the next request is
 // served; at the end nothing is left open.
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <functional>
 
 #include "e2e/harness/client.h"
+#include "e2e/harness/fault_plan.h"
 #include "e2e/harness/gateway.h"
 #include "e2e/harness/waiting.h"
-#include "programs/faults/plan.h"
 
 using namespace e2e;
 using faults::Call;
 using faults::Plan;
 
 namespace {
-
-class SharedPlan {
- public:
-  SharedPlan() : path_(folder_.write("plan", std::string(sizeof(Plan), '\0'))) {
-    int fd = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
-    plan_ = static_cast<Plan*>(::mmap(nullptr, sizeof(Plan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-    ::close(fd);
-    if (plan_ == MAP_FAILED) throw Failure("no shared page");
-  }
-  ~SharedPlan() { ::munmap(plan_, sizeof(Plan)); }
-
-  std::map<std::string, std::string> environment() const {
-    return {{"LD_PRELOAD", binary("penstock_faults.so")},
-            {faults::variable, path_},
-            // The shim comes before the sanitizer's library and calls on to it.
-            {"ASAN_OPTIONS", "verify_asan_link_order=0"}};
-  }
-  void arm(Call call, int error, uint32_t at, uint32_t times) {
-    plan_->call = call;
-    plan_->error = error;
-    plan_->at = at;
-    plan_->times = times;
-    plan_->seen = plan_->struck = 0;
-    plan_->armed = 1;
-  }
-  uint32_t disarm() {  // how often it struck
-    plan_->armed = 0;
-    return plan_->struck;
-  }
-
- private:
-  TempFolder folder_;
-  std::string path_;
-  Plan* plan_ = nullptr;
-};
 
 struct World {
   Backend one{"one"}, two{"two"};
@@ -133,6 +96,26 @@ void upload(World& world, SharedPlan&, const std::function<void()>& arm) {
   judge(client.read_response(), body);
 }
 
+void long_upload(World& world, SharedPlan&, const std::function<void()>& arm) {
+  static const std::string body = letters(400'000);
+  arm();
+  Client client(world.port());
+  client.send("POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: " + std::to_string(body.size()) +
+              "\r\n\r\n" + body);
+  const Response response = client.read_response();
+  judge(response, response.body);
+  if (response.status == 200 && response.body.find("\"body_length\":400000") == std::string::npos)
+    throw Wrong("a body that the backend has not got");
+}
+
+void long_download(World& world, SharedPlan&, const std::function<void()>& arm) {
+  static const std::string right = get(world.port(), "/bytes/400000").body;
+  arm();
+  Client client(world.port());
+  client.send("GET /bytes/400000 HTTP/1.1\r\nhost: a\r\n\r\n");
+  judge(client.read_response(), right);
+}
+
 void chunks(World& world, SharedPlan&, const std::function<void()>& arm) {
   arm();
   Client client(world.port());
@@ -192,6 +175,13 @@ constexpr Fault faults_tried[] = {
     {"accept4: EMFILE", Call::accept4, EMFILE, 2},
     {"socket: EMFILE", Call::socket, EMFILE},
     {"socket: ENOBUFS, always", Call::socket, ENOBUFS, 1000},
+    {"splice: EINTR", Call::splice, EINTR, 2},
+    {"splice: EAGAIN", Call::splice, EAGAIN},
+    {"splice: ECONNRESET", Call::splice, ECONNRESET},
+    {"splice: EPIPE", Call::splice, EPIPE},
+    {"splice: one byte", Call::splice, Plan::one_byte, 50},
+    {"splice: EINVAL", Call::splice, EINVAL},  // the last: nothing is spliced for a while
+    {"pipe2: EMFILE", Call::pipe2, EMFILE},
     {"epoll: ENOSPC", Call::epoll_add, ENOSPC},
     {"epoll: ENOMEM, always", Call::epoll_add, ENOMEM, 1000},
 };
@@ -213,7 +203,9 @@ uint32_t step(World& world, const Exchange& exchange, const Fault& fault, uint32
   }
 }
 
-void try_all(const Exchange& exchange, int max_idle) {
+enum class Bodies : uint8_t { short_ones, long_ones };
+
+void try_all(const Exchange& exchange, int max_idle, Bodies bodies = Bodies::short_ones) {
   World world(max_idle);
   world.check_served();
   size_t descriptors = world.gateway->open_descriptors();
@@ -226,14 +218,19 @@ void try_all(const Exchange& exchange, int max_idle) {
       REQUIRE(++at < 300);
     }
     // With a connection at hand nobody connects.
-    if (max_idle == 0 || fault.call == Call::recv || fault.call == Call::sendmsg) CHECK(at > 1);
+    if (fault.call == Call::pipe2) continue;  // there may be one
+    if (fault.call == Call::splice)
+      CHECK((at > 1) == (bodies == Bodies::long_ones));
+    else if (max_idle == 0 || fault.call == Call::recv || fault.call == Call::sendmsg)
+      CHECK(at > 1);
   }
   while (world.metric("http_server_active_requests") + world.metric("http_server_open_connections") +
              world.metric("penstock_active_tunnels") >
          0) {}
-  // What stays are idle connections to the two backends, on each of the two workers.
+  // What stays are idle connections to the two backends, on each of the two workers, and the pipe of each.
+  constexpr size_t pipes = 2 * 2;
   double idle = world.metric("http_client_open_connections");
-  size_t most = descriptors + static_cast<size_t>(idle);
+  size_t most = descriptors + static_cast<size_t>(idle) + pipes;
   auto until = Clock::now() + patience;  // the connection of the last question is about to go
   while (world.gateway->open_descriptors() > most && left_ms(until) > 0) {}
   CHECK(world.gateway->open_descriptors() <= most);
@@ -246,6 +243,8 @@ TEST_CASE("every system call of a request on kept connections may fail") {
   try_all(second_on_connection, 64);
 }
 TEST_CASE("every system call of an upload may fail") { try_all(upload, 0); }
+TEST_CASE("every system call of a long upload may fail") { try_all(long_upload, 64, Bodies::long_ones); }
+TEST_CASE("every system call of a long download may fail") { try_all(long_download, 64, Bodies::long_ones); }
 TEST_CASE("every system call of a chunked request may fail") { try_all(chunks, 64); }
 TEST_CASE("every system call of a request over TLS may fail") { try_all(over_tls, 0); }
 TEST_CASE("every system call of a WebSocket may fail") { try_all(web_socket, 0); }

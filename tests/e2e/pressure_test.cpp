@@ -241,7 +241,14 @@ TEST_CASE("uploads in masses that no backend takes stay under the bound too, and
   for (int i = 0; i < 50; ++i) REQUIRE(served(gateway.port()));
   size_t before = gateway.resident_bytes();
   const std::string piece(16 * kibibyte, 'b');
-  const std::string head = "POST /deaf HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n";
+  std::string framing = "content-length: 8000000\r\n\r\n";
+  bool copied = false;  // what is spliced waits in the kernel's buffers, and little of it in ours
+  SUBCASE("of known length") {}
+  SUBCASE("in one large chunk") {
+    framing = "transfer-encoding: chunked\r\n\r\n7a1200\r\n";
+    copied = true;
+  }
+  const std::string head = "POST /deaf HTTP/1.1\r\nhost: a\r\n" + framing;
   Clients uploads;
   for (int round = 0; round < 8; ++round) {
     size_t first = uploads.size();
@@ -256,7 +263,7 @@ TEST_CASE("uploads in masses that no backend takes stay under the bound too, and
     await("somebody is answered", [&] { return served(gateway.port()); });
     CHECK(metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte);
   }
-  CHECK(reached(gateway, "buffered") > 0);
+  if (copied) CHECK(reached(gateway, "buffered") > 0);
   CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
   uploads.clear();
   await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });

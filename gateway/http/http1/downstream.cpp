@@ -19,6 +19,15 @@ void Downstream::on_read(std::span<const char> bytes) {
   after_read();
 }
 
+void Downstream::on_spliced(size_t bytes) {
+  received_ += bytes;
+  parser_.skip(bytes);
+  handler_->on_spliced(bytes);
+  std::string_view none;
+  read(none);
+  if (transport_) after_read();
+}
+
 // Events until the input is used up, belongs to a later request, or is more than a turn's share.
 void Downstream::read(std::string_view& input) {
   reading_ = true;

@@ -70,6 +70,8 @@ class Downstream final : public DownstreamConnection, public StreamBase {
 
  private:
   void on_read(std::span<const char> bytes) override;
+  void on_spliced(size_t bytes) override;
+  bool reading_waits() const override { return refused_ || yielded_ || !held_.empty(); }
   void on_read_end() override;
   void on_end_announced() override;
   void on_drained() override;

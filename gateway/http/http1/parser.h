@@ -59,6 +59,13 @@ class Parser {
   bool head_begun() const { return stored_size_ > 0 || phase_ > Phase::line; }
   bool in_head() const { return phase_ <= Phase::fields; }
   bool complete() const { return phase_ == Phase::done; }
+  // Of a body by length, what is still to come; 0 for every other.
+  uint64_t body_left() const { return phase_ == Phase::length ? remaining_ : 0; }
+  // So much of that has come another way. next() has the end, if this was the last of it.
+  void skip(uint64_t bytes) {
+    remaining_ -= bytes;
+    if (remaining_ == 0) phase_ = Phase::ending;
+  }
 
  private:
   enum class Phase : uint8_t {

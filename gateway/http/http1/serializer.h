@@ -36,6 +36,15 @@ class BodyWriter {
            (kind_ == BodyEnd::chunked || (kind_ == BodyEnd::length && remaining_ > 0));
   }
   BodyEnd kind() const { return kind_; }
+  // Of a body by length that goes to the peer, what is still to be sent; 0 for every other.
+  uint64_t left() const {
+    return state_ == State::open && kind_ == BodyEnd::length && body_ == Body::sent ? remaining_ : 0;
+  }
+  // So much of that has gone another way.
+  void skip(uint64_t bytes) {
+    remaining_ -= bytes;
+    sent_ += bytes;
+  }
   uint64_t sent() const { return sent_; }
 
  private:

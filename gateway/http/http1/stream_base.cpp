@@ -39,6 +39,17 @@ void StreamBase::flush() {
   transport_->flush();
 }
 
+net::SpliceTo StreamBase::splice_to() {
+  const uint64_t left = parser_.body_left();
+  if (left < least_spliced || !handler_ || reading_waits()) return {};
+  Stream* sink = handler_->splice_sink();
+  return {sink ? sink->splice_end(left) : nullptr, left};
+}
+
+net::Transport* StreamBase::splice_end(uint64_t bytes) {
+  return can_send() && writer_.left() == bytes ? transport_.get() : nullptr;
+}
+
 void StreamBase::pause(PauseReason reason) {
   if (!transport_ || !handler_ || pauses_.has(reason)) return;
   pauses_.set(reason);

@@ -17,10 +17,16 @@ namespace penstock::http::http1 {
 
 class StreamBase : public Stream, protected net::TransportHandler, protected net::Task {
  public:
+  // What is still to come of a body that goes within the kernel. Less costs no more when it is copied: two
+  // system calls either way.
+  static constexpr uint64_t least_spliced = 64 * 1024;
+
   void send_data(std::string_view bytes) final;
   void send_trailers(const Headers& trailers) final;
   void send_end() final;
   void flush() override;
+  net::Transport* splice_end(uint64_t bytes) final;
+  void spliced(size_t bytes) final { writer_.skip(bytes); }
   size_t unsent() const override { return transport_ ? transport_->unsent() : 0; }
   void pause(PauseReason reason) override;
   void resume(PauseReason reason) override;
@@ -42,6 +48,9 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   ~StreamBase() = default;
 
   void on_drained() override;
+  net::SpliceTo splice_to() final;
+  // What came before is still to be read, or nothing is any more.
+  virtual bool reading_waits() const { return false; }
 
   // Held for this stream, on its handler's other side too.
   size_t stream_bytes() const {

@@ -42,6 +42,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
 
  private:
   void on_read(std::span<const char> bytes) override;
+  void on_spliced(size_t bytes) override;
   void on_read_end() override;
   void on_error(const Error& error) override;
   void run_task() override;
@@ -104,6 +105,15 @@ void Upstream::on_read(std::span<const char> bytes) {
   answering_ = true;
   uint32_t epoch = epoch_;
   read({bytes.data(), bytes.size()});
+  if (handler_ && epoch == epoch_) handler_->on_turn_end();
+}
+
+void Upstream::on_spliced(size_t bytes) {
+  received_ += bytes;
+  parser_.skip(bytes);
+  handler_->on_spliced(bytes);
+  uint32_t epoch = epoch_;
+  read({});
   if (handler_ && epoch == epoch_) handler_->on_turn_end();
 }
 

@@ -111,3 +111,16 @@ PASSED_ON int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   if (int what = first ? verdict(Call::epoll_add) : passes; what > 0) return fail(what);
   return next(epoll, operation, fd, event);
 }
+
+PASSED_ON ssize_t splice(int from, off64_t* from_at, int to, off64_t* to_at, size_t size, unsigned flags) {
+  static auto* next = real<ssize_t(int, off64_t*, int, off64_t*, size_t, unsigned)>("splice");
+  int what = verdict(Call::splice);
+  if (what > 0) return fail(what);
+  return next(from, from_at, to, to_at, what == Plan::one_byte ? std::min<size_t>(size, 1) : size, flags);
+}
+
+PASSED_ON int pipe2(int* ends, int flags) {
+  static auto* next = real<int(int*, int)>("pipe2");
+  int what = verdict(Call::pipe2);
+  return what > 0 ? fail(what) : next(ends, flags);
+}
