@@ -14,20 +14,23 @@ class Spared {
   // True: not now.
   template <class InputWaits>
   bool keeps(Moment moment, InputWaits input_waits) {
-    if (spared_) return moment.polls - at_.polls < read_polls || moment.now_ms - at_.now_ms < round_trip_ms;
+    const auto polls = static_cast<uint32_t>(moment.polls), now_ms = static_cast<uint32_t>(moment.now_ms);
+    if (spared_) return polls - polls_ < read_polls || now_ms - now_ms_ < round_trip_ms;
     if (!input_waits()) return false;
     spared_ = true;
-    at_ = moment;
+    polls_ = polls;
+    now_ms_ = now_ms;
     return true;
   }
   void wait_anew() { spared_ = false; }
 
  private:
   // In the next poll's callbacks whoever wants the place may come before whoever reads.
-  static constexpr uint64_t read_polls = 2;
-  static constexpr uint64_t round_trip_ms = 100;
+  static constexpr uint32_t read_polls = 2;
+  static constexpr uint32_t round_trip_ms = 100;
 
-  Moment at_{};
+  // Their low halves: every connection has them, and only differences count.
+  uint32_t polls_ = 0, now_ms_ = 0;
   bool spared_ = false;
 };
 

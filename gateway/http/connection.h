@@ -58,10 +58,9 @@ class DownstreamOwner {
   ~DownstreamOwner() = default;
 };
 
-struct OwnerHook : ListHook {};
 struct WaitHook : ListHook {};
 
-class DownstreamConnection : public net::Deferred, public OwnerHook, public WaitHook {
+class DownstreamConnection : public net::Deferred, public WaitHook {
  public:
   // No further request: closes now when idle since `idle_grace_ms`, otherwise after the answer that is under
   // way.
@@ -89,8 +88,8 @@ class DownstreamConnection : public net::Deferred, public OwnerHook, public Wait
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
   net::Place* place = nullptr;  // while its socket is open
-  uint64_t quiet_ms = 0;        // it was silent for so long before it got its place; 0 from its first byte on
   Spared spared;                // in this wait
+  uint32_t quiet_ms = 0;        // it was silent for so long before it got its place; 0 from its first byte on
 };
 
 // The transport must not have started reading; the connection starts it. `settings` is borrowed for its

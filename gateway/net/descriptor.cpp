@@ -16,7 +16,7 @@ bool input_waits(int descriptor) {
   return size >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-uint64_t quiet_ms(int descriptor) {
+uint32_t quiet_ms(int descriptor) {
   tcp_info info{};
   socklen_t length = sizeof info;
   const bool known = ::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;

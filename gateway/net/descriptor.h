@@ -9,7 +9,7 @@ namespace penstock::net {
 bool input_waits(int descriptor);
 // For how many milliseconds its peer has sent nothing, from the connect on, before it was accepted too. 0:
 // not known (unix sockets).
-uint64_t quiet_ms(int descriptor);
+uint32_t quiet_ms(int descriptor);
 // Descriptors have the lowest number that is free, so their number says how many there are. Those from this
 // one on, the last eighth (at most 256), are for connections to backends, logs and reloads.
 int descriptor_mark();

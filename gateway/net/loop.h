@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/block_pool.h"
+#include "base/free_list.h"
 #include "base/intrusive_list.h"
 #include "net/pipe_pool.h"
 
@@ -86,6 +87,8 @@ class Loop {
   TimerWheel& timers() { return *timers_; }
   BlockPool& blocks() { return blocks_; }
   PipePool& pipes() { return pipes_; }  // for net/ alone
+  // Memory of what connections hold while a message is under way; objects of one class alone.
+  FreeList& streams() { return streams_; }
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
   // Shorter while the process is short of memory.
   std::span<char> read_buffer() {
@@ -106,6 +109,7 @@ class Loop {
   std::unique_ptr<TimerWheel> timers_;
   BlockPool blocks_;
   PipePool pipes_{blocks_};
+  FreeList streams_{1024};
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> cipher_buffer_;
   uint64_t lag_ms_ = 0;

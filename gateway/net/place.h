@@ -14,9 +14,6 @@ class Socket;
 class Place : public ListHook {
  public:
   virtual ~Place() = default;
-  // Before it got this its peer was silent for so long, in the kernel's queue and here. 0 while places are
-  // left.
-  uint64_t quiet_ms = 0;
   // What its socket says; nothing of all this before it is held.
   bool left() const;             // by its transport: it sends the rest alone, or lingers
   size_t unsent() const;         // see Transport

@@ -46,7 +46,7 @@ std::string_view SendQueue::append(std::string_view bytes) {
     }
     std::memcpy(at, bytes.data(), part);
     block->end += static_cast<uint32_t>(part);
-    size_ += part;
+    size_ += static_cast<uint32_t>(part);
     bytes.remove_prefix(part);
   }
   return bytes;
@@ -57,7 +57,7 @@ std::string_view SendQueue::append_borrowed(std::string_view bytes) {
   if (bytes.empty()) return bytes;
   tail_with_room(0);  // the table
   if (!add_segment(bytes.data(), bytes.size())) return bytes;
-  size_ += bytes.size();
+  size_ += static_cast<uint32_t>(bytes.size());
   return {};
 }
 
@@ -80,7 +80,7 @@ void SendQueue::commit(size_t used) {
       add_segment(at, used);
   }
   last_->end += static_cast<uint32_t>(used);
-  size_ += used;
+  size_ += static_cast<uint32_t>(used);
 }
 
 size_t SendQueue::segments(std::span<iovec> out) const {
@@ -97,7 +97,7 @@ size_t SendQueue::segments(std::span<iovec> out) const {
 
 void SendQueue::consume(size_t size) {
   assert(size <= size_);
-  size_ -= size;
+  size_ -= static_cast<uint32_t>(size);
   if (size_ == 0) {
     clear();
     return;

@@ -55,7 +55,7 @@ class SendQueue {
   BlockPool* pool_;
   Block* first_ = nullptr;
   Block* last_ = nullptr;
-  size_t size_ = 0;
+  uint32_t size_ = 0;
   uint8_t head_ = 0;   // first segment that is not consumed
   uint8_t count_ = 0;  // segments in the table, consumed ones included
   bool keeping_ = false;

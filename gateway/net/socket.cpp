@@ -16,6 +16,9 @@
 
 namespace penstock::net {
 
+// One for each connection that waits; half of it is libuv's.
+static_assert(sizeof(Socket) <= 320);
+
 Socket::Socket(Loop& loop, int fd, ErrorSource source, SocketOwner& owner)
     : loop_(loop), owner_(&owner), fd_(fd), source_(source), queue_(loop.blocks()) {
   int result = uv_poll_init(loop.raw(), &poll_, fd);
@@ -117,7 +120,7 @@ void Socket::write_more() {
   if (pipe_) drain_pipe();
   if (!pipe_ && !queue_.empty() && state_ == State::open) send_once();
   if (state_ != State::open) return;
-  if (leaving_) leaving_->extend(stall_ms);
+  if (leaving_) leaving_->timer.extend(stall_ms);
   if (unsent() == 0) rest_is_out();
   if (state_ != State::open) return;
   if (pipe_) return;  // who goes on when it is empty can splice again
@@ -170,12 +173,12 @@ void Socket::rest_is_out() {
   if (!leaving_) return;
   // RFC 9112 9.6: the peer's bytes are read and dropped for a while, because closing with unread bytes sends
   // a reset that can overtake our last answer.
-  if (linger_ms_ == 0 || read_ended_) {
+  if (leaving_->linger_ms == 0 || read_ended_) {
     drop_input();
     close();
     return;
   }
-  leaving_->start(linger_ms_);
+  leaving_->timer.start(leaving_->linger_ms);
   set_reading(Reading::on, read_into_);
 }
 
@@ -190,13 +193,13 @@ void Socket::release(uint64_t linger_ms) {
     close();
     return;
   }
-  linger_ms_ = linger_ms;
-  leaving_ =
-      std::make_unique<Timer>(loop_, [](void* self) { static_cast<Socket*>(self)->linger_on(); }, this);
+  leaving_.reset(new Leaving{.timer = Timer(
+                                 loop_, [](void* self) { static_cast<Socket*>(self)->linger_on(); }, this),
+                             .linger_ms = linger_ms});
   if (unsent() == 0)
     rest_is_out();
   else
-    leaving_->start(stall_ms);
+    leaving_->timer.start(stall_ms);
   update_events();
 }
 
@@ -213,7 +216,7 @@ void Socket::drop_input() {
 // holds. Its reader is watched meanwhile as before.
 void Socket::linger_on() {
   if (unsent() > 0 || bytes_taken() == bytes_written_ || send_limits_.timeout_ms == 0) return cut();
-  leaving_->start(linger_ms_);
+  leaving_->timer.start(leaving_->linger_ms);
   watch_reader();
 }
 

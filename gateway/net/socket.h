@@ -133,6 +133,14 @@ class Socket final : private LoopHandle, private Task {
   void run_task() override;  // reports the error or the drain; or deletes a socket that libuv never knew
   void loop_ends() override { cut(); }
 
+  // After release(): bounds the sending, then the lingering.
+  struct Leaving {
+    Timer timer;
+    uint64_t linger_ms;
+  };
+
+  // What every read and write needs comes first, next to the handle's own end. What few sockets need is made
+  // when they do: there may be very many that wait.
   Loop& loop_;
   SocketOwner* owner_;
   int fd_;
@@ -140,17 +148,18 @@ class Socket final : private LoopHandle, private Task {
   Finish finish_ = Finish::no;
   ErrorSource source_;
   ReadInto read_into_ = ReadInto::read_buffer;
-  bool reading_ = false;
-  bool read_ended_ = false;       // FIN seen
-  bool disconnect_seen_ = false;  // while not reading: the peer's end was announced
-  bool hangup_seen_ = false;      // an end without an error was announced: nothing more to hear
-  bool started_ = false;          // reading was on at least once
-  bool in_callback_ = false;      // events are brought up to date at its end
-  bool connect_failed_ = false;   // in State::failed
-  bool drain_due_ = false;        // on_socket_drained is owed
-  bool polled_ = false;           // libuv knows the handle
-  uint8_t events_ = 0;            // what the handle is armed for
-  int error_ = 0;                 // errno, in State::broken and failed
+  uint8_t events_ = 0;          // what the handle is armed for
+  Limit struck_ = Limit::none;  // in State::failed: of send_limits_
+  bool reading_ : 1 = false;
+  bool read_ended_ : 1 = false;       // FIN seen
+  bool disconnect_seen_ : 1 = false;  // while not reading: the peer's end was announced
+  bool hangup_seen_ : 1 = false;      // an end without an error was announced: nothing more to hear
+  bool started_ : 1 = false;          // reading was on at least once
+  bool in_callback_ : 1 = false;      // events are brought up to date at its end
+  bool connect_failed_ : 1 = false;   // in State::failed
+  bool drain_due_ : 1 = false;        // on_socket_drained is owed
+  bool polled_ : 1 = false;           // libuv knows the handle
+  int error_ = 0;                     // errno, in State::broken and failed
   SendQueue queue_;
   std::unique_ptr<Pipe> pipe_;  // what was spliced and is not sent yet: it goes before queue_
   uint64_t bytes_read_ = 0;
@@ -158,10 +167,8 @@ class Socket final : private LoopHandle, private Task {
   uint64_t sent_ms_ = 0;
   std::unique_ptr<Place> place_;  // given back at close()
   SendLimits send_limits_;
-  Limit struck_ = Limit::none;          // in State::failed: of send_limits_
   std::unique_ptr<ReaderWatch> watch_;  // made when the peer first leaves a rest
-  uint64_t linger_ms_ = 0;              // with leaving_
-  std::unique_ptr<Timer> leaving_;      // after release(): bounds the sending, then the lingering
+  std::unique_ptr<Leaving> leaving_;
   uv_poll_t poll_;
 };
 

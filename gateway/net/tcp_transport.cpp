@@ -19,7 +19,7 @@ class TcpTransport final : public Transport, private SocketOwner {
   TcpTransport(Loop& loop, int fd, const Address& peer)
       : socket_(Socket::adopt(loop, fd, ErrorSource::downstream, *this)), peer_(peer) {}
   TcpTransport(Socket& connected, const Address& peer, const Address& local)
-      : socket_(&connected), peer_(peer), local_(local) {
+      : socket_(&connected), peer_(peer), local_(std::make_unique<Address>(local)) {
     socket_->set_owner(*this);
   }
   ~TcpTransport() override {
@@ -76,13 +76,14 @@ class TcpTransport final : public Transport, private SocketOwner {
   const Address& peer() const override { return peer_; }
   const Address& local() const override {
     // Asked for by few, so not read for every connection.
-    socklen_t length = sizeof(local_.v6);
-    if (!local_.valid() && socket_) ::getsockname(socket_->fd(), &local_.any, &length);
-    return local_;
+    if (!local_) local_ = std::make_unique<Address>();
+    socklen_t length = sizeof(local_->v6);
+    if (!local_->valid() && socket_) ::getsockname(socket_->fd(), &local_->any, &length);
+    return *local_;
   }
-  uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
-  uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
-  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
+  uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : 0; }
+  uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : 0; }
+  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : 0; }
 
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }
@@ -100,21 +101,16 @@ class TcpTransport final : public Transport, private SocketOwner {
     if (!socket_ || !started_) return;
     socket_->set_reading(pauses_.any() ? Reading::off : Reading::on, ReadInto::read_buffer);
   }
-  Socket* leave() {
-    if (!socket_) return nullptr;
-    bytes_read_ = socket_->bytes_read();
-    bytes_written_ = socket_->bytes_written();
-    return std::exchange(socket_, nullptr);
-  }
+  Socket* leave() { return std::exchange(socket_, nullptr); }
 
   Socket* socket_;
   PauseReasons pauses_;
   bool started_ = false;
   Address peer_;
-  mutable Address local_;
-  uint64_t bytes_read_ = 0;  // both: after the socket was left
-  uint64_t bytes_written_ = 0;
+  mutable std::unique_ptr<Address> local_;
 };
+
+static_assert(sizeof(TcpTransport) <= 72);
 
 class TcpConnect final : public Connect, private SocketOwner, private Task {
  public:

@@ -27,6 +27,7 @@ class Timer : private ListHook {
     if (linked()) remove();
   }
   bool running() const { return linked(); }
+  uint64_t due_ms() const { return deadline_ms_; }  // while it runs; by the loop's clock
 
  private:
   friend class TimerWheel;
@@ -35,8 +36,8 @@ class Timer : private ListHook {
   Loop& loop_;
   Callback fn_;
   void* owner_;
-  uint64_t deadline_ms_ = 0;
-  uint16_t slot_ = 0;  // where in the wheel, while running
+  uint64_t deadline_ms_ : 48 = 0;
+  uint64_t slot_ : 16 = 0;  // where in the wheel, while running
 };
 
 }  // namespace penstock::net

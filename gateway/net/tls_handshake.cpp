@@ -99,24 +99,26 @@ std::string_view text_of(TlsFailure failure, long verified) {
 TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake,
                            uint64_t quiet_ms)
     : loop_(server.loop_),
-      server_(&server),
       socket_(Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this)),
-      handshake_handler_(&handshake),
+      handshake_(new Handshake{
+          .server = server,
+          .handler = handshake,
+          .tickets = nullptr,
+          .number = server.waiting_->next_number++,
+          .waits_since_ms = server.loop_.now_ms() - std::min(server.loop_.now_ms(), quiet_ms),
+          .until_ms = server.loop_.now_ms() + server.settings_.handshake_timeout_ms,
+          .timer = Timer(
+              server.loop_, [](void* self) { static_cast<TlsTransport*>(self)->time_is_over(); }, this)}),
       plain_(server.loop_.blocks()),
-      number_(server.waiting_->next_number++),
-      waits_since_ms_(server.loop_.now_ms() - std::min(server.loop_.now_ms(), quiet_ms)),
-      until_ms_(server.loop_.now_ms() + server.settings_.handshake_timeout_ms),
-      handshake_timer_(
-          server.loop_, [](void* self) { static_cast<TlsTransport*>(self)->time_is_over(); }, this),
       peer_(peer) {
   wire_.output = socket_;
   session_.transport = this;
   if (server.settings_.handshake_timeout_ms > 0)
-    handshake_timer_.start(server.settings_.handshake_timeout_ms);
+    handshake_->timer.start(server.settings_.handshake_timeout_ms);
   else
-    until_ms_ = UINT64_MAX;
+    handshake_->until_ms = UINT64_MAX;
   hurry();
-  server.waiting_->silent.by_number.emplace(number_, this);
+  server.waiting_->silent.by_number.emplace(handshake_->number, this);
   sync_reading();
 }
 
@@ -125,11 +127,11 @@ bool TlsTransport::begin(std::span<const char> bytes) {
   if (ssl_) return true;
   // A record begins with its type, 22 here; a request line with a letter.
   if (bytes[0] >= 'A' && bytes[0] <= 'Z') {
-    socket_->append(server_->settings_.plain_answer);
+    socket_->append(handshake_->server.settings_.plain_answer);
     fail_handshake(TlsFailure::plain_text, "plain HTTP on a TLS port");
     return false;
   }
-  if (handshake_handler_->may_begin()) return make_session();
+  if (handshake_->handler.may_begin()) return make_session();
   wait_to_begin(bytes);
   return false;
 }
@@ -145,13 +147,13 @@ void TlsTransport::wait_to_begin(std::span<const char> bytes) {
   sync_reading();
   not_waiting();
   hurry();
-  server_->waiting_->asking.by_number.emplace(number_, this);
-  Timer& look = server_->waiting_->next_look;
+  handshake_->server.waiting_->asking.by_number.emplace(handshake_->number, this);
+  Timer& look = handshake_->server.waiting_->next_look;
   if (!look.running()) look.start(TlsServer::Waiting::look_again_ms);
 }
 
 bool TlsTransport::begin_late() {
-  if (!handshake_handler_->may_begin()) return false;
+  if (!handshake_->handler.may_begin()) return false;
   more_ = false;
   const std::vector<char> bytes = take_held();
   if (make_session() && !later(bytes)) process(bytes);
@@ -160,11 +162,11 @@ bool TlsTransport::begin_late() {
 
 // With what the server has now: rules that came since the accept hold for this handshake, too.
 bool TlsTransport::make_session() {
-  context_ = std::static_pointer_cast<const TlsContext>(server_->context_);
-  tickets_ = server_->tickets_;
-  session_.tickets = tickets_.get();
+  context_ = std::static_pointer_cast<const TlsContext>(handshake_->server.context_);
+  handshake_->tickets = handshake_->server.tickets_;
+  session_.tickets = handshake_->tickets.get();
   session_.context = context_.get();
-  session_.clock = server_->settings_.clock;
+  session_.clock = handshake_->server.settings_.clock;
   ssl_.reset(SSL_new(context_->first()));
   if (!ssl_) {
     fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");
@@ -176,7 +178,7 @@ bool TlsTransport::make_session() {
   SSL_set_app_data(ssl_.get(), &session_);
   SSL_set_accept_state(ssl_.get());
   X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_.get()), static_cast<time_t>(session_.clock()));
-  ++server_->begun_;
+  ++handshake_->server.begun_;
   return true;
 }
 
@@ -198,9 +200,9 @@ TlsTransport::Pull TlsTransport::handshake() {
   if (result == 1) return established();
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) {
     // A client has its time from our answer on, not from when we were busy with it.
-    const int before = std::exchange(waits_in_, static_cast<int>(SSL_get_state(ssl_.get())));
-    if (waits_in_ != before) wait_anew();
-    server_->waiting_->begun.by_number.emplace(number_, this);
+    const int before = std::exchange(handshake_->waits_in, static_cast<int>(SSL_get_state(ssl_.get())));
+    if (handshake_->waits_in != before) wait_anew();
+    handshake_->server.waiting_->begun.by_number.emplace(handshake_->number, this);
     return Pull::wants_input;
   }
   const TlsFailure failure = why_failed();
@@ -213,26 +215,28 @@ TlsTransport::Pull TlsTransport::established() {
   describe_session();
   const bool new_version = SSL_version(ssl_.get()) >= TLS1_3_VERSION;
   const int kind = new_version ? TlsCounters::full_1_3 : TlsCounters::full_1_2;
-  ++server_->counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
+  ++handshake_->server.counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
   if (!info_.resumed && session_.refused_ticket != TicketRefusal::none)
-    ++server_->counters.refused_tickets[static_cast<size_t>(session_.refused_ticket)];
+    ++handshake_->server.counters.refused_tickets[static_cast<size_t>(session_.refused_ticket)];
   SSL_set_info_callback(ssl_.get(), new_version ? note_key_update : note_renegotiation);
+  TlsHandshakeHandler& handler = handshake_->handler;
   handshake_over();
   Socket* socket = socket_;  // outlives this object in this frame
   const SocketOwner* self = this;
   encrypt();
   socket->flush();
-  handshake_handler_->on_handshake();
+  handler.on_handshake();
   return left(socket, self) ? Pull::gone : Pull::established;
 }
 
 // OpenSSL reads on by itself: past the mark it gets nothing more of what has come.
 void TlsTransport::count_key_update() {
   const uint64_t now = loop_.now_ms();
-  if (now >= key_updates_.until_ms)
-    key_updates_ = {.until_ms = now + key_update_window_ms, .bytes_before = bytes_read(), .count = 0};
-  const uint64_t paid = (bytes_read() - key_updates_.bytes_before) / bytes_for_key_update;
-  if (++key_updates_.count <= free_key_updates + paid) return;
+  if (!key_updates_) key_updates_ = std::make_unique<KeyUpdates>();
+  if (now >= key_updates_->until_ms)
+    *key_updates_ = {.until_ms = now + key_update_window_ms, .bytes_before = bytes_read(), .count = 0};
+  const uint64_t paid = (bytes_read() - key_updates_->bytes_before) / bytes_for_key_update;
+  if (++key_updates_->count <= free_key_updates + paid) return;
   session_.misused = "the peer changes its keys too often";
   wire_.input = {};
 }
@@ -244,52 +248,53 @@ TlsFailure TlsTransport::why_failed() const {
 }
 
 void TlsTransport::not_waiting() {
-  if (!server_) return;
-  for (auto* list : {&server_->waiting_->silent, &server_->waiting_->begun, &server_->waiting_->asking})
-    list->by_number.erase(number_);
+  if (!handshake_) return;
+  for (auto* list : {&handshake_->server.waiting_->silent, &handshake_->server.waiting_->begun,
+                     &handshake_->server.waiting_->asking})
+    list->by_number.erase(handshake_->number);
 }
 
 void TlsTransport::wait_anew() {
   not_waiting();
-  number_ = server_->waiting_->next_number++;
-  waits_since_ms_ = loop_.now_ms();
-  spared_.wait_anew();
+  handshake_->number = handshake_->server.waiting_->next_number++;
+  handshake_->waits_since_ms = loop_.now_ms();
+  handshake_->spared.wait_anew();
   hurry();
 }
 
 void TlsTransport::hurry() {
-  if (!server_->hurry_) return;
+  if (!handshake_->server.hurry_) return;
   const uint64_t now = loop_.now_ms();
   const bool silent = !ssl_ && !more_;
-  const uint64_t until = std::min(
-      until_ms_, silent ? waits_since_ms_ + server_->hurry_->silent_ms : now + server_->hurry_->begun_ms);
-  handshake_timer_.start(until > now ? until - now : 0);
+  const uint64_t until = std::min(handshake_->until_ms,
+                                  silent ? handshake_->waits_since_ms + handshake_->server.hurry_->silent_ms
+                                         : now + handshake_->server.hurry_->begun_ms);
+  handshake_->timer.start(until > now ? until - now : 0);
 }
 
 void TlsTransport::time_is_over() {
-  if (loop_.now_ms() >= until_ms_)
+  if (loop_.now_ms() >= handshake_->until_ms)
     return fail_handshake(TlsFailure::timeout, "the TLS handshake took too long");
   // Timers run before what has come is read.
-  if (spared_.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); }))
-    return handshake_timer_.start(read_first_ms);
-  server_->counters.count(TlsFailure::timeout);
+  if (handshake_->spared.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); }))
+    return handshake_->timer.start(read_first_ms);
+  handshake_->server.counters.count(TlsFailure::timeout);
   lingers_ = false;
   fail_later("the TLS handshake was not over when its listener closed");
 }
 
 void TlsTransport::handshake_over() {
-  handshake_timer_.stop();
+  if (!handshake_) return;
   not_waiting();
-  if (server_ && ssl_) --server_->begun_;
-  server_ = nullptr;
+  if (ssl_) --handshake_->server.begun_;
   session_.tickets = nullptr;
-  tickets_.reset();
+  handshake_.reset();
 }
 
 void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
-  if (server_) server_->counters.count(failure);
+  if (handshake_) handshake_->server.counters.count(failure);
   fail_later(text);
-  if (failure == TlsFailure::timeout) error_.limit = Limit::handshake_timeout;
+  if (failure == TlsFailure::timeout && error_) error_->limit = Limit::handshake_timeout;
 }
 
 bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms, Waiting& of) {
@@ -308,13 +313,14 @@ uint64_t TlsServer::Waiting::List::first_since_ms() const {
 }
 
 bool TlsTransport::spare() {
-  if (!spared_.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); })) return false;
-  number_ = server_->waiting_->next_number++;
+  if (!handshake_->spared.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); }))
+    return false;
+  handshake_->number = handshake_->server.waiting_->next_number++;
   return true;
 }
 
 void TlsTransport::give_up() {
-  server_->counters.count(TlsFailure::evicted);
+  handshake_->server.counters.count(TlsFailure::evicted);
   lingers_ = false;
   fail_later("too many TLS handshakes at once");
 }

@@ -20,6 +20,9 @@ constexpr size_t record_memory = max_record + 512;  // with header, padding and 
 
 }  // namespace
 
+// What OpenSSL holds for it is thirty times as much.
+static_assert(sizeof(TlsTransport) <= 448);
+
 // --- input ---
 
 void TlsTransport::on_socket_read(std::span<const char> bytes) {
@@ -140,9 +143,10 @@ void TlsTransport::sync_reading() {
 // --- output ---
 
 const Address& TlsTransport::local() const {
-  socklen_t length = sizeof(local_.v6);
-  if (!local_.valid() && socket_) ::getsockname(socket_->fd(), &local_.any, &length);
-  return local_;
+  if (!local_) local_ = std::make_unique<Address>();
+  socklen_t length = sizeof(local_->v6);
+  if (!local_->valid() && socket_) ::getsockname(socket_->fd(), &local_->any, &length);
+  return *local_;
 }
 
 std::span<char> TlsTransport::reserve(size_t size) {
@@ -218,19 +222,17 @@ Socket* TlsTransport::leave() {
   cancel();
   handshake_over();
   wire_.output = nullptr;
-  bytes_read_ = socket_->bytes_read();
-  bytes_written_ = socket_->bytes_written();
   return std::exchange(socket_, nullptr);
 }
 
 // The alert that OpenSSL wrote goes out first; the handler hears of it at the end of the turn.
 void TlsTransport::fail_later(std::string_view text) {
   if (state_ == State::failed || !socket_) return;
-  error_ = {.kind = ErrorKind::tls,
-            .source = ErrorSource::downstream,
-            .retry = Retry::no,
-            .reason = reason::client_closed,
-            .text = text};
+  error_.reset(new Error{.kind = ErrorKind::tls,
+                         .source = ErrorSource::downstream,
+                         .retry = Retry::no,
+                         .reason = reason::client_closed,
+                         .text = text});
   state_ = State::failed;
   handshake_over();
   take_held();
@@ -242,7 +244,7 @@ void TlsTransport::fail_later(std::string_view text) {
 
 void TlsTransport::on_socket_error(const Error& error) {
   if (state_ == State::failed) return;  // told already, or about to be
-  if (server_) server_->counters.count(TlsFailure::client_left);
+  if (handshake_) handshake_->server.counters.count(TlsFailure::client_left);
   state_ = State::failed;
   cancel();
   handshake_over();
@@ -253,7 +255,8 @@ void TlsTransport::run_task() {
   if (state_ == State::failed) {
     // RFC 8446 6.2: the peer gets the chance to read the alert.
     if (Socket* socket = leave()) lingers_ ? socket->release(alert_linger_ms) : socket->close();
-    handler_->on_error(error_);
+    const Error error = *error_;  // the handler may destroy this object
+    handler_->on_error(error);
     return;
   }
   if (state_ == State::open && !reads_now()) return;

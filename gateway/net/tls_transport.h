@@ -97,11 +97,12 @@ class TlsTransport final : public Transport,
   const Address& local() const override;
   const TlsInfo* tls() const override { return &info_; }
   bool truncated() const override { return truncated_; }
-  uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : bytes_read_; }
-  uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : bytes_written_; }
-  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : bytes_written_; }
+  uint64_t bytes_read() const override { return socket_ ? socket_->bytes_read() : 0; }
+  uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : 0; }
+  uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : 0; }
 
-  uint64_t waits_since_ms() const { return waits_since_ms_; }
+  // While the handshake lasts.
+  uint64_t waits_since_ms() const { return handshake_->waits_since_ms; }
   // The server is in a hurry.
   void hurry();
   // The handshake ends, without an alert: there are too many.
@@ -159,15 +160,29 @@ class TlsTransport final : public Transport,
   static bool left(const Socket* socket, const SocketOwner* self) { return socket->owner() != self; }
   Socket* leave();
 
+  // What is needed only while it lasts.
+  struct Handshake {
+    TlsServer& server;
+    TlsHandshakeHandler& handler;
+    std::shared_ptr<const TicketKeys> tickets;  // null before the first byte
+    uint64_t number;
+    uint64_t waits_since_ms;  // silent so long, begun, or came a message further
+    int waits_in = -1;        // OpenSSL's state of then
+    Spared spared;            // in this wait
+    uint64_t until_ms;        // handshake_timeout
+    Timer timer;
+  };
+  struct KeyUpdates {
+    uint64_t until_ms = 0, bytes_before = 0, count = 0;
+  };
+
   Loop& loop_;
-  TlsServer* server_;  // null once the handshake is over
   Socket* socket_;
   TlsWire wire_;
-  std::shared_ptr<const TlsContext> context_;  // null before the first byte, like the tickets
-  std::shared_ptr<const TicketKeys> tickets_;  // while the handshake lasts
+  std::shared_ptr<const TlsContext> context_;  // null before the first byte
   TlsSession session_;
-  Ssl ssl_;  // null before the first byte
-  TlsHandshakeHandler* handshake_handler_;
+  Ssl ssl_;                               // null before the first byte
+  std::unique_ptr<Handshake> handshake_;  // null once it is over
   State state_ = State::handshake;
   PauseReasons pauses_;
   bool started_ = false;
@@ -180,22 +195,12 @@ class TlsTransport final : public Transport,
   SendQueue plain_;          // appended, not encrypted yet
   std::vector<char> held_;   // ciphertext that came in while more_
   uint32_t charged_ = 0;     // to the loop's pool: held_, and OpenSSL's buffer with a part of a record
-  uint64_t number_;          // of the handshake
-  uint64_t waits_since_ms_;  // silent so long, begun, or came a message further
-  int waits_in_ = -1;        // OpenSSL's state of then
-  Spared spared_;            // in this wait
-  uint64_t until_ms_;        // handshake_timeout
-  Timer handshake_timer_;
-  struct {
-    uint64_t until_ms = 0, bytes_before = 0, count = 0;
-  } key_updates_;  // in this window
-  Error error_;    // in State::failed, until reported
+  std::unique_ptr<KeyUpdates> key_updates_;  // in this window; null: none so far
+  std::unique_ptr<Error> error_;             // in State::failed, until reported
   TlsInfo info_;
   mutable std::unique_ptr<ClientCertificate> client_;  // when it was asked for
   Address peer_;
-  mutable Address local_;
-  uint64_t bytes_read_ = 0;  // both: after the socket was left
-  uint64_t bytes_written_ = 0;
+  mutable std::unique_ptr<Address> local_;  // when it was asked for
 };
 
 }  // namespace penstock::net

@@ -157,6 +157,7 @@ class Transport {
   // message tells its own length (every HTTP request) a cut shows by itself; what ends with the connection
   // (tunnels, a backend's answer without a length) must be taken for broken off.
   virtual bool truncated() const { return false; }
+  // All three: while it was not closed.
   virtual uint64_t bytes_read() const = 0;
   virtual uint64_t bytes_written() const = 0;
   // Those that the peer's kernel has taken. A system call.

@@ -208,7 +208,7 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   context.listener_port = listener.address.port() ? listener.address.port() : stream.local().port();
   context.peer = &stream.peer();
   context.tls = stream.tls();
-  context.own_address = &stream.local();
+  context.stream = &stream;
   context.client = *context.peer;
   // A PROXY header says who the peer is and nothing of what the peer sends.
   bool believed = listener.client_address != config::ClientAddress::proxy_protocol &&

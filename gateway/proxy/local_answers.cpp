@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "http/stream.h"
+
 namespace penstock::proxy {
 namespace {
 
@@ -18,9 +20,10 @@ std::string_view without_port(std::string_view authority) {
 
 // HTTP/1.0 knows requests without a Host: those get the address that they came to.
 static std::string_view own_authority(const RequestContext& request) {
-  const bool known = request.own_address && request.own_address->valid();  // not of a unix socket
-  if (!request.request.authority.empty() || !known) return request.request.authority;
-  return request.arena.copy(request.own_address->to_string());
+  if (!request.request.authority.empty() || !request.stream) return request.request.authority;
+  const net::Address& own = request.stream->local();
+  if (!own.valid()) return {};  // of a unix socket
+  return request.arena.copy(own.to_string());
 }
 
 // OPTIONS * asks about the server, whose URL has no path.

@@ -14,6 +14,9 @@
 #include "proxy/attribute.h"
 #include "proxy/consumers.h"
 
+namespace penstock::http {
+class Stream;
+}  // namespace penstock::http
 namespace penstock::net {
 class Loop;
 struct TlsInfo;
@@ -94,10 +97,10 @@ struct RequestContext {
   uint16_t listener_port = 0;          // 0: it has none
   const net::Address* peer = nullptr;  // TCP peer
   const net::TlsInfo* tls = nullptr;
-  const net::Address* own_address = nullptr;  // where the client connected to; null in explain
-  bool behind_proxy = false;                  // the client came through a proxy that is trusted
-  net::Address client;                        // after trusted_proxies
-  std::string_view client_address;            // its text
+  const http::Stream* stream = nullptr;  // whose address the client connected to; null in explain
+  bool behind_proxy = false;             // the client came through a proxy that is trusted
+  net::Address client;                   // after trusted_proxies
+  std::string_view client_address;       // its text
   std::string_view request_id;
   std::string_view sent_path,
       sent_host;                // as the client sent them; the head's own are rewritten for the upstream

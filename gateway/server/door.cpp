@@ -74,7 +74,7 @@ void Door::close(uint32_t idle_grace_ms) {
   newcomer_.reset();
   take_queue();
   greetings_.for_each([](Greeting& greeting) { greeting.hurry(); });
-  connections_.for_each([&](http::DownstreamConnection& connection) { connection.drain(idle_grace_ms); });
+  for_each_connection([&](http::DownstreamConnection& connection) { connection.drain(idle_grace_ms); });
   report_if_empty();
 }
 
@@ -112,7 +112,7 @@ void Door::cut() {
     handshake->cut();
     handshake_over(*handshake);
   }
-  connections_.for_each([](http::DownstreamConnection& connection) { connection.close(); });
+  for_each_connection([](http::DownstreamConnection& connection) { connection.close(); });
   places_.for_each([](net::Place& place) { place.cut(); });
 }
 
@@ -165,13 +165,17 @@ void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms
   place.serves(*connection);
   auto& served = *connection.release();
   if (accepted_ms < owner_.door_loop().now_ms()) served.count_wait_from(accepted_ms);
-  connections_.push_back(served);
+  ++connections_;
   waits_.add(served, http::Awaited::first_byte);
   if (closed()) served.drain(idle_grace_ms_);  // its handshake was over too late
 }
 
+http::DownstreamConnection* Door::connection_at(const net::Place& place) {
+  return static_cast<const Place&>(place).connection();
+}
+
 void Door::left(http::DownstreamConnection& connection) {
-  connection.OwnerHook::unlink();
+  --connections_;
   if (connection.place) static_cast<Place*>(connection.place)->served();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
   report_if_empty();

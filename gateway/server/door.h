@@ -98,8 +98,8 @@ class Door {
   void cut();
   // Neither connections nor sockets of former ones that still send or linger.
   bool empty() const {
-    return !newcomer_ && queue_left_ == 0 && connections_.empty() && greetings_.empty() &&
-           handshakes_.empty() && places_.empty();
+    return !newcomer_ && queue_left_ == 0 && connections_ == 0 && greetings_.empty() && handshakes_.empty() &&
+           places_.empty();
   }
   // A connection of this door waits for its client from now on.
   void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
@@ -116,7 +116,9 @@ class Door {
   // fn must not remove any but the one it is given.
   template <class Fn>
   void for_each_connection(Fn fn) {
-    connections_.for_each(fn);
+    places_.for_each([&](net::Place& place) {
+      if (http::DownstreamConnection* connection = connection_at(place)) fn(*connection);
+    });
   }
 
  private:
@@ -142,6 +144,7 @@ class Door {
 
   static void accepted(void* door, int descriptor, const net::Address& peer);
   static bool out_of_descriptors(void* door);
+  static http::DownstreamConnection* connection_at(const net::Place& place);
   void begin(int descriptor, const net::Address& peer, std::unique_ptr<Place> place, uint64_t accepted_ms);
   ClientTable::Key client_key(const net::Address& client) const;
   bool enter_client(const ClientTable::Key& client, const net::Address& address);
@@ -180,12 +183,12 @@ class Door {
   std::unique_ptr<net::Acceptor> acceptor_;
   bool closed_ = false;
   size_t queue_left_ = 0;  // of the accept queue of a closed door
-  IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
+  size_t connections_ = 0;
   WaitLists waits_;  // those of them that wait for their client
   IntrusiveList<Greeting> greetings_;
   IntrusiveList<Handshake> handshakes_;
   IntrusiveList<net::Place> places_;  // one for each open socket
-  SlowReaders slow_readers_;          // of them
+  SlowReaders<Place> slow_readers_;   // of them
   uint64_t readers_looked_ms_ = 0;
   uint64_t crowded_until_ms_ = 0;
   uint32_t idle_grace_ms_ = 0;        // of close()

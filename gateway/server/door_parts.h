@@ -19,9 +19,13 @@ inline bool trusted(const proxy::ListenerInfo& info, const net::Address& address
 }
 
 // A connection's share of max_connections, and of its client's.
-class Door::Place final : public net::Place, public Reader {
+class Door::Place final : public net::Place, public Reader<Door::Place> {
  public:
   explicit Place(Door& door) : door_(door) {}
+  // Before it got this its peer was silent for so long, in the kernel's queue and here. 0 while places are
+  // left.
+  uint32_t quiet_ms = 0;
+
   ~Place() override {
     if (served_) served_->place = nullptr;
     leave();
@@ -36,23 +40,24 @@ class Door::Place final : public net::Place, public Reader {
   void served() { served_ = nullptr; }
   http::DownstreamConnection* connection() const { return served_; }
   // A former connection's socket counts as well: nobody may take what it sends, or what the kernel holds.
-  uint64_t taken() const override { return left() || (served_ && unsent() > 0) ? bytes_taken() : UINT64_MAX; }
-  uint64_t sent_ms() const override { return net::Place::sent_ms(); }
+  uint64_t taken() const { return left() || (served_ && unsent() > 0) ? bytes_taken() : UINT64_MAX; }
   void shed(Limit limit) { served_ ? served_->shed(limit) : cut(); }
 
   void set_client(const ClientTable::Key& client) {
     leave();
-    client_ = client;
+    family_ = client.family;
+    network_ = client.network;
   }
 
  private:
   void leave() {
-    if (client_.family != AF_UNSPEC) door_.plan_.load->clients.leave(client_);
+    if (family_ != AF_UNSPEC) door_.plan_.load->clients.leave({network_, family_});
   }
 
+  sa_family_t family_ = AF_UNSPEC;  // a ClientTable::Key, without its padding
+  uint64_t network_ = 0;
   Door& door_;
   http::DownstreamConnection* served_ = nullptr;
-  ClientTable::Key client_;
 };
 
 // An accepted connection of a proxy until its PROXY header is there. Owned by its door's list.

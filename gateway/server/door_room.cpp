@@ -41,6 +41,7 @@ bool has_sent(const http::DownstreamConnection& connection) {
 bool Door::let_in(Newcomer& newcomer) {
   if (!low_descriptor(newcomer) || !enter(newcomer)) return false;
   owner_.connection_opened();
+  static_assert(sizeof(Place) <= 72);  // one for each connection
   auto place = std::make_unique<Place>(*this);
   places_.push_back(*place);
   place->set_client(newcomer.client);
@@ -167,7 +168,7 @@ Door::Place* Door::slow_reader(uint64_t now) {
       if (place.connection()) place.connection()->probe();  // may end it
     });
   }
-  return static_cast<Place*>(slow_readers_.slowest(now, rate));
+  return slow_readers_.slowest(now, rate);
 }
 
 bool Door::out_of_descriptors(void* self) {

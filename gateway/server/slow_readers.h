@@ -6,33 +6,42 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <tuple>
 
 namespace penstock::server {
 
+template <class Self>
 class SlowReaders;
 
+// Base of what can be one: a pointer, since every connection is one and few are slow. `Self` has
+//   uint64_t taken() const    what its kernel has taken so far, while more waits for it here; UINT64_MAX
+//                             otherwise. A system call.
+//   uint64_t sent_ms() const  when there was last room for a byte to it.
+template <class Self>
 class Reader {
  public:
   Reader() = default;
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
-  inline virtual ~Reader();
-  // What its kernel has taken so far, while more waits for it here; UINT64_MAX otherwise. A system call.
-  virtual uint64_t taken() const = 0;
-  // When there was last room for a byte to it.
-  virtual uint64_t sent_ms() const = 0;
+  ~Reader() {
+    if (seen_) seen_->of.forget(*this);
+  }
 
  private:
-  friend class SlowReaders;
-  SlowReaders* of_ = nullptr;  // looked at, and something waited
-  uint64_t mark_ = 0;          // taken() when its patience began
-  uint64_t patience_ms_ = 0;   // in which it has to keep the rate
-  uint64_t sent_when_seen_ = 0;
-  uint64_t ripe_ms_ = 0;  // the end of that
+  friend class SlowReaders<Self>;
+  struct Seen {
+    SlowReaders<Self>& of;
+    uint64_t mark;         // taken() when its patience began
+    uint64_t patience_ms;  // in which it has to keep the rate
+    uint64_t sent_ms;
+    uint64_t ripe_ms;  // the end of that
+  };
+  std::unique_ptr<Seen> seen_;  // null: not looked at, or nothing waited
 };
 
+template <class Self>
 class SlowReaders {
  public:
   // Nobody goes before it was looked at for so long,
@@ -41,45 +50,41 @@ class SlowReaders {
   static constexpr uint64_t stuck_ms = 10'000, steady_ms = 30'000;
 
   // rate: bytes a second; 0: any byte will do.
-  void look(Reader& reader, uint64_t now_ms, uint32_t rate) {
-    const uint64_t taken = reader.taken();
+  void look(Reader<Self>& reader, uint64_t now_ms, uint32_t rate) {
+    const uint64_t taken = self(reader).taken();
     if (taken == UINT64_MAX) return forget(reader);
-    const bool known = reader.of_ != nullptr;
-    if (known && taken - reader.mark_ < std::max<uint64_t>(1, rate * reader.patience_ms_ / 1'000)) return;
+    const bool known = reader.seen_ != nullptr;
+    if (known && taken - reader.seen_->mark < std::max<uint64_t>(1, rate * reader.seen_->patience_ms / 1'000))
+      return;
     forget(reader);
-    reader.of_ = this;
-    reader.mark_ = taken;
-    reader.patience_ms_ = known ? steady_ms : stuck_ms;
-    reader.sent_when_seen_ = reader.sent_ms();
-    reader.ripe_ms_ =
-        known ? now_ms + steady_ms : std::max(reader.sent_when_seen_ + stuck_ms, now_ms + seen_ms);
+    const uint64_t sent_ms = self(reader).sent_ms();
+    const uint64_t ripe_ms = known ? now_ms + steady_ms : std::max(sent_ms + stuck_ms, now_ms + seen_ms);
+    reader.seen_.reset(
+        new typename Reader<Self>::Seen{*this, taken, known ? steady_ms : stuck_ms, sent_ms, ripe_ms});
     readers_.insert(key(reader));
   }
-  void forget(Reader& reader) {
-    if (!reader.of_) return;
+  void forget(Reader<Self>& reader) {
+    if (!reader.seen_) return;
     readers_.erase(key(reader));
-    reader.of_ = nullptr;
+    reader.seen_.reset();
   }
   // Null: all of them take enough, or were not looked at for long enough.
-  Reader* slowest(uint64_t now_ms, uint32_t rate) {
+  Self* slowest(uint64_t now_ms, uint32_t rate) {
     while (!readers_.empty() && std::get<0>(*readers_.begin()) <= now_ms) {
-      Reader& reader = *std::get<Reader*>(*readers_.begin());
-      const uint64_t ripe_ms = reader.ripe_ms_;
+      Reader<Self>& reader = *std::get<Reader<Self>*>(*readers_.begin());
+      const uint64_t ripe_ms = reader.seen_->ripe_ms;
       look(reader, now_ms, rate);
-      if (reader.of_ && reader.ripe_ms_ == ripe_ms) return &reader;
+      if (reader.seen_ && reader.seen_->ripe_ms == ripe_ms) return &self(reader);
     }
     return nullptr;
   }
 
  private:
-  using Key = std::tuple<uint64_t, uint64_t, Reader*>;
-  static Key key(Reader& reader) { return {reader.ripe_ms_, reader.sent_when_seen_, &reader}; }
+  using Key = std::tuple<uint64_t, uint64_t, Reader<Self>*>;
+  static Self& self(Reader<Self>& reader) { return static_cast<Self&>(reader); }
+  static Key key(Reader<Self>& reader) { return {reader.seen_->ripe_ms, reader.seen_->sent_ms, &reader}; }
 
   std::set<Key> readers_;
 };
-
-Reader::~Reader() {
-  if (of_) of_->forget(*this);
-}
 
 }  // namespace penstock::server

@@ -108,7 +108,7 @@ StatusListener::StatusListener(net::Loop& loop, StatusSource& source, const conf
 
 StatusListener::~StatusListener() {
   acceptor_.reset();
-  connections_.for_each([](http::DownstreamConnection& connection) { connection.close(); });
+  for (http::DownstreamConnection* connection : std::set(connections_)) connection->close();
 }
 
 void StatusListener::start() { acceptor_ = std::make_unique<net::Acceptor>(loop_, socket_, accepted, this); }
@@ -125,17 +125,17 @@ void StatusListener::accepted(void* owner, int descriptor, const net::Address& p
   ++self.open_;
   auto connection = http::make_http1_downstream(
       self.loop_, net::make_tcp_transport(self.loop_, descriptor, peer), self.settings_, self);
-  self.connections_.push_back(*connection.release());
+  self.connections_.insert(connection.release());
 }
 
 // The one that waits longest for a request of its client's: probes must get through beside silent
 // connections.
 bool StatusListener::make_room() {
   http::DownstreamConnection* longest = nullptr;
-  connections_.for_each([&](http::DownstreamConnection& connection) {
-    if (connection.waiting_since_ms() == UINT64_MAX) return;
-    if (!longest || connection.waiting_since_ms() < longest->waiting_since_ms()) longest = &connection;
-  });
+  for (http::DownstreamConnection* connection : connections_) {
+    if (connection->waiting_since_ms() == UINT64_MAX) continue;
+    if (!longest || connection->waiting_since_ms() < longest->waiting_since_ms()) longest = connection;
+  }
   if (longest) longest->close();
   return longest != nullptr;
 }
@@ -146,7 +146,7 @@ http::StreamHandler& StatusListener::on_stream(http::Stream& stream, http::Downs
 
 void StatusListener::on_closed(http::DownstreamConnection& connection) {
   --open_;
-  connection.OwnerHook::unlink();
+  connections_.erase(&connection);
   loop_.defer_delete(std::unique_ptr<net::Deferred>(&connection));
 }
 

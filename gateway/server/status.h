@@ -5,9 +5,9 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
-#include "base/intrusive_list.h"
 #include "base/limit.h"
 #include "config/config.h"
 #include "http/connection.h"
@@ -57,7 +57,7 @@ class StatusListener final : private http::DownstreamOwner {
   net::ListenSocket socket_;
   http::DownstreamSettings settings_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  IntrusiveList<http::DownstreamConnection, http::OwnerHook> connections_;
+  std::set<http::DownstreamConnection*> connections_;  // there are few
   size_t open_ = 0;
 };
 

@@ -45,6 +45,72 @@ TEST_CASE("a keep-alive connection serves one request after the other") {
   CHECK(client.wire.end == Wire::End::graceful);
 }
 
+TEST_CASE("what is under way takes memory, what waits for a request none, however the bytes were cut") {
+  net::Loop loop;
+  Client client(loop);
+  for (std::string_view first : {"G", "\r", "\r\n"}) {
+    CAPTURE(first);
+    feed(client.wire, first);
+    feed(client.wire, first == "G" ? get.substr(1) : first == "\r" ? "\n" : get);
+    if (first == "\r") feed(client.wire, get);
+    Recorder& stream = *client.streams.back();
+    CHECK(stream.log() == "GET x /a END");
+    CHECK(loop.blocks().in_use() > 0);
+    serve(stream);
+    CHECK(client.wire.take() == ok);
+    CHECK(loop.blocks().in_use() == 0);
+    CHECK(client.connection->held_bytes() == 0);
+  }
+}
+
+TEST_CASE("one empty line may stand before a request, also when each comes by itself") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, "\r\n");
+  CHECK(client.streams.empty());
+  feed(client.wire, "\r\n");
+  REQUIRE(client.streams.size() == 1);
+  CHECK(client.stream().log().starts_with("bad request.malformed"));
+  client.stream().release();
+}
+
+TEST_CASE("a new limit on heads holds from a connection's next request on") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  serve(client.stream());
+  client.settings.header_count = 1;
+  feed(client.wire, "GET /b HTTP/1.1\r\nHost: x\r\nA: 1\r\n\r\n");
+  CHECK(client.stream(1).error.limit == Limit::header_count);
+  client.stream(1).release();
+}
+
+TEST_CASE("an idle connection closes, drains, is shed and hears its client's end as any other") {
+  for (int how = 0; how < 5; ++how) {
+    CAPTURE(how);
+    for (bool asked : {false, true}) {
+      net::Loop loop;
+      Client client(loop);
+      if (asked) {
+        feed(client.wire, get);
+        serve(client.stream());
+      }
+      CHECK(client.connection->waiting_since_ms() != UINT64_MAX);
+      CHECK(client.connection->slow_body_since_ms() == UINT64_MAX);
+      client.connection->probe();
+      switch (how) {
+        case 0: client.connection->close(); break;
+        case 1: client.connection->drain(0); break;
+        case 2: client.connection->shed(Limit::buffered); break;
+        case 3: client.connection->shed(Limit::max_connections); break;
+        case 4: feed_end(client.wire); break;
+      }
+      CHECK(client.closed == 1);
+      CHECK(client.wire.end == Wire::End::graceful);
+    }
+  }
+}
+
 TEST_CASE("head and body of an answer leave in one write, a little body in one piece with the head") {
   net::Loop loop;
   Client client(loop);

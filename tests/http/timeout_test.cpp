@@ -104,6 +104,22 @@ TEST_CASE("an idle connection is closed without a word after idle_timeout") {
   CHECK(client.wire.sent.empty());
 }
 
+TEST_CASE("a connection that was asked twice lets go of its memory before idle_timeout, and closes then") {
+  net::Loop loop;
+  auto settings = slow();
+  settings.idle_timeout_ms = 2'500;  // the memory goes after 2 s
+  Client client(loop, settings);
+  for (size_t i = 0; i < 2; ++i) {
+    feed(client.wire, get);
+    answer(client.stream(i));
+    client.stream(i).release();
+  }
+  const uint64_t begin_ms = loop.now_ms();
+  run(loop, client);
+  CHECK(client.closed == 1);
+  CHECK(loop.now_ms() - begin_ms >= 2'500);
+}
+
 TEST_CASE("no timeout runs while an answer is under way") {
   net::Loop loop;
   DownstreamSettings settings;

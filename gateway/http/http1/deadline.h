@@ -10,40 +10,33 @@ namespace penstock::http::http1 {
 
 class Deadline {
  public:
-  // fn(owner) when the deadline passed; it is cleared then.
-  Deadline(net::Loop& loop, net::Timer::Callback fn, void* owner)
-      : loop_(loop), fn_(fn), owner_(owner), timer_(loop, on_timer, this) {}
+  // fn(owner) when the timer fires: the deadline has passed if struck() says so.
+  Deadline(net::Loop& loop, net::Timer::Callback fn, void* owner) : timer_(loop, fn, owner) {}
 
-  void at(uint64_t ms) {
+  void at(net::Loop& loop, uint64_t ms) {
     at_ms_ = ms;
-    if (!timer_.running() || ms < armed_ms_) arm();
+    if (!timer_.running() || ms < timer_.due_ms()) arm(loop);
   }
-  void in(uint64_t delay_ms) { at(loop_.now_ms() + delay_ms); }
+  void in(net::Loop& loop, uint64_t delay_ms) { at(loop, loop.now_ms() + delay_ms); }
   void clear() { at_ms_ = never; }
-  bool set() const { return at_ms_ != never; }
+  // It is cleared then.
+  bool struck(net::Loop& loop) {
+    if (at_ms_ == never) return false;
+    if (loop.now_ms() < at_ms_) return arm(loop), false;
+    clear();
+    return true;
+  }
 
  private:
   static constexpr uint64_t never = UINT64_MAX;
 
-  void arm() {
-    uint64_t now = loop_.now_ms();
-    armed_ms_ = at_ms_;
+  void arm(net::Loop& loop) {
+    uint64_t now = loop.now_ms();
     timer_.start(at_ms_ > now ? at_ms_ - now : 0);
   }
-  static void on_timer(void* raw) {
-    auto& self = *static_cast<Deadline*>(raw);
-    if (!self.set()) return;
-    if (self.loop_.now_ms() < self.at_ms_) return self.arm();
-    self.clear();
-    self.fn_(self.owner_);
-  }
 
-  net::Loop& loop_;
-  net::Timer::Callback fn_;
-  void* owner_;
   net::Timer timer_;
   uint64_t at_ms_ = never;
-  uint64_t armed_ms_ = 0;
 };
 
 }  // namespace penstock::http::http1

@@ -2,6 +2,10 @@
 #include "http/http1/downstream.h"
 
 namespace penstock::http::http1 {
+
+// There may be very many that wait for a request: what only an open one needs belongs in RequestState.
+static_assert(sizeof(Downstream) <= 200);
+
 namespace {
 
 // What one client gets of a turn of the loop; what it sent beyond that waits until everybody else was served.
@@ -11,8 +15,10 @@ constexpr uint32_t events_a_turn = 2'048;  // small chunks
 }  // namespace
 
 void Downstream::on_read(std::span<const char> bytes) {
+  if (!state_) state_ = new (loop_.streams()) RequestState(*this, loop_.blocks(), settings_);
+  Using use(*this);
   std::string_view input(bytes.data(), bytes.size());
-  if (!held_.empty()) return keep_rest(input);  // behind what waits already
+  if (!state().held.empty()) return keep_rest(input);  // behind what waits already
   read(input);
   if (!transport_) return;
   if (!input.empty()) keep_rest(input);
@@ -20,8 +26,9 @@ void Downstream::on_read(std::span<const char> bytes) {
 }
 
 void Downstream::on_spliced(size_t bytes) {
-  received_ += bytes;
-  parser_.skip(bytes);
+  Using use(*this);
+  state().received += bytes;
+  state().parser.skip(bytes);
   handler_->on_spliced(bytes);
   std::string_view none;
   read(none);
@@ -36,12 +43,12 @@ void Downstream::read(std::string_view& input) {
   for (uint32_t events = 0; transport_ && !refused_; ++events) {
     if (served_ == last || events == events_a_turn) {
       yielded_ = body_open();  // its end may be due without another byte
-      loop_.schedule_next_turn(*this);
+      loop_.schedule_next_turn(*state_);
       break;
     }
-    if (handler_ ? parser_.complete() : !discarding_ && (input.empty() || answers_wait())) break;
-    if (!handler_ && !parser_.head_begun()) started_ms_ = loop_.now_ms();
-    Event event = parser_.next(input);
+    if (handler_ ? state().parser.complete() : !discarding_ && (input.empty() || answers_wait())) break;
+    if (!handler_ && !state().parser.head_begun()) state().started_ms = loop_.now_ms();
+    Event event = state().parser.next(input);
     if (event == Event::more) break;
     switch (event) {
       case Event::head: begin_stream(); break;
@@ -51,9 +58,9 @@ void Downstream::read(std::string_view& input) {
         if (discarding_)
           close_gracefully(settings_.linger_ms);
         else if (handler_)
-          lose(parser_.error());
+          lose(state().parser.error());
         else
-          refuse(parser_.error());
+          refuse(state().parser.error());
         break;
       case Event::more:
       case Event::informational: break;
@@ -69,22 +76,23 @@ void Downstream::after_read() {
 
 void Downstream::begin_stream() {
   await(Awaited::nothing);
-  method_ = message_.method;
-  version_ = message_.version;
-  upgrade_ = message_.upgrade;
-  expects_ = message_.expect_continue;
-  continued_ = false;
-  body_pace_.start(settings_);
-  persistent_ = parser_.framing().persistent;
+  RequestState& request = state();
+  request.method = request.message.method;
+  request.version = request.message.version;
+  request.upgrade = request.message.upgrade;
+  request.expects = request.message.expect_continue;
+  request.continued = false;
+  request.body_pace.start(settings_);
+  persistent_ = request.parser.framing().persistent;
   ++served_;
   if (served_ == settings_.max_requests && persistent_) {
     persistent_ = false;
     owner_.on_limit(Limit::max_requests);
   }
-  half_close_.next_exchange();
-  written_before_ = transport_->bytes_written();
+  request.half_close.next_exchange();
+  request.written_before = transport_->bytes_written();
   handler_ = &owner_.on_stream(*this, *this);
-  handler_->on_head(message_, parser_.complete() ? EndStream::yes : EndStream::no);
+  handler_->on_head(request.message, request.parser.complete() ? EndStream::yes : EndStream::no);
 }
 
 // The answer to it is the connection's last; whatever else comes is not looked at (RFC 9112 9.6).
@@ -92,22 +100,22 @@ void Downstream::refuse(const Error& error) {
   await(Awaited::nothing);
   refused_ = true;
   persistent_ = false;
-  method_ = message_.method;
-  version_ = message_.version;
-  written_before_ = transport_->bytes_written();
+  state().method = state().message.method;
+  state().version = state().message.version;
+  state().written_before = transport_->bytes_written();
   Error copy = error;
   owner_.on_limit(copy.limit);
   handler_ = &owner_.on_stream(*this, *this);
-  handler_->on_bad_head(copy, message_);
+  handler_->on_bad_head(copy, state().message);
 }
 
 // Bytes behind the request that is open: the next requests, or the first bytes of a tunnel; or a body's that
 // are more than a turn's share.
 void Downstream::keep_rest(std::string_view rest) {
   bool of_body = body_open();
-  if (refused_ || (!of_body && !persistent_ && upgrade_.empty())) return;
-  held_.append(rest);
-  if (held_full_ || held_.size() <= settings_.pipelined_size) return;
+  if (refused_ || (!of_body && !persistent_ && state().upgrade.empty())) return;
+  state().held.append(rest);
+  if (held_full_ || state().held.size() <= settings_.pipelined_size) return;
   held_full_ = true;
   if (!of_body) owner_.on_limit(Limit::pipelined_size);
   transport_->pause(PauseReason::pipelined);
@@ -119,44 +127,50 @@ bool Downstream::answers_wait() const { return transport_->unsent() > settings_.
 
 void Downstream::on_drained() {
   if (handler_) return handler_->on_drained();
-  if (!held_.empty()) return loop_.schedule(*this);
+  if (state_ && !state().held.empty()) return loop_.schedule(*state_);
   if (discarding_) return;
-  parser_.head_begun() ? set_deadline() : await_request();
+  head_begun() ? set_deadline() : await_request();
 }
 
 void Downstream::read_held() {
-  std::string_view input = held_.view();
+  std::string_view input = state().held.view();
   read(input);
   if (!transport_) return;
-  held_.keep_last(input.size());
+  state().held.keep_last(input.size());
   if (held_full_ && input.size() <= settings_.pipelined_size) {
     held_full_ = false;
     transport_->resume(PauseReason::pipelined);
   }
-  after_read();  // may still use views into held_
-  held_.drop_used();
-  if (transport_ && !handler_ && !discarding_ && !parser_.head_begun()) await_request();
+  after_read();  // may still use views into what is held
+  state().held.drop_used();
+  if (transport_ && !handler_ && !discarding_ && !state().parser.head_begun()) await_request();
 }
 
 void Downstream::run_task() {
   if (!transport_) return;
+  Using use(*this);
   if (broken_)
     return lose({ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
                  "an answer that does not fit its own head"});
-  bool wait = handler_ ? parser_.complete() || pauses_.any() : !discarding_ && answers_wait();
-  if ((yielded_ || !held_.empty()) && !wait) read_held();
-  if (transport_ && read_ended_ && !end_seen_ && !yielded_ && held_.empty()) end_reading();
+  bool wait = handler_ ? state().parser.complete() || state().pauses.any() : !discarding_ && answers_wait();
+  if ((yielded_ || !state().held.empty()) && !wait) read_held();
+  if (transport_ && read_ended_ && !end_seen_ && !yielded_ && state().held.empty()) end_reading();
 }
 
 void Downstream::on_read_end() {
   read_ended_ = true;
-  half_close_.begin();
-  held_.empty() && !yielded_ ? end_reading() : set_deadline();
+  if (!state_) {
+    end_seen_ = true;
+    return close_gracefully(0);
+  }
+  state().half_close.begin();
+  state().held.empty() && !yielded_ ? end_reading() : set_deadline();
 }
 
 // Nothing is read just now, and the client's FIN waits behind what it sent.
 void Downstream::on_end_announced() {
-  half_close_.begin();
+  if (!state_) return;  // nothing waits before it: on_read_end() follows
+  state().half_close.begin();
   if (handler_) set_deadline();
 }
 
@@ -166,13 +180,13 @@ void Downstream::end_reading() {
   end_seen_ = true;
   if (refused_) return;
   if (!handler_) {
-    if (!parser_.head_begun() || discarding_) return close_gracefully(0);
-    parser_.finish();
-    refuse(parser_.error());
+    if (!state().parser.head_begun() || discarding_) return close_gracefully(0);
+    state().parser.finish();
+    refuse(state().parser.error());
     if (transport_) after_read();
     return;
   }
-  switch (parser_.finish()) {
+  switch (state().parser.finish()) {
     case Event::end:  // of a tunnel
       if (transport_->truncated())
         return lose(lost(ErrorKind::tls, reason::client_closed, "the tunnel ended without TLS close_notify"));
@@ -183,7 +197,7 @@ void Downstream::end_reading() {
       lose(lost(ErrorKind::closed, reason::client_closed, "the client closed within the request"));
       break;
     default:
-      if (parser_.complete()) end_seen_ = upgrade_.empty() || writer_.begun();
+      if (state().parser.complete()) end_seen_ = state().upgrade.empty() || state().writer.begun();
       set_deadline();
       break;
   }
@@ -203,27 +217,27 @@ void Downstream::on_error(const Error& error) {
 // --- sending ---
 
 void Downstream::send_informational(const Message& head) {
-  if (!can_send() || writer_.begun() || version_ == Version::http_1_0) return;
+  if (!can_send() || state().writer.begun() || state().version == Version::http_1_0) return;
   if (!write_informational(*transport_, head)) return break_off();
   if (head.status != 100) return;
-  continued_ = true;
+  state().continued = true;
   set_deadline();
 }
 
 void Downstream::send_head(const Message& head, EndStream end) {
-  if (!can_send() || writer_.begun()) return;
-  if (draining_ || (read_ended_ && held_.empty())) persistent_ = false;
+  if (!can_send() || state().writer.begun()) return;
+  if (draining_ || (read_ended_ && state().held.empty())) persistent_ = false;
   // An answer that refuses a body which is still to come will not be followed by another exchange; saying so
   // spares the client the rest (RFC 9110 10.1.1, RFC 9112 9.6).
-  if (!parser_.complete() && (head.status >= 300 || continue_awaited())) persistent_ = false;
-  Answer answer{method_, version_, persistent_, upgrade_, loop_.wall_ns()};
-  if (!write_response(*transport_, head, end, answer, writer_)) return break_off();
-  if (writer_.kind() == BodyEnd::close) persistent_ = false;
-  if (writer_.kind() != BodyEnd::tunnel) return;
+  if (!state().parser.complete() && (head.status >= 300 || continue_awaited())) persistent_ = false;
+  Answer answer{state().method, state().version, persistent_, state().upgrade, loop_.wall_ns()};
+  if (!write_response(*transport_, head, end, answer, state().writer)) return break_off();
+  if (state().writer.kind() == BodyEnd::close) persistent_ = false;
+  if (state().writer.kind() != BodyEnd::tunnel) return;
   persistent_ = false;
   end_seen_ = false;
-  parser_.tunnel();
-  if (!held_.empty() || read_ended_) loop_.schedule(*this);
+  state().parser.tunnel();
+  if (!state().held.empty() || read_ended_) loop_.schedule(*state_);
 }
 
 }  // namespace penstock::http::http1

@@ -57,6 +57,8 @@ class Parser {
   std::string_view data() const { return data_; }
   const Error& error() const { return error_; }
   bool head_begun() const { return stored_size_ > 0 || phase_ > Phase::line; }
+  // As made, or reset: not even the empty line was read that may stand before a request.
+  bool untouched() const { return phase_ == Phase::start && blank_line_ == BlankLine::none; }
   bool in_head() const { return phase_ <= Phase::fields; }
   bool complete() const { return phase_ == Phase::done; }
   // Of a body by length, what is still to come; 0 for every other.

@@ -1,7 +1,7 @@
-// What the two HTTP/1 connections share: one embedded stream with its send and receive halves over a
-// transport. Base of Http1Downstream and Http1Upstream, which read heads and decide what becomes of the
-// connection; never used alone. One loop. The connection outlives every frame that is on the stack, because
-// its owner deletes it deferred; the stream may be gone after any call of its handler.
+// What the two HTTP/1 connections share: one stream with its send and receive halves over a transport. Base
+// of Http1Downstream and Http1Upstream, which read heads and decide what becomes of the connection; never
+// used alone. One loop. The connection outlives every frame that is on the stack, because its owner deletes
+// it deferred; the stream may be gone after any call of its handler.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,36 +15,66 @@
 
 namespace penstock::http::http1 {
 
-class StreamBase : public Stream, protected net::TransportHandler, protected net::Task {
+class StreamBase;
+
+// What a connection needs only from the first byte of a head until its message was answered. It is most of
+// what a connection is made of, so one that waits for a request has none.
+struct StreamState : net::Task {
+  StreamState(StreamBase& its_connection, BlockPool& blocks, Side side, HeadLimits limits)
+      : connection(its_connection),
+        arena(blocks),
+        message(arena),
+        trailers(arena),
+        parser(side, message, trailers, limits) {}
+  void run_task() override;
+
+  StreamBase& connection;
+  uint64_t received = 0;  // bytes of the body
+  uint64_t written_before = 0;
+  uint64_t started_ms = 0;
+  Version version = Version::http_1_1;
+  PauseReasons pauses;  // the handler's; they end with the stream
+  BodyWriter writer;
+  Arena arena;
+  Message message;
+  Headers trailers;
+  Parser parser;
+};
+
+class StreamBase : public Stream, protected net::TransportHandler {
  public:
   // What is still to come of a body that goes within the kernel. Less costs no more when it is copied: two
   // system calls either way.
   static constexpr uint64_t least_spliced = 64 * 1024;
 
+  virtual void run_task() = 0;  // was scheduled by its state
   void send_data(std::string_view bytes) final;
   void send_trailers(const Headers& trailers) final;
   void send_end() final;
   void flush() override;
   net::Transport* splice_end(uint64_t bytes) final;
-  void spliced(size_t bytes) final { writer_.skip(bytes); }
+  void spliced(size_t bytes) final { state_->writer.skip(bytes); }
   size_t unsent() const override { return transport_ ? transport_->unsent() : 0; }
   void pause(PauseReason reason) override;
   void resume(PauseReason reason) override;
 
-  Arena& arena() final { return arena_; }
-  Version version() const final { return version_; }
+  Arena& arena() final { return state_->arena; }
+  Version version() const final { return state_->version; }
   const net::Address& peer() const final { return transport_->peer(); }
   const net::Address& local() const final { return transport_->local(); }
   const net::TlsInfo* tls() const final { return transport_ ? transport_->tls() : nullptr; }
-  bool any_byte_sent() const final { return transport_ && transport_->bytes_written() > written_before_; }
+  bool any_byte_sent() const final {
+    return transport_ && transport_->bytes_written() > state_->written_before;
+  }
   uint64_t bytes_written() const final { return transport_ ? transport_->bytes_written() : 0; }
   uint64_t bytes_taken() const final { return transport_ ? transport_->bytes_taken() : 0; }
-  uint64_t bytes_received() const final { return received_; }
-  uint64_t bytes_sent() const final { return writer_.sent(); }
-  uint64_t started_ms() const final { return started_ms_; }
+  uint64_t bytes_received() const final { return state_->received; }
+  uint64_t bytes_sent() const final { return state_->writer.sent(); }
+  uint64_t started_ms() const final { return state_->started_ms; }
 
  protected:
-  StreamBase(net::Loop& loop, std::unique_ptr<net::Transport> transport, Side side, HeadLimits limits);
+  // `state`: null for one that takes it when it needs it.
+  StreamBase(net::Loop& loop, std::unique_ptr<net::Transport> transport, StreamState* state);
   ~StreamBase() = default;
 
   void on_drained() override;
@@ -54,7 +84,7 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
 
   // Held for this stream, on its handler's other side too.
   size_t stream_bytes() const {
-    return unsent() + arena_.bytes_held() + (handler_ ? handler_->held_bytes() : 0);
+    return unsent() + (state_ ? state_->arena.bytes_held() : 0) + (handler_ ? handler_->held_bytes() : 0);
   }
   bool can_send() const { return transport_ && handler_ && !broken_; }
   // The handler sent what cannot be part of this message. It is told later, never inside its own call;
@@ -71,18 +101,9 @@ class StreamBase : public Stream, protected net::TransportHandler, protected net
   net::Loop& loop_;
   std::unique_ptr<net::Transport> transport_;  // null once closed
   StreamHandler* handler_ = nullptr;           // null while no stream is open
-  uint32_t epoch_ = 0;                         // counts the streams that ended: "is it still the same one?"
-  Version version_ = Version::http_1_1;
-  PauseReasons pauses_;  // the handler's; they end with the stream
+  StreamState* state_;
+  uint32_t epoch_ = 0;  // counts the streams that ended: "is it still the same one?"
   bool broken_ = false;
-  uint64_t received_ = 0;
-  uint64_t written_before_ = 0;
-  uint64_t started_ms_ = 0;
-  BodyWriter writer_;
-  Arena arena_;
-  Message message_;
-  Headers trailers_;
-  Parser parser_;
 };
 
 }  // namespace penstock::http::http1

@@ -12,12 +12,13 @@ class Upstream final : public UpstreamConnection, public StreamBase {
  public:
   Upstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const UpstreamSettings& settings,
            UpstreamOwner& owner)
-      : StreamBase(loop, std::move(transport), Side::response,
-                   {settings.header_size, settings.header_count, UINT32_MAX, settings.trailer_size,
-                    settings.trailer_count}),
+      : StreamBase(loop, std::move(transport), &own_state_),
         owner_(owner),
         max_informational_(settings.max_informational),
-        idle_poll_(loop.polls()) {
+        idle_poll_(loop.polls()),
+        own_state_(*this, loop.blocks(), Side::response,
+                   {settings.header_size, settings.header_count, UINT32_MAX, settings.trailer_size,
+                    settings.trailer_count}) {
     transport_->start_reading();
   }
 
@@ -30,6 +31,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   void close() override;
 
   // --- Stream ---
+  void run_task() override;
   void send_informational(const Message&) override {}  // requests have none
   void send_head(const Message& head, EndStream end) override;
   void flush() override;
@@ -45,7 +47,6 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   void on_spliced(size_t bytes) override;
   void on_read_end() override;
   void on_error(const Error& error) override;
-  void run_task() override;
 
   void read(std::string_view input);
   void on_response(std::string_view rest);
@@ -66,6 +67,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   bool spoiled_ = false;    // no further stream on this connection
   bool held_back_ = false;  // the request leaves at the end of the turn
   uint64_t idle_poll_;      // when it was made or came back, by Loop::polls()
+  StreamState own_state_;
 };
 
 Stream* Upstream::open(StreamHandler& handler) {
@@ -74,15 +76,15 @@ Stream* Upstream::open(StreamHandler& handler) {
   ++opened_;
   informational_ = 0;
   answering_ = held_back_ = false;
-  started_ms_ = loop_.now_ms();
-  written_before_ = transport_->bytes_written();
+  state_->started_ms = loop_.now_ms();
+  state_->written_before = transport_->bytes_written();
   return this;
 }
 
 void Upstream::send_head(const Message& head, EndStream end) {
-  if (!can_send() || writer_.begun()) return;
-  parser_.ask({method_from(head.method_text), arena_.copy(head.upgrade)});
-  if (!write_request(*transport_, head, end, writer_)) break_off();
+  if (!can_send() || state_->writer.begun()) return;
+  state_->parser.ask({method_from(head.method_text), state_->arena.copy(head.upgrade)});
+  if (!write_request(*transport_, head, end, state_->writer)) break_off();
 }
 
 // A request without a body on a connection that served others leaves when all that has come by now was looked
@@ -91,16 +93,17 @@ void Upstream::send_head(const Message& head, EndStream end) {
 // the next turn.
 void Upstream::flush() {
   if (!can_send()) return;
-  bool whole = writer_.ended() && writer_.sent() == 0;  // body bytes are lent until this returns
+  bool whole =
+      state_->writer.ended() && state_->writer.sent() == 0;  // body bytes are lent until this returns
   held_back_ = reused() && whole && !any_byte_sent();
-  if (held_back_) return loop_.schedule(*this);
+  if (held_back_) return loop_.schedule(*state_);
   StreamBase::flush();
 }
 
 void Upstream::on_read(std::span<const char> bytes) {
   if (!handler_) return closed();  // nobody asked
-  if (parser_.complete()) return drop({bytes.data(), bytes.size()});
-  if (!writer_.begun() || held_back_ || !any_byte_sent())
+  if (state_->parser.complete()) return drop({bytes.data(), bytes.size()});
+  if (!state_->writer.begun() || held_back_ || !any_byte_sent())
     return fail(response_error("bytes before a request was sent"));
   answering_ = true;
   uint32_t epoch = epoch_;
@@ -109,8 +112,8 @@ void Upstream::on_read(std::span<const char> bytes) {
 }
 
 void Upstream::on_spliced(size_t bytes) {
-  received_ += bytes;
-  parser_.skip(bytes);
+  state_->received += bytes;
+  state_->parser.skip(bytes);
   handler_->on_spliced(bytes);
   uint32_t epoch = epoch_;
   read({});
@@ -119,13 +122,13 @@ void Upstream::on_spliced(size_t bytes) {
 
 void Upstream::read(std::string_view input) {
   for (uint32_t epoch = epoch_; handler_ && epoch == epoch_;) {
-    switch (parser_.next(input)) {
+    switch (state_->parser.next(input)) {
       case Event::more: return;
       case Event::head: on_response(input); break;
       case Event::informational: on_interim(); break;
       case Event::data: deliver_data(); break;
       case Event::end: on_response_end(input); break;
-      case Event::error: fail(parser_.error()); break;
+      case Event::error: fail(state_->parser.error()); break;
     }
   }
 }
@@ -139,21 +142,21 @@ void Upstream::on_interim() {
     return fail(error);
   }
   uint32_t epoch = epoch_;
-  handler_->on_informational(message_);
-  if (epoch == epoch_) message_.reset();
+  handler_->on_informational(state_->message);
+  if (epoch == epoch_) state_->message.reset();
 }
 
 void Upstream::on_response(std::string_view rest) {
-  version_ = message_.version;
-  if (parser_.complete()) {
+  state_->version = state_->message.version;
+  if (state_->parser.complete()) {
     drop(rest);
-    return handler_->on_head(message_, EndStream::yes);
+    return handler_->on_head(state_->message, EndStream::yes);
   }
-  if (parser_.framing().body == BodyEnd::tunnel) {
-    if (!writer_.ended()) return fail(response_error("101 before the request was over"));
-    writer_.begin(BodyEnd::tunnel, 0, BodyWriter::Body::sent);
+  if (state_->parser.framing().body == BodyEnd::tunnel) {
+    if (!state_->writer.ended()) return fail(response_error("101 before the request was over"));
+    state_->writer.begin(BodyEnd::tunnel, 0, BodyWriter::Body::sent);
   }
-  handler_->on_head(message_, EndStream::no);
+  handler_->on_head(state_->message, EndStream::no);
 }
 
 void Upstream::on_response_end(std::string_view rest) {
@@ -170,9 +173,9 @@ void Upstream::drop(std::string_view rest) {
 void Upstream::on_read_end() {
   if (!handler_) return closed();
   spoiled_ = true;
-  if (parser_.complete()) return;
+  if (state_->parser.complete()) return;
   uint32_t epoch = epoch_;
-  if (parser_.finish() == Event::end) {  // of a body that ends so, or of a tunnel
+  if (state_->parser.finish() == Event::end) {  // of a body that ends so, or of a tunnel
     handler_->on_end();
     if (handler_ && epoch == epoch_) handler_->on_turn_end();
     return;
@@ -190,7 +193,7 @@ void Upstream::on_error(const Error& error) {
 
 void Upstream::run_task() {
   if (!transport_) return;
-  if (!broken_ && held_back_ && idle_poll_ == loop_.polls()) return loop_.schedule_next_turn(*this);
+  if (!broken_ && held_back_ && idle_poll_ == loop_.polls()) return loop_.schedule_next_turn(*state_);
   bool due = std::exchange(held_back_, false);
   if (!broken_) {
     if (due) StreamBase::flush();
@@ -210,9 +213,10 @@ Error Upstream::judged(const Error& error) const {
 }
 
 bool Upstream::reusable() const {
-  BodyEnd body = parser_.framing().body;
-  return !spoiled_ && !broken_ && parser_.complete() && writer_.ended() && parser_.framing().persistent &&
-         body != BodyEnd::close && body != BodyEnd::tunnel && transport_->unsent() == 0;
+  BodyEnd body = state_->parser.framing().body;
+  return !spoiled_ && !broken_ && state_->parser.complete() && state_->writer.ended() &&
+         state_->parser.framing().persistent && body != BodyEnd::close && body != BodyEnd::tunnel &&
+         transport_->unsent() == 0;
 }
 
 void Upstream::release() {
@@ -220,7 +224,7 @@ void Upstream::release() {
   flush();
   take_handler();
   if (!reusable()) {
-    if (writer_.kind() == BodyEnd::tunnel && writer_.ended()) transport_->close_gracefully(0);
+    if (state_->writer.kind() == BodyEnd::tunnel && state_->writer.ended()) transport_->close_gracefully(0);
     return closed();
   }
   reset_stream();
@@ -251,7 +255,7 @@ void Upstream::fail(const Error& error) {
 void Upstream::closed() {
   ++epoch_;
   spoiled_ = true;
-  cancel();
+  state_->cancel();
   transport_.reset();
   owner_.on_closed(*this);
 }

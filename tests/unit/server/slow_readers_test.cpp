@@ -4,22 +4,20 @@
 
 #include <memory>
 
-using penstock::server::Reader;
-using penstock::server::SlowReaders;
-
 namespace {
 
-struct Download final : Reader {
+struct Download final : penstock::server::Reader<Download> {
   explicit Download(uint64_t sent = 0) : last_sent_ms(sent) {}
-  uint64_t taken() const override {
+  uint64_t taken() const {
     ++asked;
     return has_taken;
   }
-  uint64_t sent_ms() const override { return last_sent_ms; }
+  uint64_t sent_ms() const { return last_sent_ms; }
   uint64_t last_sent_ms;
   uint64_t has_taken = 1'000;
   mutable int asked = 0;
 };
+using SlowReaders = penstock::server::SlowReaders<Download>;
 constexpr uint64_t seen = SlowReaders::seen_ms, stuck = SlowReaders::stuck_ms,
                    steady = SlowReaders::steady_ms;
 
