@@ -98,13 +98,11 @@ void Socket::flush() {
 }
 
 void Socket::send_once() {
-  std::array<iovec, 64> segments;
-  msghdr message{};
-  message.msg_iov = segments.data();
-  message.msg_iovlen = queue_.segments(segments);
+  std::array<iovec, 64> pieces;
+  msghdr message{.msg_iov = pieces.data(), .msg_iovlen = queue_.segments(pieces)};
   ssize_t sent;
   do {  // one piece without the kernel's copy of the message around it
-    sent = message.msg_iovlen == 1 ? ::send(fd_, segments[0].iov_base, segments[0].iov_len, MSG_NOSIGNAL)
+    sent = message.msg_iovlen == 1 ? ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
                                    : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {

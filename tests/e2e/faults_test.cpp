@@ -161,12 +161,12 @@ constexpr Fault faults_tried[] = {
     {"recv: ENOMEM", Call::recv, ENOMEM},
     {"recv: the end", Call::recv, Plan::end},
     {"recv: one byte", Call::recv, Plan::one_byte, 50},
-    {"sendmsg: EINTR", Call::sendmsg, EINTR, 2},
-    {"sendmsg: EAGAIN", Call::sendmsg, EAGAIN, 2},
-    {"sendmsg: EPIPE", Call::sendmsg, EPIPE},
-    {"sendmsg: ECONNRESET", Call::sendmsg, ECONNRESET},
-    {"sendmsg: ENOBUFS", Call::sendmsg, ENOBUFS},
-    {"sendmsg: one byte", Call::sendmsg, Plan::one_byte, 50},
+    {"send: EINTR", Call::send, EINTR, 2},
+    {"send: EAGAIN", Call::send, EAGAIN, 2},
+    {"send: EPIPE", Call::send, EPIPE},
+    {"send: ECONNRESET", Call::send, ECONNRESET},
+    {"send: ENOBUFS", Call::send, ENOBUFS},
+    {"send: one byte", Call::send, Plan::one_byte, 50},
     {"connect: ECONNREFUSED", Call::connect, ECONNREFUSED},
     {"connect: EADDRNOTAVAIL, always", Call::connect, EADDRNOTAVAIL, 1000},
     {"connect: EINTR", Call::connect, EINTR},
@@ -221,7 +221,7 @@ void try_all(const Exchange& exchange, int max_idle, Bodies bodies = Bodies::sho
     if (fault.call == Call::pipe2) continue;  // there may be one
     if (fault.call == Call::splice)
       CHECK((at > 1) == (bodies == Bodies::long_ones));
-    else if (max_idle == 0 || fault.call == Call::recv || fault.call == Call::sendmsg)
+    else if (max_idle == 0 || fault.call == Call::recv || fault.call == Call::send)
       CHECK(at > 1);
   }
   while (world.metric("http_server_active_requests") + world.metric("http_server_open_connections") +

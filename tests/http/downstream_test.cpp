@@ -128,12 +128,12 @@ TEST_CASE("chunks of one turn share their line ends") {
   std::optional<Message> head;
   response(stream.stream->arena(), head, 200).body = BodyKind::unknown;
   stream.stream->send_head(*head, EndStream::no);
-  const std::string large(256, 'l'), little = "!";
+  const std::string large(4096, 'l'), little = "!";
   stream.stream->send_data(large);
   stream.stream->send_data(large);
   stream.stream->send_data(little);
   stream.stream->flush();
-  CHECK(client.wire.take().ends_with("\r\n\r\n100\r\n" + large + "\r\n100\r\n" + large + "\r\n1\r\n!\r\n"));
+  CHECK(client.wire.take().ends_with("\r\n\r\n1000\r\n" + large + "\r\n1000\r\n" + large + "\r\n1\r\n!\r\n"));
   CHECK(client.wire.segments.back() == 5);
   stream.stream->send_data("x");
   stream.stream->send_end();

@@ -6,7 +6,7 @@
 
 namespace faults {
 
-enum class Call : uint32_t { recv, sendmsg, connect, accept4, socket, epoll_add, splice, pipe2 };
+enum class Call : uint32_t { recv, send, connect, accept4, socket, epoll_add, splice, pipe2 };
 
 struct Plan {
   static constexpr int one_byte = -1;  // in place of an errno: the call does its work on one byte alone

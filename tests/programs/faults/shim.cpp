@@ -70,9 +70,16 @@ PASSED_ON ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   return next(fd, buffer, what == Plan::one_byte ? std::min<size_t>(size, 1) : size, flags);
 }
 
+PASSED_ON ssize_t send(int fd, const void* bytes, size_t size, int flags) {
+  static auto* next = real<ssize_t(int, const void*, size_t, int)>("send");
+  int what = verdict(Call::send);
+  if (what > 0) return fail(what);
+  return next(fd, bytes, what == Plan::one_byte ? std::min<size_t>(size, 1) : size, flags);
+}
+
 PASSED_ON ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   static auto* next = real<ssize_t(int, const msghdr*, int)>("sendmsg");
-  int what = verdict(Call::sendmsg);
+  int what = verdict(Call::send);
   if (what > 0) return fail(what);
   if (what == passes) return next(fd, message, flags);
   for (size_t i = 0; i < message->msg_iovlen; ++i) {
