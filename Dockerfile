@@ -5,16 +5,15 @@
 FROM debian:trixie-slim AS build
 WORKDIR /src
 COPY .ci/install .ci/install
-RUN .ci/install build
+RUN .ci/install build train
 COPY . .
-RUN cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DPENSTOCK_TESTS=OFF \
- && cmake --build build/release \
- && install -D -s build/release/penstock /image/usr/lib/penstock/penstock \
- && install -D -s -t /image/usr/lib/penstock/plugins build/release/plugins/*.so \
+RUN ./dev optimized \
+ && install -D -s build/optimized/penstock /image/usr/lib/penstock/penstock \
+ && install -D -s -t /image/usr/lib/penstock/plugins build/optimized/plugins/*.so \
  && install -D -m 644 -t /image/usr/share/doc/penstock README.md config/examples/minimal.yaml \
  && install -d /image/usr/bin && ln -s ../lib/penstock/penstock /image/usr/bin/penstock
 # The packages that hold the libraries which the binary and the plugins are linked with.
-RUN ldd build/release/penstock build/release/plugins/*.so | sed -n 's|.*=> \(/[^ ]*\).*|\1|p' | sort -u \
+RUN ldd build/optimized/penstock build/optimized/plugins/*.so | sed -n 's|.*=> \(/[^ ]*\).*|\1|p' | sort -u \
   | xargs realpath | xargs dpkg-query -S | cut -d: -f1 | sort -u >/image/runtime-packages
 
 FROM debian:trixie-slim
