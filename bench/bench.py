@@ -19,7 +19,7 @@ from pathlib import Path
 import measure
 import proxies
 import report
-from cases import Case, cases, kept
+from cases import ANY_LOAD, Case, cases, kept
 
 ROOT = proxies.HERE.parent
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
@@ -83,7 +83,8 @@ def machine(build):
     return {"processor": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores",
             "system": f"{release[1] if release else '?'}, Linux {platform.release()}",
             "congestion control": CONGESTION.read_text().strip(),
-            **{name: text.splitlines()[0] if text else "?" for name, text in said.items()}}
+            # Envoy's begins with its path.
+            **{name: text.splitlines()[0].split("/_bin/")[-1] if text else "?" for name, text in said.items()}}
 
 
 class Run:
@@ -159,7 +160,7 @@ class Run:
 
     def second_worker(self, rate):
         """CPU time a request with two workers as a share of that with one, both on both cores, at one rate, by round."""
-        case = Case("", "", kept(rate=rate), (), saturated=False)
+        case = Case("", "", kept(rate=rate), (), busy=ANY_LOAD)
         found = []
         started = {workers: self.bench.start("penstock", cores="0,1", workers=workers) for workers in (1, 2)}
         try:

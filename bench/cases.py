@@ -14,7 +14,7 @@ class Case:
     targets: dict = field(default_factory=dict)  # proxy -> at most this share of the better peer's
     peers: tuple = PEERS
     value: str = "cpu_us"  # what is compared
-    saturated: bool = True  # False: a core that is not full is no fault (fixed rates)
+    busy: float = 0.90  # of its core at least; below it a proxy was waiting for the load, and a round is void
     quick: bool = False
     seconds: float = 1  # times the measurement's length
 
@@ -23,6 +23,10 @@ class Case:
         return "tls" in self.load
 
 
+# Long bodies and handshakes keep the load and the backend as busy as the proxy, whose core then cannot be full. Little is
+# shared there by what one turn of a loop does for many, so a request costs the same.
+BUSY_LOAD = 0.50
+ANY_LOAD = 0.0  # fixed rates
 FLOOR = ("floor",)
 PLAIN = ("nginx", "haproxy", "penstock")
 
@@ -39,15 +43,16 @@ def cases(rates):
         Case("1k-1000", "GET of 1 KB, 1,000 connections", kept(connections=1000), FLOOR + PLAIN, {"penstock": 0.75}),
         Case("16k", "GET of 16 KB", kept("/bytes/16384"), FLOOR + PLAIN),
         Case("100k", "GET of 100 KB", kept("/bytes/102400"), FLOOR + PLAIN, {"penstock": 0.65}, quick=True),
-        Case("10m", "GET of 10 MB, 8 connections", kept("/bytes/10485760", 8), FLOOR + PLAIN, {"penstock": 1.05}),
-        Case("post", "POST of 1 MB, 8 connections", kept("/", 8, body=1 << 20), FLOOR + PLAIN, {"penstock": 0.85}),
+        Case("10m", "GET of 10 MB, 8 connections", kept("/bytes/10485760", 8), FLOOR + PLAIN, {"penstock": 1.05}, busy=BUSY_LOAD),
+        Case("post", "POST of 1 MB, 8 connections", kept("/", 8, body=1 << 20), FLOOR + PLAIN, {"penstock": 0.85},
+             busy=BUSY_LOAD),
         Case("fresh", "a new connection for each request", kept(mode="fresh"), FLOOR + PLAIN, {"penstock": 1.00},
              quick=True),
         Case("tls", "TLS 1.3, GET of 1 KB", kept(tls="full"), PLAIN, {"penstock": 0.80}, quick=True),
         Case("tls-full", "a full TLS handshake for each request", kept(tls="full", mode="fresh"), PLAIN,
-             {"penstock": 1.00}),
+             {"penstock": 1.00}, busy=BUSY_LOAD),
         Case("tls-resumed", "a resumed TLS session for each request", kept(tls="resumed", mode="fresh"), PLAIN,
-             {"penstock": 1.00}),
+             {"penstock": 1.00}, busy=BUSY_LOAD),
         Case("log", "access log to a file", kept(), ("nginx+log", "haproxy+log", "penstock+log"),
              {"penstock+log": 0.75}, ("nginx+log", "haproxy+log")),
         Case("limit", "rate limit and header edits", kept(), ("nginx+limit", "haproxy+limit", "penstock+limit"),
@@ -58,7 +63,7 @@ def cases(rates):
              ("penstock", "penstock+version", "penstock+key", "penstock+rate", "penstock+log", "penstock+plugins"),
              {}, ()),
         Case("at-30", f"GET of 1 KB at {rates[0]:,} a second", kept(rate=rates[0]), PLAIN, {"penstock": 0.92},
-             saturated=False),
+             busy=ANY_LOAD),
         Case("at-70", f"GET of 1 KB at {rates[1]:,} a second", kept(rate=rates[1]), PLAIN, {"penstock": 1.00},
-             value="p99_us", saturated=False),
+             value="p99_us", busy=ANY_LOAD),
     ]

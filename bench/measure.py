@@ -6,12 +6,12 @@ import signal
 import subprocess
 import time
 
+from cases import ANY_LOAD
 from proxies import LOAD_CORE, PROXY_CORE, cpu_nanoseconds, resident_kib, user_and_system_seconds
 
-SATURATED = 0.90  # below that share of its core a proxy was waiting for the load, and the round says nothing
 # The floor costs less than the load and the backend beside it, so it waits for them; what it costs is a little less
 # when it does not.
-FLOOR_SATURATED = 0.75
+FLOOR_BUSY = 0.75
 OTHERS = 0.05  # more than that share of the proxy's core used by others spoils a round
 
 
@@ -71,11 +71,11 @@ def measure(proxy, case, seconds):
     result.update(rate=result["requests"] / (result["microseconds"] / 1e6), cpu_us=cpu / 1e3 / requests,
                   user_us=user * 1e6 / requests, system_us=system * 1e6 / requests, core_share=share,
                   others_share=max(0.0, busy - share))
-    result["void"] = why_void(case, result, FLOOR_SATURATED if proxy.name == "floor" else SATURATED)
+    result["void"] = why_void(case, result, min(case.busy, FLOOR_BUSY) if proxy.name == "floor" else case.busy)
     return result
 
 
-def why_void(case, result, saturated):
+def why_void(case, result, busy):
     if result["bad_status"] or result["errors"]:
         return f"{result['bad_status']} answers other than 200, {result['errors']} errors"
     if result["requests"] == 0:
@@ -85,9 +85,9 @@ def why_void(case, result, saturated):
         if case.load["tls"] != "resumed" or result["resumed"] < result["requests"] - 2 * case.load["connections"]:
             return f"{result['resumed']} of {result['requests']} sessions were resumed"
     others = f"others took {result['others_share']:.0%} of the proxy's core"
-    if case.saturated and result["core_share"] < saturated:
+    if result["core_share"] < busy:
         return f"core {result['core_share']:.0%} busy" + (f", {others}" if result["others_share"] > OTHERS else "")
-    if not case.saturated and result["others_share"] > OTHERS:
+    if busy == ANY_LOAD and result["others_share"] > OTHERS:
         return others
     return None
 

@@ -143,7 +143,8 @@ def page(data, chosen):
              f"Command: `{data['command']}`. Medians of {data['rounds']} interleaved rounds of {data['seconds']:g} s, "
              "lowest and highest in parentheses; a ratio is taken within each round.", "",
              "Each proxy runs alone on core 0; the load and the backend share core 1. A round with an error, an answer other "
-             "than 200, or (but at fixed rates) a proxy's core less than 90% busy (the floor's: 75%) is void. CPU time is the process's own, by "
+             "than 200, or (but at fixed rates) a proxy's core less than 90% busy is void (the floor's: 75%; long bodies and "
+             "handshakes, which keep the load as busy: 50%). CPU time is the process's own, by "
              "the scheduler. At a fixed rate latency counts from the moment at which a request was due. Below 1 is in "
              "favour of the row; differences under 5% are noise.", ""]
     lines += [f"**{case['void']}**\n" for case in data["cases"].values() if "void" in case]
