@@ -15,7 +15,9 @@ namespace penstock::net {
 std::unique_ptr<Pipe> Pipe::make(BlockPool& blocks) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return nullptr;
-  const bool spare = std::max(ends[0], ends[1]) < descriptor_mark();
+  // A pipe only saves time. Connections, two descriptors each, must find the room that they had without it,
+  // also those that come later, so pipes are made while most descriptors are free.
+  const bool spare = std::max(ends[0], ends[1]) < descriptor_mark() / 4;
   // What this user may have of large pipes can be used up, or bounded below ours.
   int size = -1;
   for (int wanted = PipePool::wanted_size; spare && size < 0 && wanted >= PipePool::least_size; wanted /= 2)

@@ -127,6 +127,7 @@ TEST_CASE("without a descriptor to spare there is no pipe, and the system is not
   rlim_t most = 0;
   SUBCASE("none is left") { most = last + 1; }
   SUBCASE("the rest is for backends") { most = last + 3; }
+  SUBCASE("the rest is for connections that may come") { most = last * 3; }
   const size_t before = open_descriptors();
   {
     const DescriptorLimit limit(most);
