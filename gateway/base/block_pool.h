@@ -52,6 +52,7 @@ class BlockPool {
   void report_to(MemoryBudget* budget, Exceeded on_exceeded, void* owner);
   bool exceeded() const { return budget_ && budget_->exceeded(); }
   bool pressed() const { return budget_ && budget_->pressed(); }
+  bool plenty() const { return !budget_ || budget_->plenty(); }
 
  private:
   static constexpr int64_t report_step = 64 * 1024;

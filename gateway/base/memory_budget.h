@@ -17,6 +17,8 @@ class MemoryBudget {
   bool exceeded() const { return used() > limit_.load(std::memory_order_relaxed); }
   // Over half of it: everybody gets less.
   bool pressed() const { return used() > limit_.load(std::memory_order_relaxed) / 2; }
+  // Under an eighth of it: there is memory for what only saves time.
+  bool plenty() const { return used() < limit_.load(std::memory_order_relaxed) / 8; }
 
  private:
   alignas(64) std::atomic<int64_t> used_{0};

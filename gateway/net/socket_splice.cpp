@@ -33,9 +33,10 @@ bool Socket::splice_once() {
   return true;
 }
 
-// What was copied before has to leave first. A process that is short of memory copies in small pieces.
+// What was copied before has to leave first. Pipes are bounded by worker, memory by process: what slow peers
+// of all workers leave in pipes takes a share of it at most, and the bodies of others are copied.
 bool Socket::takes_pipe() const {
-  return state_ == State::open && finish_ == Finish::no && unsent() == 0 && !loop_.blocks().pressed();
+  return state_ == State::open && finish_ == Finish::no && unsent() == 0 && loop_.blocks().plenty();
 }
 
 void Socket::take_pipe(std::unique_ptr<Pipe> pipe) {

@@ -113,7 +113,8 @@ class Door {
   const std::shared_ptr<ListenerLoad>& load() const { return plan_.load; }
   // A connection of this door has closed: taken out of the list. Its place is given back with its socket.
   void left(http::DownstreamConnection& connection);
-  // fn must not remove any but the one it is given.
+  // fn must not end any connection but the one it is given: the next is known already, and its place goes
+  // with its socket at once.
   template <class Fn>
   void for_each_connection(Fn fn) {
     places_.for_each([&](net::Place& place) {

@@ -274,6 +274,8 @@ void Worker::shed(Relief whose) {
   if (now < next_relief_ms_) return look_again(next_relief_ms_ - now);
   int64_t limit = static_cast<int64_t>(memory.limit());
   int64_t excess = memory.used() - limit + limit / 16;
+  // What is left of answers that are over is not looked for: from half of the limit on buffers are so small
+  // that it cannot grow beyond that half.
   std::vector<std::pair<size_t, http::DownstreamConnection*>> large;
   auto look = [&](http::DownstreamConnection& connection) {
     if (size_t held = connection.held_bytes(); held >= worth_cutting) large.emplace_back(held, &connection);

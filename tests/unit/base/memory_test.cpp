@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/block_pool.h"
+#include "base/free_list.h"
 #include "base/intrusive_list.h"
 #include "base/pause.h"
 
@@ -30,6 +31,29 @@ TEST_CASE("the pool reuses blocks and keeps no more than it may") {
   CHECK(again->end == 0);
   CHECK(again->next == nullptr);
   pool.give(again);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool address_sanitizer = true;
+#elif defined(__has_feature)
+constexpr bool address_sanitizer = __has_feature(address_sanitizer);
+#else
+constexpr bool address_sanitizer = false;
+#endif
+
+TEST_CASE(
+    "a slot that was given back is the next one, but for AddressSanitizer, which has to notice its use") {
+  struct Listed : FreeListed {
+    char bytes[100];
+  };
+  FreeList list(1);
+  auto* first = new (list) Listed;
+  auto* second = new (list) Listed;
+  delete first;
+  delete second;  // one too many to be kept
+  auto* again = new (list) Listed;
+  CHECK((again == first) == !address_sanitizer);
+  delete again;
 }
 
 TEST_CASE("arena memory is aligned, apart and stable until the reset") {
