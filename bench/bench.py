@@ -159,15 +159,18 @@ class Run:
         return found
 
     def second_worker(self, rate):
-        """CPU time a request with two workers as a share of that with one, both on both cores, at one rate, by round."""
+        """CPU time a request with two workers as a share of that with one, both on both cores, at one rate, by round.
+        HAProxy's tells what the machine makes of two threads that get half of the requests each."""
         case = Case("", "", kept(rate=rate), (), busy=ANY_LOAD)
-        found = []
-        started = {workers: self.bench.start("penstock", cores="0,1", workers=workers) for workers in (1, 2)}
+        found = {name: [] for name in ("penstock", "haproxy") if self.wanted(name)}
+        started = {(name, workers): self.bench.start(name, cores="0,1", workers=workers)
+                   for name in found for workers in (1, 2)}
         try:
             for _ in range(self.options.rounds):
-                one, two = (measure.measure(started[workers], case, self.options.seconds) for workers in (1, 2))
-                if not any(result["bad_status"] or result["errors"] for result in (one, two)):
-                    found.append(two["cpu_us"] / one["cpu_us"])
+                for name in found:
+                    one, two = (measure.measure(started[name, workers], case, self.options.seconds) for workers in (1, 2))
+                    if not any(result["bad_status"] or result["errors"] for result in (one, two)):
+                        found[name].append(two["cpu_us"] / one["cpu_us"])
         finally:
             for proxy in started.values():
                 proxy.stop()
