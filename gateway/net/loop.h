@@ -13,6 +13,7 @@
 #include "base/block_pool.h"
 #include "base/free_list.h"
 #include "base/intrusive_list.h"
+#include "net/cork.h"
 #include "net/pipe_pool.h"
 
 struct uv_loop_s;
@@ -87,6 +88,7 @@ class Loop {
   TimerWheel& timers() { return *timers_; }
   BlockPool& blocks() { return blocks_; }
   PipePool& pipes() { return pipes_; }  // for net/ alone
+  Cork& cork() { return cork_; }        // for net/ alone
   // Memory of what connections hold while a message is under way; objects of one class alone.
   FreeList& streams() { return streams_; }
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
@@ -109,6 +111,7 @@ class Loop {
   std::unique_ptr<TimerWheel> timers_;
   BlockPool blocks_;
   PipePool pipes_{blocks_};
+  Cork cork_;
   FreeList streams_{1024};
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> cipher_buffer_;

@@ -100,12 +100,15 @@ void Socket::flush() {
 void Socket::send_once() {
   std::array<iovec, 64> pieces;
   msghdr message{.msg_iov = pieces.data(), .msg_iovlen = queue_.segments(pieces)};
+  const bool held = loop_.cork().holds(*this);
+  const int flags = MSG_NOSIGNAL | (held ? MSG_MORE : 0);
   ssize_t sent;
   do {  // one piece without the kernel's copy of the message around it
-    sent = message.msg_iovlen == 1 ? ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                                   : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    sent = message.msg_iovlen == 1 ? ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, flags)
+                                   : ::sendmsg(fd_, &message, flags);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {
+    if (!held) loop_.cork().forget(*this);
     bytes_written_ += static_cast<uint64_t>(sent);
     sent_ms_ = loop_.now_ms();
     queue_.consume(static_cast<size_t>(sent));
@@ -236,6 +239,7 @@ void Socket::close() {
   watch_.reset();
   queue_.clear();
   drop_pipe();
+  loop_.cork().forget(*this);
   cancel();
   if (polled_) {
     uv_close(reinterpret_cast<uv_handle_t*>(&poll_),
@@ -314,43 +318,6 @@ void Socket::finish_connect() {
   }
   state_ = State::open;
   if (owner_) owner_->on_socket_connected();
-}
-
-// One read a readiness event, also after a full buffer: the poll is level-triggered, and others are waiting.
-bool Socket::read_once() {
-  if (!reading_ || read_ended_) return true;
-  if (splice_once()) return true;
-  std::span<char> buffer = read_into_ == ReadInto::read_buffer ? loop_.read_buffer() : loop_.cipher_buffer();
-  ssize_t size;
-  do {
-    size = ::recv(fd_, buffer.data(), buffer.size(), 0);
-  } while (size < 0 && errno == EINTR);
-  if (size > 0) {
-    bytes_read_ += static_cast<uint64_t>(size);
-    if (owner_) owner_->on_socket_read({buffer.data(), static_cast<size_t>(size)});
-    // What a backend sent before the end is read, then: a call that fails without that end leaves a silent
-    // one.
-    if (state_ == State::broken && reading_ && !input_waits()) fail(error_);
-  } else if (size == 0) {
-    end_input();
-  } else if (errno == EAGAIN) {
-    return false;
-  } else {
-    fail(errno);
-  }
-  return true;
-}
-
-void Socket::end_input() {
-  bool broken = state_ == State::broken;
-  // Once the reset was reported, recv() ends with 0 as well: only EPIPE says that a FIN came before it.
-  if (broken && error_ != EPIPE) return fail(error_);
-  read_ended_ = true;
-  if (owner_)
-    owner_->on_socket_read_end();
-  else if (finish_ == Finish::done)
-    close();
-  if (broken) fail(error_);
 }
 
 void Socket::hear_disconnect() {

@@ -1,7 +1,8 @@
 // The loop side of one TCP connection: descriptor, uv_poll_t and send queue. Its owner (a transport or a
 // pending connect) lives and dies as it likes; this object lives until libuv's close callback, so code that
-// calls an owner may always go on with the socket and ask owner() whether anybody is left. What goes from one
-// socket to another within the kernel is in socket_splice.cpp. Private to net/.
+// calls an owner may always go on with the socket and ask owner() whether anybody is left. How it reads is in
+// socket_read.cpp, what goes from one socket to another within the kernel in socket_splice.cpp. Private to
+// net/.
 //
 // Reading stays armed in the steady state: uv_poll_start() is called only when the wanted events change, and
 // inside our own callback only once at its end.
@@ -23,12 +24,6 @@
 
 namespace penstock::net {
 
-// As SpliceTo.
-struct SocketSplice {
-  Socket* sink = nullptr;
-  uint64_t most = 0;
-};
-
 // Every callback may destroy the owner or make it leave (close, release).
 class SocketOwner {
  public:
@@ -38,8 +33,8 @@ class SocketOwner {
   virtual void on_socket_end_announced() {}                        // FIN behind what is not read; once
   virtual void on_socket_drained() {}                              // see TransportHandler::on_drained
   virtual void on_socket_error(const Error& error) = 0;            // last; never inside a call of the owner
-  // See TransportHandler::splice_to.
-  virtual SocketSplice on_socket_splice() { return {}; }
+  // See TransportHandler::next_read.
+  virtual NextRead<Socket> next_socket_read() { return {}; }
   virtual void on_socket_spliced(size_t /*bytes*/) {}
 
  protected:
@@ -107,8 +102,11 @@ class Socket final : private LoopHandle, private Task {
   static void on_poll(uv_poll_t* raw, int status, int events);
   void handle_events(int status, int events);
   void finish_connect();
+  enum class ReadBytes : uint8_t { none, some, cut_short };
+  NextRead<Socket> next_read();
   bool read_once();  // false: there was nothing to read
-  bool splice_once();
+  ReadBytes receive(size_t most);
+  bool splice_once(const NextRead<Socket>& to);
   bool takes_pipe() const;
   void take_pipe(std::unique_ptr<Pipe> pipe);
   void drain_pipe();

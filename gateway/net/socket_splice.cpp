@@ -8,9 +8,7 @@
 namespace penstock::net {
 
 // Instead of a recv(). False: it has to be one, which also tells why nothing was moved: a FIN, urgent data.
-bool Socket::splice_once() {
-  if (state_ != State::open || !owner_) return false;
-  const SocketSplice to = owner_->on_socket_splice();
+bool Socket::splice_once(const NextRead<Socket>& to) {
   if (!to.sink || !to.sink->takes_pipe()) return false;
   std::unique_ptr<Pipe> pipe = loop_.pipes().take(loop_.now_ms());
   if (!pipe) return false;
@@ -54,6 +52,7 @@ void Socket::drain_pipe() {
     sent = pipe_->drain(fd_);
   } while (sent < 0 && errno == EINTR);
   if (sent > 0) {
+    loop_.cork().forget(*this);
     bytes_written_ += static_cast<uint64_t>(sent);
     sent_ms_ = loop_.now_ms();
   } else if (sent < 0 && errno != EAGAIN) {

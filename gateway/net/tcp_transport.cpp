@@ -87,9 +87,9 @@ class TcpTransport final : public Transport, private SocketOwner {
 
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }
-  SocketSplice on_socket_splice() override {
-    const SpliceTo to = handler_->splice_to();
-    return {to.sink ? to.sink->plain_socket() : nullptr, to.most};
+  NextRead<Socket> next_socket_read() override {
+    const NextRead<Transport> next = handler_->next_read();
+    return {next.sink ? next.sink->plain_socket() : nullptr, next.most, next.at_first};
   }
   void on_socket_spliced(size_t bytes) override { handler_->on_spliced(bytes); }
   void on_socket_read_end() override { handler_->on_read_end(); }

@@ -3,11 +3,12 @@
 //
 // Reading: while not paused, each read hands a view into the loop's shared buffer to on_read; it is valid
 // until on_read returns, so a handler copies what it must keep. The transport reads at most once per
-// readiness event, so no connection starves the others. Writing: bytes are collected by append*() and leave
-// with flush(): one sendmsg for head and body together. What the kernel does not take is copied into pooled
-// blocks and follows when the socket is writable; on_drained tells when the rest fell to low_mark. A writer
-// must stop producing once unsent() is over high_mark: nothing here drops or blocks. After on_error or
-// close() no more callbacks come. A handler may destroy the transport inside any callback.
+// readiness event (after a short first read once more), so no connection starves the others. Writing: bytes
+// are collected by append*() and leave with flush(): one sendmsg for head and body together. What the kernel
+// does not take is copied into pooled blocks and follows when the socket is writable; on_drained tells when
+// the rest fell to low_mark. A writer must stop producing once unsent() is over high_mark: nothing here drops
+// or blocks. After on_error or close() no more callbacks come. A handler may destroy the transport inside any
+// callback.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -67,10 +68,13 @@ struct SendLimits {
 class Socket;
 class Transport;
 
-// Where the bytes that come next may go within the kernel: `most` of them at most. Null: nowhere.
-struct SpliceTo {
-  Transport* sink = nullptr;
-  uint64_t most = 0;
+// How the bytes that come next are read.
+template <class Sink>
+struct NextRead {
+  Sink* sink = nullptr;  // where they may go within the kernel. Null: nowhere
+  uint64_t most = 0;     // of them
+  // Else: so many before it is asked again, and all that are there only then. 0: all at once.
+  uint32_t at_first = 0;
 };
 
 class TransportHandler {
@@ -81,7 +85,7 @@ class TransportHandler {
   // there, what has come goes there and on_spliced tells how much; the sink's unsent() and on_drained() hold
   // for it. Else it comes to on_read as ever. A peer that is gone raises SIGPIPE then, which the process has
   // to ignore: splice(2) cannot be told to do without.
-  virtual SpliceTo splice_to() { return {}; }
+  virtual NextRead<Transport> next_read() { return {}; }
   virtual void on_spliced(size_t /*bytes*/) {}
   // The peer ended its sending side (FIN, close_notify). Once; writing may go on. Told only while not paused.
   // Under TLS also for a FIN without close_notify, see truncated().

@@ -164,6 +164,60 @@ TEST_CASE("only long bodies of known length over plain connections are spliced")
   CHECK(seen(gateway, "GET /chunked/4000000 HTTP/1.1\r\nhost: a\r\n\r\n") == 0);
 }
 
+TEST_CASE("after one long message the next one of its connections is spliced behind its head") {
+  constexpr size_t length = 100 * kibibyte;  // one read takes all of it
+  SharedPlan plan;
+  PatternServer backend;
+  Gateway gateway(all_routes(backend.server.endpoint()), plan.environment());
+  Client client(gateway.port());
+  SUBCASE("answers") {
+    client.send(get_request(mebibyte));
+    CHECK(client.read_response().body == first(mebibyte));
+    plan.count(Call::splice);
+    client.send(get_request(length));
+    CHECK(client.read_response().body == first(length));
+  }
+  SUBCASE("requests") {
+    client.send(post("/", mebibyte) + first(mebibyte));
+    CHECK(client.read_response().body == "ok");
+    plan.count(Call::splice);
+    client.send(post("/", length) + first(length));
+    CHECK(client.read_response().body == "ok");
+  }
+  plan.disarm();
+  CHECK(plan.seen() > 0);
+}
+
+// The first read of these is short: it ends in the head, with it, with the message, or within the body.
+TEST_CASE("after a long message the next ones arrive byte for byte, whatever their length") {
+  constexpr size_t short_read = 1024;
+  const size_t head = post("/", short_read).size(), answer_head = answer(short_read).size();
+  PatternServer backend;
+  Gateway gateway(all_routes(backend.server.endpoint()));
+  Client client(gateway.port());
+  for (size_t size : {size_t{0}, size_t{1}, short_read - head - 1, short_read - head, short_read - head + 1,
+                      short_read - answer_head, short_read - answer_head + 1, 2 * short_read, threshold - 1,
+                      threshold + short_read, 2 * threshold}) {
+    CAPTURE(size);
+    client.send(get_request(mebibyte));
+    CHECK(client.read_response().body == first(mebibyte));
+    client.send(get_request(size));
+    CHECK(client.read_response().body == first(size));
+    client.send(post("/", mebibyte) + first(mebibyte));
+    CHECK(client.read_response().body == "ok");
+    client.send(post("/", size) + first(size) + get_request(5));
+    CHECK(client.read_response().body == "ok");
+    CHECK(client.read_response().body == first(5));
+    client.send(post("/", mebibyte) + first(mebibyte));
+    CHECK(client.read_response().body == "ok");
+    const std::string long_head =
+        "GET /7 HTTP/1.1\r\nhost: a\r\nx: " + std::string(size % 3000, 'x') + "\r\n\r\n";
+    client.send(long_head + long_head);
+    CHECK(client.read_response().body == first(7));
+    CHECK(client.read_response().body == first(7));
+  }
+}
+
 TEST_CASE("what no pipe can be had for is copied") {
   SharedPlan plan;
   PatternServer backend;

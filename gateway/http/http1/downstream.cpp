@@ -91,6 +91,7 @@ void Downstream::begin_stream() {
   }
   request.half_close.next_exchange();
   request.written_before = transport_->bytes_written();
+  foresee_length();
   handler_ = &owner_.on_stream(*this, *this);
   handler_->on_head(request.message, request.parser.complete() ? EndStream::yes : EndStream::no);
 }

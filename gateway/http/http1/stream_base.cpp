@@ -35,12 +35,21 @@ void StreamBase::flush() {
   transport_->flush();
 }
 
-net::SpliceTo StreamBase::splice_to() {
+net::NextRead<net::Transport> StreamBase::next_read() {
+  if (!state_ || !state_->parser.head_begun()) return {.at_first = long_body_ ? first_read : 0};
   if (!handler_) return {};
   const uint64_t left = state_->parser.body_left();
-  if (left < least_spliced || reading_waits()) return {};
-  Stream* sink = handler_->splice_sink();
-  return {sink ? sink->splice_end(left) : nullptr, left};
+  if (left < (long_body_ ? least_tail : least_spliced) || reading_waits()) return {};
+  Stream* body = handler_->splice_sink();
+  net::Transport* sink = body ? body->splice_end(left) : nullptr;
+  if (sink && !sink->plain_socket()) long_body_ = false;
+  return {.sink = sink, .most = left};
+}
+
+// Most connections carry more of what they carried before.
+void StreamBase::foresee_length() {
+  long_body_ = state_->parser.body_left() >= least_spliced + first_read;
+  if (long_body_) next_read();
 }
 
 net::Transport* StreamBase::splice_end(uint64_t bytes) {

@@ -156,7 +156,9 @@ void Upstream::on_response(std::string_view rest) {
     if (!state_->writer.ended()) return fail(response_error("101 before the request was over"));
     state_->writer.begin(BodyEnd::tunnel, 0, BodyWriter::Body::sent);
   }
+  uint32_t epoch = epoch_;
   handler_->on_head(state_->message, EndStream::no);
+  if (epoch == epoch_) foresee_length();
 }
 
 void Upstream::on_response_end(std::string_view rest) {

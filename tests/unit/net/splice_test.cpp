@@ -1,5 +1,7 @@
 // Bytes from one plain connection to another within the kernel.
 #include <doctest/doctest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <csignal>
@@ -27,7 +29,7 @@ std::string pattern(size_t size) {
 
 // What comes on `from` goes to `to`: `left` bytes by splicing where that can be, the rest of them by copying.
 // What comes behind them is kept.
-struct Relay final : TransportHandler {
+struct Relay : TransportHandler {
   struct Sink final : TransportHandler {
     Relay& relay;
     explicit Sink(Relay& of) : relay(of) {}
@@ -42,15 +44,20 @@ struct Relay final : TransportHandler {
 
   LoopRunner runner;
   Pair near, far;
+  int sink_descriptor;
   std::unique_ptr<Transport> from, to;
   Sink sink{*this};
   uint64_t left, spliced = 0, copied = 0;
   std::string behind;
   int ends = 0, errors = 0, drains = 0, sink_errors = 0;
   bool splices = true;
+  size_t head = 0;  // of what comes first, read shortly and sent on by itself
+  std::string heads;
+  int reads = 0;
 
+  virtual ~Relay() = default;
   explicit Relay(uint64_t bytes, int send_buffer = 0, int receive_buffer = 0)
-      : far(send_buffer, receive_buffer), left(bytes) {
+      : far(send_buffer, receive_buffer), sink_descriptor(far.near.get()), left(bytes) {
     std::signal(SIGPIPE, SIG_IGN);  // as the daemon does
     from = make_tcp_transport(runner.loop, near.near.release(), near.peer);
     to = make_tcp_transport(runner.loop, far.near.release(), far.peer);
@@ -60,7 +67,11 @@ struct Relay final : TransportHandler {
     to->start_reading();
   }
 
-  SpliceTo splice_to() override { return splices && left > 0 ? SpliceTo{to.get(), left} : SpliceTo{}; }
+  NextRead<Transport> next_read() override {
+    if (heads.size() < head) return {.at_first = static_cast<uint32_t>(head)};
+    if (splices && left > 0) return {.sink = to.get(), .most = left};
+    return {};
+  }
   void on_spliced(size_t bytes) override {
     spliced += bytes;
     REQUIRE(bytes <= left);
@@ -68,6 +79,12 @@ struct Relay final : TransportHandler {
     hold_back();
   }
   void on_read(std::span<const char> bytes) override {
+    ++reads;
+    if (heads.size() < head) {
+      heads.append(bytes.data(), bytes.size());
+      to->append_borrowed({bytes.data(), bytes.size()});
+      return to->flush();
+    }
     const size_t mine = std::min<uint64_t>(left, bytes.size());
     behind.append(bytes.data() + mine, bytes.size() - mine);
     copied += mine;
@@ -224,4 +241,86 @@ TEST_CASE("a process that is short of memory copies") {
   CHECK(relay.spliced == 0);
   relay.runner.loop.blocks().charge(-held);
   relay.runner.loop.blocks().report_to(nullptr, nullptr, nullptr);
+}
+
+// --- a short first read ---
+
+namespace {
+
+constexpr size_t head_size = 1000;
+
+struct ShortRelay : Relay {
+  explicit ShortRelay(uint64_t body) : Relay(body) { head = head_size; }
+  // Taken by the kernel, but not sent to the peer.
+  int held_in_kernel() const {
+    int bytes = -1;
+    ::ioctl(sink_descriptor, SIOCOUTQNSD, &bytes);
+    return bytes;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("after a short first read the rest of a body is spliced in the same turn") {
+  const std::string first = pattern(head_size), body = pattern(100'000);
+  ShortRelay relay(body.size());
+  send_all(relay.near.far.get(), first + body);
+  relay.runner.until([&] { return relay.heads.size() == head_size; });
+  CHECK(relay.heads == first);
+  CHECK(relay.reads == 1);
+  CHECK(relay.spliced > 0);
+  relay.runner.until([&] { return relay.left == 0; });
+  CHECK(read_all(relay.far.far.get(), head_size + body.size()) == first + body);
+  CHECK(relay.copied == 0);
+}
+
+TEST_CASE("after a short first read the rest is read in full where it cannot be spliced") {
+  const std::string first = pattern(head_size), body = pattern(20'000);
+  ShortRelay relay(body.size());
+  relay.splices = false;
+  send_all(relay.near.far.get(), first + body);
+  relay.runner.until([&] { return relay.heads.size() == head_size; });
+  CHECK(relay.reads == 2);
+  CHECK(relay.copied == body.size());
+  CHECK(relay.held_in_kernel() == 0);
+  CHECK(read_all(relay.far.far.get(), head_size + body.size()) == first + body);
+}
+
+TEST_CASE("what was sent on after a short first read does not wait for more that does not come") {
+  ShortRelay relay(100'000);
+  send_all(relay.near.far.get(), pattern(head_size));
+  relay.runner.until([&] { return relay.heads.size() == head_size; });
+  CHECK(relay.held_in_kernel() == 0);
+  CHECK(read_all(relay.far.far.get(), head_size) == pattern(head_size));
+  CHECK(relay.reads == 1);
+}
+
+TEST_CASE("a read that does not fill its short buffer is the only one") {
+  ShortRelay relay(100'000);
+  send_all(relay.near.far.get(), pattern(head_size - 1));
+  relay.runner.until([&] { return relay.heads.size() == head_size - 1; });
+  CHECK(relay.reads == 1);
+  CHECK(relay.held_in_kernel() == 0);
+}
+
+TEST_CASE("a handler may end either side in a short first read") {
+  struct Ending final : ShortRelay {
+    bool own_side;
+    explicit Ending(bool own) : ShortRelay(100'000), own_side(own) {}
+    void on_read(std::span<const char> bytes) override {
+      if (!from || !to) return;
+      Relay::on_read(bytes);
+      (own_side ? from : to).reset();
+      splices = false;
+      left = 0;
+    }
+  };
+  for (bool own : {true, false}) {
+    CAPTURE(own);
+    Ending relay(own);
+    send_all(relay.near.far.get(), pattern(2 * head_size));
+    relay.runner.until([&] { return relay.heads.size() == head_size; });
+    relay.runner.turns(2);
+    CHECK(read_all(relay.far.far.get(), head_size) == pattern(head_size));
+  }
 }
