@@ -61,6 +61,7 @@ void Place::cut() {
 
 void Socket::set_reading(Reading reading, ReadInto into) {
   reading_ = reading == Reading::on;
+  stays_armed_ = reading == Reading::off_for_now && (events_ & UV_READABLE);
   started_ |= reading_;
   read_into_ = into;
   update_events();
@@ -260,11 +261,10 @@ void Socket::update_events() {
   if (state_ == State::connecting) want = UV_WRITABLE;
   if (state_ == State::open) {
     if (waits_to_write()) want |= UV_WRITABLE;
-    // A connection that is not read still hears of a reset, so that work for a client that is gone can stop;
-    // after the peer's FIN too. The kernel always tells errors, so the event asked for then is one that does
-    // not come: urgent data.
-    if (!read_ended_ && reading_) want |= UV_READABLE;
-    if (!read_ended_ && !reading_ && started_ && !disconnect_seen_) want |= UV_DISCONNECT;
+    // A connection that is not read still hears of a reset, so that work for who is gone can stop; after the
+    // peer's FIN too. The kernel always tells errors, so what is asked for then never comes: urgent data.
+    if (!read_ended_ && (reading_ || stays_armed_)) want |= UV_READABLE;
+    if (!read_ended_ && !reading_ && !stays_armed_ && started_ && !disconnect_seen_) want |= UV_DISCONNECT;
     if (want == 0 && started_ && !hangup_seen_) want = UV_PRIORITIZED;
   }
   if (state_ == State::broken && reading_) want = UV_READABLE;
@@ -279,6 +279,7 @@ void Socket::update_events() {
 void Socket::on_poll(uv_poll_t* raw, int status, int events) {
   auto& self = *static_cast<Socket*>(static_cast<LoopHandle*>(raw->data));
   self.in_callback_ = true;
+  self.stays_armed_ = false;
   self.handle_events(status, events);
   self.in_callback_ = false;
   self.update_events();

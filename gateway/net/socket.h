@@ -43,7 +43,9 @@ class SocketOwner {
 
 class ReaderWatch;
 
-enum class Reading : uint8_t { off, on };
+// off_for_now: not long enough to be worth two system calls there and two back, so the event stays asked for
+// until it comes.
+enum class Reading : uint8_t { off, off_for_now, on };
 enum class ReadInto : uint8_t { read_buffer, cipher_buffer };
 
 class Socket final : private LoopHandle, private Task {
@@ -149,6 +151,7 @@ class Socket final : private LoopHandle, private Task {
   uint8_t events_ = 0;          // what the handle is armed for
   Limit struck_ = Limit::none;  // in State::failed: of send_limits_
   bool reading_ : 1 = false;
+  bool stays_armed_ : 1 = false;      // Reading::off_for_now, and no event yet
   bool read_ended_ : 1 = false;       // FIN seen
   bool disconnect_seen_ : 1 = false;  // while not reading: the peer's end was announced
   bool hangup_seen_ : 1 = false;      // an end without an error was announced: nothing more to hear

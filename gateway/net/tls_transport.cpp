@@ -136,8 +136,10 @@ void TlsTransport::wake() {
 
 void TlsTransport::sync_reading() {
   if (!socket_) return;
-  bool wants = (state_ == State::handshake || (state_ == State::open && reads_now())) && !more_;
-  socket_->set_reading(wants ? Reading::on : Reading::off, ReadInto::cipher_buffer);
+  const bool wants = (state_ == State::handshake || (state_ == State::open && reads_now())) && !more_;
+  // A handshake that waits for its turn goes on by itself.
+  const Reading pause = state_ == State::handshake && ssl_ ? Reading::off_for_now : Reading::off;
+  socket_->set_reading(wants ? Reading::on : pause, ReadInto::cipher_buffer);
 }
 
 // --- output ---

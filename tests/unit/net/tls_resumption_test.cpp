@@ -224,6 +224,25 @@ TEST_CASE("the server name of a ClientHello is read as RFC 6066 writes it, or no
     CHECK_MESSAGE(!read_server_name(bad), bad);
 }
 
+namespace {
+
+std::string client_hello() {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* ssl = SSL_new(context);
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+  SSL_set_connect_state(ssl);
+  SSL_do_handshake(ssl);
+  char* bytes = nullptr;
+  const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
+  std::string hello(bytes, size);
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+  return hello;
+}
+
+}  // namespace
+
 // Who waits for his turn and then for the next byte was taken for the youngest.
 TEST_CASE("the handshake that began first is given up first, also when it has gone on since") {
   Clients files;
@@ -246,6 +265,33 @@ TEST_CASE("the handshake that began first is given up first, also when it has go
   CHECK(older.server.give_up_oldest());
   older.runner.until([&] { return older.handler.errors + younger_handler.errors == 1; });
   CHECK(older.handler.errors == 1);
+}
+
+// Reading stays armed while it waits: who goes on sending must neither be read out of turn nor be lost.
+TEST_CASE("what a client sends while its handshake waits for its turn is read behind it") {
+  Clients files;
+  TlsConnection c(load_tls(files.settings(ClientAuth::none)));
+  c.echo();
+  bool busy = true;
+  std::function<void()> spend = [&] {
+    c.runner.loop.worked(Loop::work_share_ns);
+    if (busy) c.runner.loop.post(spend);
+  };
+  c.runner.turns(2);
+  c.runner.loop.post(spend);
+  const std::string hello = client_hello();
+  send_all(c.pair.far.get(), std::string_view(hello).substr(0, 5));
+  c.runner.until([&] { return c.transport->bytes_read() == 5; });
+  send_all(c.pair.far.get(), std::string_view(hello).substr(5));
+  c.runner.turns(5);
+  CHECK(c.transport->bytes_read() == 5);
+  CHECK(c.transport->bytes_written() == 0);
+  busy = false;
+  c.runner.until([&] { return c.transport->bytes_written() > 0; });
+  CHECK(c.transport->bytes_read() == hello.size());
+  char first = 0;
+  CHECK(::recv(c.pair.far.get(), &first, 1, 0) == 1);
+  CHECK(first == 22);  // a handshake message: RFC 8446 5.1
 }
 
 namespace {
