@@ -22,6 +22,12 @@ constexpr int iv_bytes = 16;
 
 TlsSession& session_of(const SSL* ssl) { return *static_cast<TlsSession*>(SSL_get_app_data(ssl)); }
 
+// Found once: EVP_aes_256_cbc() would be looked up for each ticket, under OpenSSL's locks.
+const EVP_CIPHER* ticket_cipher() {
+  static EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr);
+  return cipher;
+}
+
 bool set_mac(EVP_MAC_CTX* mac, const TicketKey& key) {
   char digest[] = "SHA256";
   const OSSL_PARAM parameters[] = {
@@ -40,13 +46,13 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
     const TicketKey& key = session.tickets->encrypting();
     if (RAND_bytes(iv, iv_bytes) != 1) return -1;
     std::memcpy(name, key.name.data(), key.name.size());
-    const bool good = EVP_EncryptInit_ex2(cipher, EVP_aes_256_cbc(), key.cipher.data(), iv, nullptr) == 1 &&
+    const bool good = EVP_EncryptInit_ex2(cipher, ticket_cipher(), key.cipher.data(), iv, nullptr) == 1 &&
                       set_mac(mac, key);
     return good ? 1 : -1;
   }
   const TicketKey* key = session.tickets->find(name);
   if (key == nullptr) return 0;
-  if (EVP_DecryptInit_ex2(cipher, EVP_aes_256_cbc(), key->cipher.data(), iv, nullptr) != 1 ||
+  if (EVP_DecryptInit_ex2(cipher, ticket_cipher(), key->cipher.data(), iv, nullptr) != 1 ||
       !set_mac(mac, *key))
     return -1;
   return key == &session.tickets->encrypting() ? 1 : 2;
