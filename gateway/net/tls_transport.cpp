@@ -18,6 +18,12 @@ constexpr uint64_t alert_linger_ms = 500;
 constexpr size_t max_record = 16 * 1024;            // RFC 8446 5.1
 constexpr size_t record_memory = max_record + 512;  // with header, padding and tag
 
+// Others of this thread may have left some, which SSL_get_error would take for its own. Clearing an empty
+// queue goes through all its places, so it is looked at first.
+void forget_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 }  // namespace
 
 // What OpenSSL holds for it is thirty times as much.
@@ -76,9 +82,13 @@ TlsTransport::Pull TlsTransport::advance() {
   if (state_ == State::handshake) {
     Pull result = handshake();
     if (result != Pull::established) return result;
+    if (state_ == State::open && input_used_up()) return Pull::wants_input;
   }
   return state_ == State::failed ? Pull::failed : pull_plaintext();
 }
+
+// Asking OpenSSL once more would make and free a buffer for a whole record, only to hear that it wants input.
+bool TlsTransport::input_used_up() const { return wire_.input.empty() && SSL_has_pending(ssl_.get()) == 0; }
 
 // Fills the loop's read buffer and hands it on, until the ciphertext is used up or the handler pauses.
 // Bounded: a recv() brings at most cipher_buffer_size.
@@ -91,13 +101,17 @@ TlsTransport::Pull TlsTransport::pull_plaintext() {
     int error = SSL_ERROR_NONE;
     while (filled < buffer.size()) {
       size_t size = 0;
-      ERR_clear_error();
+      forget_errors();
       int result = SSL_read_ex(ssl_.get(), buffer.data() + filled, buffer.size() - filled, &size);
       if (result != 1) {
         error = SSL_get_error(ssl_.get(), result);
         break;
       }
       filled += size;
+      if (input_used_up()) {
+        error = SSL_ERROR_WANT_READ;
+        break;
+      }
     }
     if (filled > 0) handler_->on_read({buffer.data(), filled});
     if (left(socket, self)) return Pull::gone;
@@ -190,8 +204,8 @@ void TlsTransport::encrypt() {
 
 bool TlsTransport::write_record(const char* bytes, size_t size) {
   size_t written = 0;
-  ERR_clear_error();
   if (SSL_write_ex(ssl_.get(), bytes, size, &written) == 1 && written == size) return true;
+  ERR_clear_error();  // nobody asks why
   fail_later("the TLS session cannot send any more");
   return false;
 }

@@ -143,6 +143,7 @@ class TlsTransport final : public Transport,
   Pull established();
   TlsFailure why_failed() const;
   Pull pull_plaintext();
+  bool input_used_up() const;
   void encrypt();
   bool write_record(const char* bytes, size_t size);
   void describe_session();
