@@ -58,10 +58,17 @@ class GcraStore::Lock {
   Shard& shard_;
 };
 
+// Of one limit; without initialisers, so that the array of them costs what is used.
 struct GcraStore::Judgement {
   bool admitted;
   Moment before, after;  // the arrival time as it is, and as it would be
-  gw_limit_state refused_state, admitted_state;
+  Moment latest;         // what it may be at most
+
+  bool past_latest(Moment m) const {
+    return m.ns > latest.ns || (m.ns == latest.ns && m.fraction > latest.fraction);
+  }
+  // What the caller is told; the arrival time is `after` when the cost was taken, else `before`.
+  gw_limit_state state(const gw_limit& limit, int64_t now_ns, bool taken) const;
 };
 
 GcraStore::GcraStore(size_t max_entries)
@@ -90,9 +97,9 @@ size_t GcraStore::capacity() const {
 
 // All sums as whole nanoseconds and a fraction with the limit's count below the line, so that nothing is
 // rounded: after burst + floor(rate * t) admissions the next one is refused, and not one earlier or later.
-GcraStore::Judgement GcraStore::judge(const gw_limit& limit, uint64_t cost, int64_t now_ns, Moment arrival) {
+GcraStore::Judgement GcraStore::judge(const gw_limit& limit, uint64_t cost, int64_t now_ns,
+                                      const Entry* entry) {
   const uint64_t count = limit.count, period = static_cast<uint64_t>(limit.period_ns);
-  if (arrival.ns < now_ns) arrival = {now_ns, 0};
   const Quotient step = divide(u128{cost} * period, count);
   const Quotient room = divide(u128{limit.burst} * period, count);
   const auto add = [count](Moment m, Quotient q) {
@@ -101,25 +108,29 @@ GcraStore::Judgement GcraStore::judge(const gw_limit& limit, uint64_t cost, int6
     if (m.fraction >= count) ++m.ns, m.fraction -= count;
     return m;
   };
-  const Moment after = add(arrival, step);
-  const Moment latest = add({now_ns, 0}, room);
-  const bool admitted = after.ns < latest.ns || (after.ns == latest.ns && after.fraction <= latest.fraction);
+  Judgement out;
+  out.before = entry != nullptr && entry->arrival.ns >= now_ns ? entry->arrival : Moment{now_ns, 0};
+  out.after = add(out.before, step);
+  out.latest = add({now_ns, 0}, room);
+  out.admitted = !out.past_latest(out.after);
+  return out;
+}
+
+gw_limit_state GcraStore::Judgement::state(const gw_limit& limit, int64_t now_ns, bool taken) const {
+  const Moment used = taken ? after : before;
   const auto up = [](Moment m, int64_t since) { return m.ns - since + (m.fraction > 0 ? 1 : 0); };
-  const auto remaining = [&](Moment used) -> uint64_t {
-    if (used.ns > latest.ns || (used.ns == latest.ns && used.fraction > latest.fraction)) return 0;
+  gw_limit_state out{0, up(used, now_ns), 0};
+  if (!past_latest(used)) {
     const u128 free =
-        u128{static_cast<uint64_t>(latest.ns - used.ns)} * count + latest.fraction - used.fraction;
-    return divide(free, period).whole;
-  };
-  Judgement out{admitted, arrival, after, {}, {}};
-  out.admitted_state = {remaining(after), up(after, now_ns), 0};
-  out.refused_state = {remaining(arrival), up(arrival, now_ns), 0};
+        u128{static_cast<uint64_t>(latest.ns - used.ns)} * limit.count + latest.fraction - used.fraction;
+    out.remaining = divide(free, static_cast<uint64_t>(limit.period_ns)).whole;
+  }
   if (!admitted) {
     Moment wait = after;
     wait.ns -= latest.ns;
-    if (wait.fraction < latest.fraction) --wait.ns, wait.fraction += count;
+    if (wait.fraction < latest.fraction) --wait.ns, wait.fraction += limit.count;
     wait.fraction -= latest.fraction;
-    out.refused_state.retry_after_ns = up(wait, 0);
+    out.retry_after_ns = up(wait, 0);
   }
   return out;
 }
@@ -134,21 +145,27 @@ gw_rc GcraStore::gcra(Hash128 space, std::string_view key, std::span<const gw_li
   Shard& shard = shards_[base.high % shard_count];
   std::array<Judgement, max_limits> judged;
   bool admitted = true;
+  const bool peek = (flags & GW_GCRA_PEEK) != 0;
   {
     const Lock lock(shard);
-    for (size_t i = 0; i < limits.size(); ++i) {
-      const Entry* entry = find(shard, with_rate(base, limits[i]));
-      judged[i] = judge(limits[i], cost, now_ns, entry != nullptr ? entry->arrival : Moment{});
+    const Hash128 first = with_rate(base, limits[0]);
+    Entry* known = find(shard, first);
+    judged[0] = judge(limits[0], cost, now_ns, known);
+    admitted = judged[0].admitted;
+    for (size_t i = 1; i < limits.size(); ++i) {
+      judged[i] = judge(limits[i], cost, now_ns, find(shard, with_rate(base, limits[i])));
       admitted = admitted && judged[i].admitted;
     }
-    if (admitted && (flags & GW_GCRA_PEEK) == 0) {
-      for (size_t i = 0; i < limits.size(); ++i)
-        put(shard, with_rate(base, limits[i]), judged[i].after, now_ns);
+    if (admitted && !peek) {
+      put(shard, first, judged[0].after, now_ns, known);
+      for (size_t i = 1; i < limits.size(); ++i) {  // looked for anew: the table may have grown
+        const Hash128 own = with_rate(base, limits[i]);
+        put(shard, own, judged[i].after, now_ns, find(shard, own));
+      }
     }
   }
-  const bool consumed = admitted && (flags & GW_GCRA_PEEK) == 0;
   for (size_t i = 0; out != nullptr && i < limits.size(); ++i) {
-    out[i] = consumed ? judged[i].admitted_state : judged[i].refused_state;
+    out[i] = judged[i].state(limits[i], now_ns, admitted && !peek);
   }
   return admitted ? 1 : 0;
 }
@@ -161,8 +178,8 @@ GcraStore::Entry* GcraStore::find(Shard& shard, const Hash128& key) {
   return nullptr;
 }
 
-void GcraStore::put(Shard& shard, const Hash128& key, Moment arrival, int64_t now_ns) {
-  if (Entry* known = find(shard, key)) {
+void GcraStore::put(Shard& shard, const Hash128& key, Moment arrival, int64_t now_ns, Entry* known) {
+  if (known != nullptr) {
     known->arrival = arrival;
     return;
   }

@@ -40,12 +40,12 @@ class GcraStore {
  private:
   // A time in exact arithmetic: ns + fraction / count, count being the limit's.
   struct Moment {
-    int64_t ns = 0;
-    uint64_t fraction = 0;
+    int64_t ns;
+    uint64_t fraction;
   };
   struct Entry {
     Hash128 key;  // 0, 0: never used
-    Moment arrival;
+    Moment arrival{};
   };
   static constexpr size_t ways = 8;
   using Bucket = std::array<Entry, ways>;
@@ -57,12 +57,12 @@ class GcraStore {
   class Lock;
   struct Judgement;
 
-  static Judgement judge(const gw_limit& limit, uint64_t cost, int64_t now_ns, Moment arrival);
+  static Judgement judge(const gw_limit& limit, uint64_t cost, int64_t now_ns, const Entry* entry);
   static bool at_rest(const Entry& entry, int64_t now_ns) {
     return entry.arrival.ns < now_ns || (entry.arrival.ns == now_ns && entry.arrival.fraction == 0);
   }
   static Entry* find(Shard& shard, const Hash128& key);
-  void put(Shard& shard, const Hash128& key, Moment arrival, int64_t now_ns);
+  void put(Shard& shard, const Hash128& key, Moment arrival, int64_t now_ns, Entry* known);
   bool grow(Shard& shard, int64_t now_ns);
 
   const Hash128 key_ = random_hash_key();
