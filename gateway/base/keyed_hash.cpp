@@ -52,7 +52,13 @@ Hash128 keyed_hash(Hash128 key, std::string_view bytes) {
     sip.absorb(word);
   }
   uint64_t last = uint64_t{bytes.size()} << 56;
-  for (size_t i = 0; i < left; ++i) last |= uint64_t{static_cast<uint8_t>(at[i])} << (8 * i);
+  if (left > 0 && bytes.size() >= 8) {  // the last eight bytes, without those that were taken
+    uint64_t word;
+    std::memcpy(&word, at + left - 8, 8);
+    last |= word >> (8 * (8 - left));
+  } else {
+    for (size_t i = 0; i < left; ++i) last |= uint64_t{static_cast<uint8_t>(at[i])} << (8 * i);
+  }
   sip.absorb(last);
   sip.v2 ^= 0xee;
   const uint64_t low = sip.squeeze();

@@ -34,19 +34,31 @@ http::Headers* block_of(gw_req* req, uint32_t block) {
   return nullptr;
 }
 
-bool is(const http::Field& field, const Header& header) {
-  return header.id != http::HeaderId::other ? field.id == header.id : field.name == header.name;
+// fn(field) for each of that name, until it says true. A known name is found without comparing text.
+template <class Fn>
+void each_of(const http::Headers& headers, const Header& header, Fn fn) {
+  if (header.id != http::HeaderId::other) {
+    for (const http::Field& field : headers.fields()) {
+      if (field.id == header.id && fn(field)) return;
+    }
+    return;
+  }
+  for (const http::Field& field : headers.fields()) {
+    if (field.name == header.name && fn(field)) return;
+  }
 }
 
 gw_str header_get(gw_req* req, uint32_t block, gw_id name, uint32_t index) {
   const Header* header = req->host.names().headers.get(name);
   http::Headers* headers = block_of(req, block);
   if (header == nullptr || headers == nullptr) return {nullptr, 0};
-  for (const http::Field& field : headers->fields()) {
-    if (!is(field, *header) || index-- != 0) continue;
-    return field.value.data() != nullptr ? str(field.value) : gw_str{"", 0};
-  }
-  return {nullptr, 0};
+  gw_str out{nullptr, 0};
+  each_of(*headers, *header, [&](const http::Field& field) {
+    if (index-- != 0) return false;
+    out = field.value.data() != nullptr ? str(field.value) : gw_str{"", 0};
+    return true;
+  });
+  return out;
 }
 
 uint32_t header_count(gw_req* req, uint32_t block, gw_id name) {
@@ -54,7 +66,7 @@ uint32_t header_count(gw_req* req, uint32_t block, gw_id name) {
   http::Headers* headers = block_of(req, block);
   uint32_t count = 0;
   if (header == nullptr || headers == nullptr) return 0;
-  for (const http::Field& field : headers->fields()) count += is(field, *header) ? 1 : 0;
+  each_of(*headers, *header, [&](const http::Field&) { return ++count == 0; });
   return count;
 }
 

@@ -51,8 +51,10 @@ static bool equal(std::string_view a, std::string_view b) {
 
 const Consumer* Consumers::by_api_key(std::string_view key, KeyDigests* digests) const {
   const Hash128 hash = keyed_hash(hash_key_, key);
-  auto plain = plain_keys_.find(hash);
-  if (plain != plain_keys_.end() && equal(plain->second.key, key)) return plain->second.consumer;
+  if (!plain_keys_.empty()) {
+    auto plain = plain_keys_.find(hash);
+    if (plain != plain_keys_.end() && equal(plain->second.key, key)) return plain->second.consumer;
+  }
   if (digests_.empty()) return nullptr;
   const auto compute = [&] { return net::sha256(key); };
   auto it = digests_.find(digests ? digests->get(hash, compute) : compute());

@@ -85,6 +85,11 @@ bool RequestContext::in_group(std::string_view group) const {
   return false;
 }
 
+std::string_view RequestContext::query_attribute() const {
+  std::string_view sent = query_of(*this);
+  return sent.data() ? sent : request.has_query ? empty : absent;
+}
+
 std::string_view RequestContext::attribute(const Attribute& a) const {
   switch (a.kind) {
     case AttributeKind::client_address: return or_absent(client_address);
@@ -95,10 +100,7 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
     case AttributeKind::request_scheme: return or_absent(scheme);
     case AttributeKind::request_host: return or_absent(sent_host);
     case AttributeKind::request_path: return or_absent(sent_path);
-    case AttributeKind::request_query: {
-      std::string_view sent = query_of(*this);
-      return sent.data() ? sent : request.has_query ? empty : absent;
-    }
+    case AttributeKind::request_query: return query_attribute();
     case AttributeKind::request_size: return number(arena, request_body_bytes);
     case AttributeKind::request_protocol: return protocol(request.version);
     case AttributeKind::response_status: return response_status ? number(arena, response_status) : absent;
@@ -135,10 +137,13 @@ std::string_view RequestContext::attribute(const Attribute& a) const {
 }
 
 std::string_view RequestContext::attribute(uint32_t id) const {
-  for (const SetAttribute* set = attributes; set; set = set->next)
-    if (set->id == id) return set->value;
   const Attribute* known = names ? names->attributes.get(id) : nullptr;
-  return known ? attribute(*known) : absent;
+  if (!known) return absent;
+  if (known->kind == AttributeKind::api_version || known->kind == AttributeKind::claim) {  // can be set
+    for (const SetAttribute* set = attributes; set; set = set->next)
+      if (set->id == id) return set->value;
+  }
+  return attribute(*known);
 }
 
 void RequestContext::set_attribute(uint32_t id, std::string_view value) {

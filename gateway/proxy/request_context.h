@@ -136,6 +136,7 @@ struct RequestContext {
   // data() is null when it is not known (yet) for this request; otherwise valid as long as the request.
   std::string_view attribute(const Attribute& attribute) const;
   std::string_view attribute(uint32_t id) const;
+  std::string_view query_attribute() const;                 // request.query
   void set_attribute(uint32_t id, std::string_view value);  // value: the arena's
   // Attributes set by plugins: a mark and what was set since it can be dropped (authenticators that do not
   // accept).
