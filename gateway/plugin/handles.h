@@ -56,6 +56,7 @@ struct gw_instance {
   penstock::plugin::Host* host = nullptr;
   std::string name, type;
   penstock::Hash128 kv_space;
+  uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up
   std::string challenge;
   std::vector<std::string> credential_headers, credential_query, credential_cookies;
 };

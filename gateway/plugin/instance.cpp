@@ -46,6 +46,7 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
     rc = GW_ERROR;
   }
   configured_ = rc >= 0 || inst_ != nullptr;
+  if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
   if (rc < 0 && configuration.errors == 0) {
     diagnostics.error("plugin-refused", spec.at, spec.path,
                       fmt::format("plugin type '{}' did not accept this configuration ({})", spec.type, rc));
@@ -172,6 +173,8 @@ Action Instance::on_response_headers(const FilterCall& call) const {
 
 namespace {
 
+gw_str known(std::string_view text) { return text.empty() ? gw_str{nullptr, 0} : str(text); }
+
 gw_summary summary_of(const proxy::RequestContext& context, const proxy::Summary& s) {
   gw_summary out{};
   out.struct_size = sizeof(gw_summary);
@@ -204,6 +207,13 @@ gw_summary summary_of(const proxy::RequestContext& context, const proxy::Summary
   out.protocol = str(version == http::Version::http_2     ? std::string_view("HTTP/2")
                      : version == http::Version::http_1_1 ? std::string_view("HTTP/1.1")
                                                           : std::string_view("HTTP/1.0"));
+  out.method = known(context.request.method_text);
+  out.path = known(context.sent_path);
+  out.query = str(context.query_attribute());
+  out.host = known(context.sent_host);
+  out.client_address = known(context.client_address);
+  out.consumer_id = str(context.consumer_id);
+  out.api_version = known(context.api_version);
   if (context.tls != nullptr) {
     out.tls_version = str(context.tls->version);
     out.tls_cipher = str(context.tls->cipher);

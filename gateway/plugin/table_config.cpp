@@ -250,12 +250,18 @@ gw_rc credential(const gw_node* node, size_t index, uint32_t* out_kind, gw_str* 
   return GW_ENOTFOUND;
 }
 
+gw_rc without(const gw_node* node, uint32_t hooks) {
+  if ((hooks & ~uint32_t{GW_HOOK_RESPONSE_HEADERS}) != 0) return GW_EINVAL;
+  node->configuration->instance.without_hooks |= hooks;
+  return GW_OK;
+}
+
 }  // namespace
 
 constinit const gw_config_v0 config_table{
     sizeof(gw_config_v0), 0,           &kind,     &get,        &size,         &item,       &key,
     &get_string,          &get_int,    &get_bool, &get_double, &get_duration, &get_size,   &get_rate,
     &get_percentage,      &get_target, &path,     &error,      &warning,      &check_keys, &instance,
-    &instance_name,       &credential};
+    &instance_name,       &credential, &without};
 
 }  // namespace penstock::plugin

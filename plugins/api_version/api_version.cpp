@@ -1,5 +1,6 @@
 #include "api_version.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "instant.h"
@@ -50,6 +51,10 @@ ApiVersion::ApiVersion(config c, gw::setup& setup)
     gw::detail::json_text(list_, v.name);
   }
   list_ += "]";
+  const auto silent = [](const Version& v) {
+    return v.deprecation_field.empty() && v.sunset_field.empty() && v.link_field.empty();
+  };
+  if (std::all_of(versions_.begin(), versions_.end(), silent)) setup.without(GW_HOOK_RESPONSE_HEADERS);
 }
 
 void ApiVersion::add_source(const std::string& text, gw::setup& setup) {

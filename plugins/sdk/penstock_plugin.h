@@ -119,8 +119,7 @@ typedef struct gw_call {
   void* ctx;    /* ctx_size bytes of this request, zeroed before the first hook; aligned for any type */
 } gw_call;
 
-/* Everything about a finished exchange. Durations in nanoseconds, -1: not known or not applicable.
- * Further facts (method, path, client address, consumer, api.version) are attributes. */
+/* Everything about a finished exchange. Durations in nanoseconds, -1: not known or not applicable. */
 typedef struct gw_summary {
   uint32_t struct_size;
   uint32_t flags;    /* GW_SUMMARY_... */
@@ -148,6 +147,8 @@ typedef struct gw_summary {
   gw_str request_id;
   gw_str trace_id; /* 32 hex digits or empty */
   gw_str span_id;
+  gw_str method, path, query, host;                /* what the attributes request.method ... say, and */
+  gw_str client_address, consumer_id, api_version; /* these; ptr NULL: not known */
 } gw_summary;
 
 enum {
@@ -168,8 +169,7 @@ typedef struct gw_explanation {
 /* One plugin type. Static data. A NULL hook is not on the chain and costs nothing.
  * Order of hooks for one request: authenticate or on_request_headers, request body, trailers; then, backwards
  * through the chain, on_response_headers, response body, trailers; on_complete last. on_response_headers and
- * on_complete run for every plugin of the route, also when an earlier one answered: ctx is then still zero.
- */
+ * on_complete run for every plugin of the route, also when an earlier one answered: ctx is then zero. */
 typedef struct gw_plugin {
   uint32_t struct_size;
   uint32_t ctx_size; /* at most 4096 */
@@ -177,8 +177,7 @@ typedef struct gw_plugin {
   gw_str version;    /* of the plugin */
   /* JSON Schema (draft-07) of this type's keys, or NULL. Main thread. The text lives until deinit. */
   gw_str (*schema)(void);
-  const char* const*
-      needs; /* NULL-terminated list of extension ids, or NULL; a missing one refuses the plugin */
+  const char* const* needs; /* extension ids, NULL-terminated, or NULL; a missing one refuses the plugin */
 
   /* Main thread. Reads cfg, stores the instance. Errors are recorded with gw.config error (a negative return
    * without one becomes an error at the instance's name); after any error destroy is called only if *inst was
@@ -346,8 +345,7 @@ typedef struct gw_clock_v0 {
   /* [ANY THREAD] Nanoseconds since 1970 UTC; nanoseconds of a clock that never goes back. */
   int64_t (*wall)(const gw_host*);
   int64_t (*monotonic)(const gw_host*);
-  /* [worker, explain] The same as this request sees them: read once an event-loop turn, so they cost nothing.
-   */
+  /* [worker, explain] The same as this request sees them: read once an event-loop turn: they cost nothing. */
   int64_t (*request_wall)(gw_req*);
   int64_t (*request_monotonic)(gw_req*);
 } gw_clock_v0;
@@ -358,8 +356,7 @@ typedef struct gw_clock_v0 {
 typedef struct gw_async_v0 {
   uint32_t struct_size, reserved;
   /* [worker] A ticket for the GW_PAUSE that this hook is about to return. The newest one counts. The host
-   * ends a pause that lasts too long as an error of the plugin. slot and gen 0: pausing is not possible here.
-   */
+   * ends a pause that lasts too long as an error of the plugin. slot and gen 0: no pausing here. */
   gw_ticket (*ticket)(gw_req*);
   /* [ANY THREAD] Calls on_resume with `data` on the request's worker, later, never inside this call. Returns
    * 1 when it was taken: then on_resume gets `data`, unless the request ends first (on_complete is then the
@@ -406,6 +403,7 @@ typedef struct gw_kv_v0 {
 /* ---- gw.config/0: the instance's part of the configuration ---- */
 
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
+enum { GW_HOOK_RESPONSE_HEADERS = 1 };
 
 typedef struct gw_config_v0 { /* [configure] for the whole table, but for instance_name */
   uint32_t struct_size, reserved;
@@ -449,6 +447,9 @@ typedef struct gw_config_v0 { /* [configure] for the whole table, but for instan
   /* The index-th carrier (gw.consumer) of the configuration's authenticators, for whoever writes down what
    * clients sent; GW_ENOTFOUND past the last. The name lives until configure returns. */
   gw_rc (*credential)(const gw_node*, size_t index, uint32_t* out_kind, gw_str* out_name);
+
+  /* Hooks (GW_HOOK_...) in which this instance, as configured, has nothing to do: as if they were NULL. */
+  gw_rc (*without)(const gw_node*, uint32_t hooks);
 } gw_config_v0;
 #define GW_CONFIG_V0 "gw.config/0"
 

@@ -172,6 +172,22 @@ TEST_CASE("deprecation, sunset and links stand on answers, and on the 410") {
   CHECK(untouched.respond(*filter) == "");
 }
 
+TEST_CASE("versions that add no field to answers are not called for them") {
+  using penstock::proxy::Filter;
+  World w;
+  REQUIRE(w.load(shipped("api_version")) == "");
+  const auto called = [&](const char* json) {
+    auto* filter = w.make("version", "v", json);
+    REQUIRE_MESSAGE(filter != nullptr, w.messages());
+    CHECK(filter->has(Filter::request_headers_hook));
+    return filter->has(Filter::response_headers_hook);
+  };
+  CHECK_FALSE(called(R"({"from": "query.v", "versions": {"v1": {}, "v2": {}}})"));
+  CHECK(called(R"({"from": "query.v", "versions": {"v1": {}, "v2": {"deprecated": "2026-06-01"}}})"));
+  CHECK(called(R"({"from": "query.v", "versions": {"v1": {"sunset": "2035-06-01"}, "v2": {}}})"));
+  CHECK(called(R"({"from": "query.v", "versions": {"v1": {"successor": "https://a/v2"}}})"));
+}
+
 TEST_CASE("a wrong version configuration is refused with the place") {
   World w;
   REQUIRE(w.load(shipped("api_version")) == "");

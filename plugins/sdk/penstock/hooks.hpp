@@ -64,6 +64,10 @@ class setup {
   std::string path(std::string_view relative) const {
     return std::string(view(detail::host.config->path(node_, str(relative))));
   }
+  // This instance, as it is configured, has nothing to do in these hooks (GW_HOOK_...).
+  void without(uint32_t hooks) {
+    if (GW_HAS(detail::host.config, without)) detail::host.config->without(node_, hooks);
+  }
   const gw_node* node() const { return node_; }
 
  private:
