@@ -1,88 +1,14 @@
 #include "line.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-#include <array>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
+
+#include "plain_copy.h"
 
 namespace logging {
 namespace {
 
 constexpr char hex[] = "0123456789abcdef";
-
-// 00 to 99 as text, one behind the other.
-constexpr std::array<char, 200> pairs = [] {
-  std::array<char, 200> text{};
-  for (size_t i = 0; i < 100; ++i) {
-    text[i * 2] = static_cast<char>('0' + i / 10);
-    text[i * 2 + 1] = static_cast<char>('0' + i % 10);
-  }
-  return text;
-}();
-
-// True when all eight bytes are printable ASCII other than '"' and '\\'.
-bool plain8(uint64_t bytes) {
-  constexpr uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-  const auto zero_byte = [](uint64_t v) { return (v - ones) & ~v; };
-  const uint64_t control = (bytes - ones * 0x20) & ~bytes;
-  return ((bytes | control | zero_byte(bytes ^ ones * '"') | zero_byte(bytes ^ ones * '\\')) & highs) == 0;
-}
-
-uint64_t load8(const char* at) {
-  uint64_t bytes;
-  std::memcpy(&bytes, at, 8);
-  return bytes;
-}
-
-// Nearly every value is plain from end to end: it is copied and looked at in one go, the last piece
-// overlapping the one before. False: something in it is not plain, and what was written does not count.
-bool copy_plain(char* to, std::string_view text) {
-  const char* at = text.data();
-  const size_t n = text.size();
-#if defined(__SSE2__)
-  if (n >= 16) {
-    const auto copy = [&](size_t i) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), bytes);
-      const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: 0x80 and above are low, too
-      const __m128i marks =
-          _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-      return _mm_or_si128(low, marks);
-    };
-    __m128i found = copy(n - 16);
-    for (size_t i = 0; i + 16 <= n; i += 16) found = _mm_or_si128(found, copy(i));
-    return _mm_movemask_epi8(found) == 0;
-  }
-#endif
-  if (n >= 8) {
-    const auto copy = [&](size_t i) {
-      const uint64_t bytes = load8(at + i);
-      std::memcpy(to + i, &bytes, 8);
-      return plain8(bytes);
-    };
-    bool plain = copy(n - 8);
-    for (size_t i = 0; i + 8 <= n; i += 8) plain &= copy(i);
-    return plain;
-  }
-  if (n >= 4) {
-    uint32_t first, last;
-    std::memcpy(&first, at, 4);
-    std::memcpy(&last, at + n - 4, 4);
-    std::memcpy(to, &first, 4);
-    std::memcpy(to + n - 4, &last, 4);
-    return plain8(uint64_t{first} << 32 | last);
-  }
-  uint64_t bytes = 0x2020202020202020u;
-  for (size_t i = 0; i < n; ++i) {
-    to[i] = at[i];
-    bytes = bytes << 8 | static_cast<uint8_t>(at[i]);
-  }
-  return plain8(bytes);
-}
 
 // Length of the UTF-8 sequence at `at`, 0 when it is none (RFC 3629: no overlong forms, no surrogates).
 size_t utf8_length(std::string_view s, size_t at) {
@@ -108,26 +34,6 @@ size_t utf8_length(std::string_view s, size_t at) {
 }
 
 }  // namespace
-
-void Line::number(uint64_t value) {
-  const auto [end, error] = std::to_chars(buffer_ + size_, buffer_ + capacity, value);
-  if (error == std::errc{}) size_ = static_cast<size_t>(end - buffer_);
-}
-
-void Line::seconds(int64_t ns) {
-  const uint64_t micros = ns > 0 ? static_cast<uint64_t>(ns) / 1000 : 0;
-  if (micros < 1'000'000) {
-    raw('0');
-  } else {
-    number(micros / 1'000'000);
-  }
-  const auto rest = static_cast<uint32_t>(micros % 1'000'000);
-  char fraction[7] = {'.'};
-  std::memcpy(fraction + 1, &pairs[rest / 10'000 * 2], 2);
-  std::memcpy(fraction + 3, &pairs[rest / 100 % 100 * 2], 2);
-  std::memcpy(fraction + 5, &pairs[rest % 100 * 2], 2);
-  raw({fraction, sizeof fraction});
-}
 
 // All of it, or nothing and the value is over.
 bool Line::put(std::string_view whole) {
@@ -160,9 +66,10 @@ size_t Line::json_special(std::string_view text, size_t at) {
 }
 
 void Line::json_more(std::string_view text) {
-  if (text.size() <= left() && copy_plain(buffer_ + size_, text)) {
-    size_ += text.size();
-    return;
+  if (text.size() <= left()) {
+    PlainCopy plain;
+    const char* end = plain.copy(here(), text);
+    if (plain.all()) return advance_to(end);
   }
   size_t i = 0;
   while (i < text.size()) {
@@ -212,14 +119,14 @@ void SecondText::set(int64_t second) {
   std::memcpy(common_, text, 26);
 }
 
-void SecondText::iso(Line& out, int64_t wall_ns) {
+char* SecondText::iso(char* to, int64_t wall_ns) {
   const int64_t second = wall_ns / 1'000'000'000;
   if (second != second_) set(second);
-  const auto ms = static_cast<unsigned>(wall_ns / 1'000'000 % 1000);
-  const char rest[4] = {static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
-                        static_cast<char>('0' + ms % 10), 'Z'};
-  out.raw({iso_, sizeof iso_});
-  out.raw({rest, sizeof rest});
+  const auto ms = static_cast<uint32_t>(wall_ns - second * 1'000'000'000) / 1'000'000 % 1000;
+  std::memcpy(to, iso_, sizeof iso_);
+  std::memcpy(to + sizeof iso_, &triples[ms * 4], 4);
+  to[iso_size - 1] = 'Z';
+  return to + iso_size;
 }
 
 void SecondText::common(Line& out, int64_t wall_ns) {

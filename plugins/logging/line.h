@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "digits.h"
+
 namespace logging {
 
 class Line {
@@ -38,9 +40,16 @@ class Line {
   void raw(char c) {
     if (size_ < capacity) buffer_[size_++] = c;
   }
-  void number(uint64_t value);
+  void number(uint64_t value) {
+    char text[max_number];
+    const auto size = static_cast<size_t>(write_number(text, value) - text);
+    if (size <= capacity - size_) raw({text, size});
+  }
   // Nanoseconds as seconds with six decimals: 0.000412.
-  void seconds(int64_t ns);
+  void seconds(int64_t ns) {
+    char text[max_number];
+    raw({text, static_cast<size_t>(write_seconds(text, ns) - text)});
+  }
   // A value from outside begins: what json_more and escaped_more add to it, however many pieces that is, ends
   // after max_value bytes and before the tail, never within an escape or a character. What follows the cut is
   // dropped.
@@ -63,6 +72,9 @@ class Line {
   }
   // Whether so many bytes of our own leave the tail free.
   bool fits(size_t bytes) const { return size_ + bytes + tail <= capacity; }
+  // For text that is made in place: where it may begin, and where it ended. The caller knows that it fits.
+  char* here() { return buffer_ + size_; }
+  void advance_to(const char* end) { size_ = static_cast<size_t>(end - buffer_); }
   // Ends the line; one that our own text has filled is cut so that it still ends.
   void end(std::string_view closing);
 
@@ -78,8 +90,14 @@ class Line {
 // The beginning of a second as text, computed once a second.
 class SecondText {
  public:
-  // 2026-11-21T10:00:00.123Z
-  void iso(Line& out, int64_t wall_ns);
+  // 2026-11-21T10:00:00.123Z; behind its end, for which there must be room.
+  static constexpr size_t iso_size = 24;
+  char* iso(char* to, int64_t wall_ns);
+  void iso(Line& out, int64_t wall_ns) {
+    char text[iso_size];
+    iso(text, wall_ns);
+    out.raw({text, sizeof text});
+  }
   // 21/Nov/2026:10:00:00 +0000
   void common(Line& out, int64_t wall_ns);
 

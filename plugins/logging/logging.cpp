@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <random>
 
 namespace logging {
@@ -144,14 +145,19 @@ void Logging::on_complete(gw::exchange e, const gw_summary& summary) const {
   if (format_ == Format::custom) {
     write_custom(line, e, summary, worker.time);
   } else {
+    // Older daemons do not: they are asked.
+    const bool told = summary.struct_size >= offsetof(gw_summary, api_version) + sizeof(gw_str);
+    const auto fact = [&](gw_str gw_summary::* member, const gw::attribute& attribute) {
+      return told ? gw::view(summary.*member) : e.attribute(attribute);
+    };
     const Facts facts{summary,
-                      e.attribute(method_),
-                      e.attribute(path_),
-                      e.attribute(query_),
-                      e.attribute(host_),
-                      e.attribute(client_),
-                      e.attribute(consumer_),
-                      e.attribute(api_version_),
+                      fact(&gw_summary::method, method_),
+                      fact(&gw_summary::path, path_),
+                      fact(&gw_summary::query, query_),
+                      fact(&gw_summary::host, host_),
+                      fact(&gw_summary::client_address, client_),
+                      fact(&gw_summary::consumer_id, consumer_),
+                      fact(&gw_summary::api_version, api_version_),
                       e.request_header(user_agent_),
                       format_ == Format::combined ? e.request_header(referer_) : std::string_view()};
     if (format_ == Format::json) write_json(line, facts, redaction_, worker.time);

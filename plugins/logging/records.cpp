@@ -1,31 +1,97 @@
 #include "records.h"
 
+#include "plain_copy.h"
+
 namespace logging {
 namespace {
 
 std::string_view view(gw_str s) { return {s.ptr, s.len}; }
 
-// `name` is `,"member":"` as it stands in the line. Inlined, so that a name is copied as a constant.
-[[gnu::always_inline]] inline void text_member(Line& out, std::string_view name, std::string_view value) {
-  if (value.empty() || !out.fits(name.size())) return;
-  out.raw(name);
-  out.json(value);
-  out.raw('"');
-}
+// The members of a JSON line, asked for one by one by write_members below. `name` is `,"member":"` as it
+// stands in the line; inlined, so that a name is copied as a constant.
+class CheckedMembers {  // each one fits or is left out, each value is escaped and bounded
+ public:
+  explicit CheckedMembers(Line& out) : out_(out) {}
+  void time(std::string_view name, SecondText& time, int64_t wall_ns) {
+    out_.raw(name);
+    time.iso(out_, wall_ns);
+    out_.raw('"');
+  }
+  void text(std::string_view name, std::string_view value) {
+    if (value.empty() || !out_.fits(name.size())) return;
+    out_.raw(name);
+    out_.json(value);
+    out_.raw('"');
+  }
+  void number(std::string_view name, uint64_t value) {
+    if (!out_.fits(name.size() + max_number)) return;
+    out_.raw(name);
+    out_.number(value);
+  }
+  void duration(std::string_view name, int64_t ns) {
+    if (ns < 0 || !out_.fits(name.size() + max_number)) return;
+    out_.raw(name);
+    out_.seconds(ns);
+  }
+  void query(std::string_view name, std::string_view value, const Redaction& redaction) {
+    if (value.empty() || !out_.fits(name.size())) return;
+    out_.raw(name);
+    out_.begin_value();
+    redaction.query(value.substr(0, Line::max_value), [&](std::string_view piece) { out_.json_more(piece); });
+    out_.raw('"');
+  }
 
-constexpr size_t max_number = 32;  // 20 digits and a fraction
+ private:
+  Line& out_;
+};
 
-void duration_member(Line& out, std::string_view name, int64_t ns) {
-  if (ns < 0 || !out.fits(name.size() + max_number)) return;
-  out.raw(name);
-  out.seconds(ns);
-}
+class PlainMembers {  // for a line that fits whatever it says, and counts only if all of it was plain
+ public:
+  // Names and numbers of all members together; texts may come to one value's bound besides.
+  static constexpr size_t max_own = 2048;
+  static_assert(max_own + Line::max_value + Line::tail <= Line::capacity);
 
-void number_member(Line& out, std::string_view name, uint64_t value) {
-  if (!out.fits(name.size() + max_number)) return;
-  out.raw(name);
-  out.number(value);
-}
+  explicit PlainMembers(char* at) : at_(at) {}
+  [[gnu::always_inline]] inline void time(std::string_view name, SecondText& time, int64_t wall_ns) {
+    own(name);
+    at_ = time.iso(at_, wall_ns);
+    *at_++ = '"';
+  }
+  [[gnu::always_inline]] inline void text(std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    own(name);
+    at_ = copied_.copy(at_, value);
+    *at_++ = '"';
+  }
+  [[gnu::always_inline]] inline void number(std::string_view name, uint64_t value) {
+    own(name);
+    at_ = write_number(at_, value);
+  }
+  [[gnu::always_inline]] inline void duration(std::string_view name, int64_t ns) {
+    if (ns < 0) return;
+    own(name);
+    at_ = write_seconds(at_, ns);
+  }
+  void query(std::string_view name, std::string_view value, const Redaction& redaction) {
+    if (value.empty()) return;
+    own(name);
+    redaction.query(value, [&](std::string_view piece) { at_ = copied_.copy(at_, piece); });
+    *at_++ = '"';
+  }
+  // Behind the line; null: something in it was not plain.
+  const char* end() {
+    own("}\n");
+    return copied_.all() ? at_ : nullptr;
+  }
+
+ private:
+  [[gnu::always_inline]] inline void own(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  char* at_;
+  PlainCopy copied_;
+};
 
 void dash_or(Line& out, std::string_view value) {
   if (value.empty()) {
@@ -38,6 +104,49 @@ void dash_or(Line& out, std::string_view value) {
 // At most max_value bytes are looked at, so that a query of many pieces costs no more than a long one.
 void query_pieces(Line& out, std::string_view query, const Redaction& redaction) {
   redaction.query(query.substr(0, Line::max_value), [&](std::string_view piece) { out.escaped_more(piece); });
+}
+
+// All that comes from outside. A masked query may be longer than it was, so such a one does not count as
+// short.
+size_t text_bytes(const Facts& f, const Redaction& redaction) {
+  const gw_summary& s = f.summary;
+  const size_t query = redaction.masks_queries() && !f.query.empty() ? Line::max_value + 1 : f.query.size();
+  return s.trace_id.len + s.span_id.len + s.route.len + s.upstream.len + s.endpoint.len + s.reason.len +
+         s.plugin.len + s.request_id.len + s.tls_version.len + f.client.size() + f.api_version.size() +
+         f.consumer.size() + f.method.size() + f.host.size() + f.path.size() + query + f.user_agent.size();
+}
+
+template <class Members>
+void write_members(Members& out, const Facts& f, const Redaction& redaction, SecondText& time) {
+  const gw_summary& s = f.summary;
+  out.time(R"({"timestamp":")", time, s.start_wall_ns);
+  // What is ours comes first: a client that fills the line with its own text loses only that.
+  out.text(R"(,"trace_id":")", view(s.trace_id));
+  out.text(R"(,"span_id":")", view(s.span_id));
+  if (s.status != 0) out.number(R"(,"http.response.status_code":)", s.status);
+  out.text(R"(,"penstock.route":")", view(s.route));
+  out.text(R"(,"penstock.upstream":")", view(s.upstream));
+  out.text(R"(,"penstock.endpoint":")", view(s.endpoint));
+  out.text(R"(,"penstock.reason":")", view(s.reason));
+  out.text(R"(,"penstock.plugin":")", view(s.plugin));
+  out.text(R"(,"penstock.request_id":")", view(s.request_id));
+  if (s.attempts > 1) out.number(R"(,"penstock.attempts":)", s.attempts);
+  out.text(R"(,"tls.protocol":")", view(s.tls_version));
+  if (s.request_body_bytes > 0) out.number(R"(,"http.request.body.size":)", s.request_body_bytes);
+  out.number(R"(,"http.response.body.size":)", s.response_body_bytes);
+  out.duration(R"(,"duration.total":)", s.total_ns);
+  out.duration(R"(,"duration.first_byte":)", s.first_byte_ns);
+  out.duration(R"(,"duration.upstream":)", s.upstream_ns);
+  if (s.queue_ns > 0) out.duration(R"(,"duration.queue":)", s.queue_ns);
+  out.duration(R"(,"duration.auth":)", s.auth_ns);
+  out.text(R"(,"client.address":")", f.client);
+  out.text(R"(,"penstock.api_version":")", f.api_version);
+  out.text(R"(,"penstock.consumer":")", f.consumer);
+  out.text(R"(,"http.request.method":")", f.method);
+  out.text(R"(,"server.address":")", f.host);
+  out.text(R"(,"url.path":")", f.path);
+  out.query(R"(,"url.query":")", f.query, redaction);
+  out.text(R"(,"user_agent.original":")", f.user_agent);
 }
 
 void write_start(Line& out, const Facts& f, const Redaction& redaction, SecondText& time) {
@@ -83,44 +192,13 @@ void write_url(Line& out, std::string_view url, const Redaction& redaction) {
 }
 
 void write_json(Line& out, const Facts& f, const Redaction& redaction, SecondText& time) {
-  const gw_summary& s = f.summary;
-  out.raw(R"({"timestamp":")");
-  time.iso(out, s.start_wall_ns);
-  out.raw('"');
-  // What is ours comes first: a client that fills the line with its own text loses only that.
-  text_member(out, R"(,"trace_id":")", view(s.trace_id));
-  text_member(out, R"(,"span_id":")", view(s.span_id));
-  if (s.status != 0) number_member(out, R"(,"http.response.status_code":)", s.status);
-  text_member(out, R"(,"penstock.route":")", view(s.route));
-  text_member(out, R"(,"penstock.upstream":")", view(s.upstream));
-  text_member(out, R"(,"penstock.endpoint":")", view(s.endpoint));
-  text_member(out, R"(,"penstock.reason":")", view(s.reason));
-  text_member(out, R"(,"penstock.plugin":")", view(s.plugin));
-  text_member(out, R"(,"penstock.request_id":")", view(s.request_id));
-  if (s.attempts > 1) number_member(out, R"(,"penstock.attempts":)", s.attempts);
-  text_member(out, R"(,"tls.protocol":")", view(s.tls_version));
-  if (s.request_body_bytes > 0) number_member(out, R"(,"http.request.body.size":)", s.request_body_bytes);
-  number_member(out, R"(,"http.response.body.size":)", s.response_body_bytes);
-  duration_member(out, R"(,"duration.total":)", s.total_ns);
-  duration_member(out, R"(,"duration.first_byte":)", s.first_byte_ns);
-  duration_member(out, R"(,"duration.upstream":)", s.upstream_ns);
-  if (s.queue_ns > 0) duration_member(out, R"(,"duration.queue":)", s.queue_ns);
-  duration_member(out, R"(,"duration.auth":)", s.auth_ns);
-  text_member(out, R"(,"client.address":")", f.client);
-  text_member(out, R"(,"penstock.api_version":")", f.api_version);
-  text_member(out, R"(,"penstock.consumer":")", f.consumer);
-  text_member(out, R"(,"http.request.method":")", f.method);
-  text_member(out, R"(,"server.address":")", f.host);
-  text_member(out, R"(,"url.path":")", f.path);
-  constexpr std::string_view query = R"(,"url.query":")";
-  if (!f.query.empty() && out.fits(query.size())) {
-    out.raw(query);
-    out.begin_value();
-    redaction.query(f.query.substr(0, Line::max_value),
-                    [&](std::string_view piece) { out.json_more(piece); });
-    out.raw('"');
+  if (out.empty() && text_bytes(f, redaction) <= Line::max_value) {
+    PlainMembers members(out.here());
+    write_members(members, f, redaction, time);
+    if (const char* end = members.end()) return out.advance_to(end);
   }
-  text_member(out, R"(,"user_agent.original":")", f.user_agent);
+  CheckedMembers members(out);
+  write_members(members, f, redaction, time);
   out.end("}");
 }
 

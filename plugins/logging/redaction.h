@@ -21,6 +21,7 @@ class Redaction {
   // Whether an attribute ("header.NAME", "query.NAME", "cookie.NAME") is hidden.
   bool hides_attribute(std::string_view name) const;
 
+  bool masks_queries() const { return !query_.empty(); }
   // The query with the values of hidden parameters replaced, through `append` piece by piece.
   template <class Append>
   void query(std::string_view text, Append append) const {

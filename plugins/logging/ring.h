@@ -29,7 +29,7 @@ class Ring {
     const size_t at = tail & mask_;
     const size_t first = line.size() < mask_ + 1 - at ? line.size() : mask_ + 1 - at;
     std::memcpy(bytes_.get() + at, line.data(), first);
-    std::memcpy(bytes_.get(), line.data() + first, line.size() - first);
+    if (first < line.size()) std::memcpy(bytes_.get(), line.data() + first, line.size() - first);
     // Sequentially consistent: the writer sets its sleeping flag, then looks here; we store here, then look
     // there.
     tail_.store(tail + line.size(), std::memory_order_seq_cst);

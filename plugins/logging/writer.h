@@ -1,5 +1,5 @@
 // The thread that writes: takes lines from the rings of all workers and gives them to a file, a pipe or a
-// terminal, up to 64 KiB at once. Workers never wait for it; what does not fit into a ring, or cannot be
+// terminal, up to 256 KiB at once. Workers never wait for it; what does not fit into a ring, or cannot be
 // written, is counted. The thread starts with the first ring and ends with the object, after everything
 // queued was written (at most `patience` when nobody reads the pipe).
 #pragma once
@@ -20,7 +20,9 @@ namespace logging {
 
 class Writer {
  public:
-  static constexpr size_t max_write = 64 * 1024;
+  // A file system that keeps a long write in few large pieces takes half the time for it: ext4 217 us a MiB
+  // in writes of 256 KiB, 400 in such of nearly 64 (whole lines), 450 in 50, 790 in 12.
+  static constexpr size_t max_write = 256 * 1024;
   static constexpr std::chrono::milliseconds gathering{10};  // between looks at the rings while there is work
   static constexpr std::chrono::seconds patience{2};
 
