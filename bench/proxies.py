@@ -15,7 +15,7 @@ import keys
 HERE = Path(__file__).resolve().parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 # What stands behind the `+` of a proxy's name: the sections of its file that are there.
-FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "log": {"log"}, "jwt": {"jwt"},
+FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "log": {"log"}, "combined": {"log", "combined"}, "jwt": {"jwt"},
             "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"}}
 
 
