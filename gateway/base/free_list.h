@@ -8,6 +8,7 @@
 namespace penstock {
 
 class FreeList {
+ public:
   // Under AddressSanitizer a freed slot goes back at once, so that a use of it shows.
 #if defined(__SANITIZE_ADDRESS__)
   static constexpr bool keeps = false;
@@ -17,7 +18,6 @@ class FreeList {
   static constexpr bool keeps = true;
 #endif
 
- public:
   explicit FreeList(size_t max_kept = 4096) : max_kept_(max_kept) {}
   FreeList(const FreeList&) = delete;
   FreeList& operator=(const FreeList&) = delete;
