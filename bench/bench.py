@@ -163,13 +163,14 @@ class Run:
         HAProxy's tells what the machine makes of two threads that get half of the requests each."""
         case = Case("", "", kept(rate=rate), (), busy=ANY_LOAD)
         found = {name: [] for name in ("penstock", "haproxy") if self.wanted(name)}
-        started = {(name, workers): self.bench.start(name, cores="0,1", workers=workers)
-                   for name in found for workers in (1, 2)}
+        started = {}
         try:
+            for name, workers in ((name, workers) for name in found for workers in (1, 2)):
+                started[name, workers] = self.bench.start(name, cores="0,1", workers=workers)
             for _ in range(self.options.rounds):
                 for name in found:
                     one, two = (measure.measure(started[name, workers], case, self.options.seconds) for workers in (1, 2))
-                    if not any(result["bad_status"] or result["errors"] for result in (one, two)):
+                    if not any(r["bad_status"] or r["errors"] or not r["requests"] for r in (one, two)):
                         found[name].append(two["cpu_us"] / one["cpu_us"])
         finally:
             for proxy in started.values():

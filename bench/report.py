@@ -94,8 +94,9 @@ def target_rows(data, chosen):
     if {"penstock", "penstock+plugins"} <= counted.keys():
         got = counted["penstock+plugins"] - counted["penstock"]
         yield "instructions of the four plugins", f"{INSTRUCTIONS:,}", f"{got:,.0f}", verdict(got, INSTRUCTIONS)
-    if found := data.get("workers", {}).get("penstock"):
-        yield (TWO_WORKERS, SECOND_WORKER, show_ratio(spread(found)), verdict(median(found), SECOND_WORKER))
+    if (found := data.get("workers", {}).get("penstock")) is not None:
+        got = spread(found) if found else None
+        yield TWO_WORKERS, SECOND_WORKER, show_ratio(got) if got else "void", verdict(got and got["median"], SECOND_WORKER)
 
 
 def case_table(found):

@@ -15,8 +15,8 @@ class Cork {
   void stop() { begun_ = false; }
   // stop(), and what still waits goes.
   void end();
-  // Whether a send of this socket may wait. Of one turn's sockets only the first is to.
-  bool holds(Socket& socket) {
+  // True: what this socket sends now may wait. Of one turn's sockets only the first is to, and stays it.
+  bool claim(Socket& socket) {
     if (!begun_ || (held_ && held_ != &socket)) return false;
     held_ = &socket;
     return true;

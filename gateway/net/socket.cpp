@@ -101,7 +101,7 @@ void Socket::flush() {
 void Socket::send_once() {
   std::array<iovec, 64> pieces;
   msghdr message{.msg_iov = pieces.data(), .msg_iovlen = queue_.segments(pieces)};
-  const bool held = loop_.cork().holds(*this);
+  const bool held = loop_.cork().claim(*this);
   const int flags = MSG_NOSIGNAL | (held ? MSG_MORE : 0);
   ssize_t sent;
   do {  // one piece without the kernel's copy of the message around it

@@ -22,7 +22,7 @@ bool Socket::read_once() {
   const NextRead<Socket> how = next_read();
   if (splice_once(how)) return true;
   const ReadBytes first = receive(how.at_first > 0 ? how.at_first : SIZE_MAX);
-  if (first == ReadBytes::cut_short) {
+  if (first == ReadBytes::filled) {
     const bool goes_on = owner_ && state_ == State::open && reading_;
     if (goes_on && !splice_once(next_read())) {
       loop_.cork().stop();
@@ -43,14 +43,14 @@ Socket::ReadBytes Socket::receive(size_t most) {
     size = ::recv(fd_, buffer.data(), buffer.size(), 0);
   } while (size < 0 && errno == EINTR);
   if (size > 0) {
-    const bool cut_short = short_read && static_cast<size_t>(size) == most;
-    if (cut_short) loop_.cork().begin();
+    const bool filled = short_read && static_cast<size_t>(size) == most;
+    if (filled) loop_.cork().begin();
     bytes_read_ += static_cast<uint64_t>(size);
     if (owner_) owner_->on_socket_read({buffer.data(), static_cast<size_t>(size)});
     // What a backend sent before the end is read, then: a call that fails without that end leaves a silent
     // one.
     if (state_ == State::broken && reading_ && !input_waits()) fail(error_);
-    return cut_short ? ReadBytes::cut_short : ReadBytes::some;
+    return filled ? ReadBytes::filled : ReadBytes::some;
   }
   if (size < 0 && errno == EAGAIN) return ReadBytes::none;
   size == 0 ? end_input() : fail(errno);

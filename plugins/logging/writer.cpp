@@ -150,17 +150,19 @@ bool Writer::drain() {
   return worked;
 }
 
+// Other workers' rings fill up meanwhile, so that it ends after a while; and this one's worker has only what
+// is not being written.
 bool Writer::drain_ring(Ring& ring) {
-  bool worked = false;
-  // Not without end: other workers' rings fill up meanwhile.
-  for (int round = 0; round < 16; ++round) {
-    const Ring::Span span = whole_lines(ring.peek(max_write));
+  const size_t at_once = std::clamp(ring_bytes_ / 4, min_write, max_write);
+  size_t written = 0;
+  while (written < most_of_one_ring) {
+    const Ring::Span span = whole_lines(ring.peek(at_once));
     if (span.size() == 0) break;
     write_span(span);
     ring.pop(span.size());
-    worked = true;
+    written += span.size();
   }
-  return worked;
+  return written > 0;
 }
 
 void Writer::write_span(Ring::Span span) {

@@ -22,7 +22,8 @@ class Writer {
  public:
   // A file system that keeps a long write in few large pieces takes half the time for it: ext4 217 us a MiB
   // in writes of 256 KiB, 400 in such of nearly 64 (whole lines), 450 in 50, 790 in 12.
-  static constexpr size_t max_write = 256 * 1024;
+  static constexpr size_t max_write = 256 * 1024, min_write = 64 * 1024;
+  static constexpr size_t most_of_one_ring = 1024 * 1024;    // before the next one's turn
   static constexpr std::chrono::milliseconds gathering{10};  // between looks at the rings while there is work
   static constexpr std::chrono::seconds patience{2};
 

@@ -2,6 +2,7 @@
 // the daemon takes for itself does not count; a sanitizer has a heap of its own, so its build leaves this
 // out.
 #include <doctest/doctest.h>
+#include <openssl/crypto.h>
 
 #include <memory>
 #include <string>
@@ -71,13 +72,16 @@ TEST_CASE("a plain connection that waits for a request takes less than 1.1 KiB")
   CHECK((gateway.resident_bytes() - before) / many < 1'100);
 }
 
-TEST_CASE("a TLS connection that waits for a request takes less than 16 KiB") {
+TEST_CASE("a TLS connection that waits for a request takes little more than OpenSSL does") {
   constexpr size_t many = 1'000;
+  // OpenSSL 3.0 keeps 14,300 bytes after a handshake; 3.5 keeps 28,400: it has larger objects, and the key of
+  // ML-KEM stays in them.
+  const size_t most = OpenSSL_version_num() < 0x30200000 ? 16'000 : 31'000;
   TlsFiles files;
   files.make("api", "api.test");
   Gateway gateway(tls_gateway(files.pair("api"), "", one_worker));
   const auto few = hold_tls(gateway, 200);
   const size_t before = gateway.resident_bytes();
   const auto all = hold_tls(gateway, many);
-  CHECK((gateway.resident_bytes() - before) / many < 16'000);
+  CHECK((gateway.resident_bytes() - before) / many < most);
 }

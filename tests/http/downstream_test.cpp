@@ -45,6 +45,39 @@ TEST_CASE("a keep-alive connection serves one request after the other") {
   CHECK(client.wire.end == Wire::End::graceful);
 }
 
+TEST_CASE(
+    "little of the next message is read first while long bodies are spliced, and not for long in vain") {
+  constexpr size_t length = 100'000;
+  const std::string head =
+      "PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
+  net::Loop loop;
+  Client client(loop);
+  enum class Way { copied, spliced };
+  auto send = [&](Way way) {
+    feed(client.wire, head);
+    way == Way::spliced ? feed_spliced(client.wire, length) : feed(client.wire, std::string(length, 'b'));
+    REQUIRE(client.streams.back()->log().ends_with("end"));
+    serve(*client.streams.back());
+    client.streams.clear();
+  };
+  CHECK(first_read(client.wire) == 0);
+  send(Way::spliced);
+  CHECK(first_read(client.wire) == 1024);
+  for (int i = 0; i < 3; ++i) {
+    send(Way::copied);
+    CHECK(first_read(client.wire) == 1024);
+  }
+  send(Way::copied);  // its head tells that the third one was copied, too
+  CHECK(first_read(client.wire) == 0);
+  send(Way::spliced);
+  CHECK(first_read(client.wire) == 0);
+  send(Way::spliced);
+  CHECK(first_read(client.wire) == 1024);
+  feed(client.wire, get);
+  serve(client.stream());
+  CHECK(first_read(client.wire) == 0);
+}
+
 TEST_CASE("what is under way takes memory, what waits for a request none, however the bytes were cut") {
   net::Loop loop;
   Client client(loop);

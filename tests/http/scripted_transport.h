@@ -119,6 +119,8 @@ class ScriptedTransport final : public net::Transport {
   friend void feed_end_announced(Wire& wire);
   friend void feed_truncated_end(Wire& wire);
   friend void feed_error(Wire& wire, const Error& error);
+  friend void feed_spliced(Wire& wire, size_t bytes);
+  friend uint32_t first_read(const Wire& wire);
   struct Piece {
     std::string bytes;
     std::string_view view;
@@ -160,6 +162,12 @@ inline void feed_truncated_end(Wire& wire) {
   if (wire.transport) wire.transport->truncated_ = true;
   feed_end(wire);
 }
+// Bytes of a body that went within the kernel.
+inline void feed_spliced(Wire& wire, size_t bytes) {
+  if (wire.transport) wire.transport->handler_->on_spliced(bytes);
+}
+// See NextRead::at_first.
+inline uint32_t first_read(const Wire& wire) { return wire.transport->handler_->next_read().at_first; }
 inline void feed_error(Wire& wire, const Error& error) {
   if (wire.transport) wire.transport->handler_->on_error(error);
 }

@@ -27,6 +27,7 @@ void Downstream::on_read(std::span<const char> bytes) {
 
 void Downstream::on_spliced(size_t bytes) {
   Using use(*this);
+  note_spliced();
   state().received += bytes;
   state().parser.skip(bytes);
   handler_->on_spliced(bytes);

@@ -36,20 +36,23 @@ void StreamBase::flush() {
 }
 
 net::NextRead<net::Transport> StreamBase::next_read() {
-  if (!state_ || !state_->parser.head_begun()) return {.at_first = long_body_ ? first_read : 0};
+  if (!state_ || !state_->parser.head_begun())
+    return {.at_first = long_body_ && in_vain_ < most_in_vain ? first_read : 0};
   if (!handler_) return {};
   const uint64_t left = state_->parser.body_left();
   if (left < (long_body_ ? least_tail : least_spliced) || reading_waits()) return {};
   Stream* body = handler_->splice_sink();
-  net::Transport* sink = body ? body->splice_end(left) : nullptr;
-  if (sink && !sink->plain_socket()) long_body_ = false;
-  return {.sink = sink, .most = left};
+  return {.sink = body ? body->splice_end(left) : nullptr, .most = left};
 }
 
 // Most connections carry more of what they carried before.
 void StreamBase::foresee_length() {
+  if (spliced_)
+    in_vain_ = 0;
+  else if (long_body_ && in_vain_ < most_in_vain)
+    ++in_vain_;
+  spliced_ = false;
   long_body_ = state_->parser.body_left() >= least_spliced + first_read;
-  if (long_body_) next_read();
 }
 
 net::Transport* StreamBase::splice_end(uint64_t bytes) {

@@ -87,6 +87,8 @@ class StreamBase : public Stream, protected net::TransportHandler {
   net::NextRead<net::Transport> next_read() final;
   // Once, when a head has come.
   void foresee_length();
+  // Body bytes that came went within the kernel.
+  void note_spliced() { spliced_ = true; }
   // What came before is still to be read, or nothing is any more.
   virtual bool reading_waits() const { return false; }
 
@@ -112,7 +114,12 @@ class StreamBase : public Stream, protected net::TransportHandler {
   StreamState* state_;
   uint32_t epoch_ = 0;  // counts the streams that ended: "is it still the same one?"
   bool broken_ : 1 = false;
-  bool long_body_ : 1 = false;  // of the last head: one that can be spliced
+  bool long_body_ : 1 = false;  // of the last head: so long that it might be spliced
+  bool spliced_ : 1 = false;    // and some of it was
+  // So many long bodies in a row could not be, whatever for: a first read for the next one would only be one
+  // more.
+  static constexpr uint8_t most_in_vain = 3;
+  uint8_t in_vain_ : 2 = 0;
 };
 
 }  // namespace penstock::http::http1

@@ -112,6 +112,7 @@ void Upstream::on_read(std::span<const char> bytes) {
 }
 
 void Upstream::on_spliced(size_t bytes) {
+  note_spliced();
   state_->received += bytes;
   state_->parser.skip(bytes);
   handler_->on_spliced(bytes);
@@ -156,9 +157,8 @@ void Upstream::on_response(std::string_view rest) {
     if (!state_->writer.ended()) return fail(response_error("101 before the request was over"));
     state_->writer.begin(BodyEnd::tunnel, 0, BodyWriter::Body::sent);
   }
-  uint32_t epoch = epoch_;
+  foresee_length();
   handler_->on_head(state_->message, EndStream::no);
-  if (epoch == epoch_) foresee_length();
 }
 
 void Upstream::on_response_end(std::string_view rest) {
