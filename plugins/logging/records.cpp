@@ -99,6 +99,9 @@ void write_json(Line& out, const Facts& f, const Redaction& redaction, SecondTex
   text_member(out, R"(,"penstock.request_id":")", view(s.request_id));
   if (s.attempts > 1) number_member(out, R"(,"penstock.attempts":)", s.attempts);
   text_member(out, R"(,"tls.protocol":")", view(s.tls_version));
+  constexpr std::string_view http = "HTTP/";
+  if (view(s.protocol).starts_with(http))
+    text_member(out, R"(,"network.protocol.version":")", view(s.protocol).substr(http.size()));
   if (s.request_body_bytes > 0) number_member(out, R"(,"http.request.body.size":)", s.request_body_bytes);
   number_member(out, R"(,"http.response.body.size":)", s.response_body_bytes);
   duration_member(out, R"(,"duration.total":)", s.total_ns);
