@@ -15,8 +15,8 @@ import keys
 HERE = Path(__file__).resolve().parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 # What stands behind the `+` of a proxy's name: the sections of its file that are there.
-FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "log": {"log"}, "combined": {"log", "combined"}, "jwt": {"jwt"},
-            "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"}}
+FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "jwt": {"jwt"}, "log": {"log"},
+            "combined": {"log", "combined"}, "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"}}
 
 
 def free_port():

@@ -7,8 +7,8 @@ import plot
 
 LABELS = {"floor": "floor (byte relay, no HTTP)", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy",
           "penstock": "Penstock"}
-WITH = {"version": "version", "key": "API key", "rate": "rate limit", "log": "access log", "combined": "access log in nginx's format", "jwt": "RS256 token",
-        "limit": "rate limit and header edits", "plugins": "four plugins"}
+WITH = {"version": "version", "key": "API key", "rate": "rate limit", "jwt": "RS256 token", "log": "access log",
+        "combined": "access log in nginx's format", "limit": "rate limit and header edits", "plugins": "four plugins"}
 SHOWN = ("rate", "cpu_us", "user_us", "system_us", "p50_us", "p99_us", "p999_us", "core_share")
 MOST_FLOOR = 0.85  # of nginx: above it the machine was too noisy for the run to say anything
 # What is not a ratio of CPU time: the most, and of what.

@@ -104,11 +104,8 @@ class Socket final : private LoopHandle, private Task {
   static void on_poll(uv_poll_t* raw, int status, int events);
   void handle_events(int status, int events);
   void finish_connect();
-  enum class ReadBytes : uint8_t {
-    none,
-    some,
-    filled
-  };  // filled: a short read, so that there is likely more
+  // filled: a short read was, so that there is likely more.
+  enum class ReadBytes : uint8_t { none, some, filled };
   NextRead<Socket> next_read();
   bool read_once();  // false: there was nothing to read
   ReadBytes receive(size_t most);

@@ -66,7 +66,10 @@ uint32_t header_count(gw_req* req, uint32_t block, gw_id name) {
   http::Headers* headers = block_of(req, block);
   uint32_t count = 0;
   if (header == nullptr || headers == nullptr) return 0;
-  each_of(*headers, *header, [&](const http::Field&) { return ++count == 0; });
+  each_of(*headers, *header, [&](const http::Field&) {
+    ++count;
+    return false;
+  });
   return count;
 }
 
