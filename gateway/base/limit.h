@@ -31,6 +31,9 @@ enum class Limit : uint8_t {
   buffer_size,
   handshake_timeout,
   max_handshakes,
+  http2_max_resets,
+  http2_max_control_frames,
+  http2_ping_timeout,
   // of an upstream
   upstream_header_size,
   upstream_header_count,

@@ -36,6 +36,20 @@ struct ListenerLimits {
   uint64_t buffer_size = 64 * 1024;
 };
 
+struct ListenerHttp2 {
+  uint32_t max_concurrent_streams = 100;
+  uint64_t stream_window = 64 * 1024;
+  uint64_t connection_window = 1024 * 1024;
+  uint64_t max_frame_size = 16 * 1024;
+  uint64_t header_table_size = 4 * 1024;
+  uint32_t max_resets = 200;            // 0: any number
+  uint32_t max_control_frames = 2'000;  // 0: any number
+  Duration ping_interval{30'000};
+  Duration ping_timeout{10'000};
+};
+
+enum class Protocol : uint8_t { http_1_1, http_2 };
+
 // Where the client's address comes from when the peer is a trusted proxy.
 enum class ClientAddress : uint8_t { x_forwarded_for, forwarded, proxy_protocol };
 
@@ -49,7 +63,9 @@ struct Listener {
   Position address_at;
   uint32_t socket_mode = 0660;  // of a unix socket's file
   std::optional<ListenerTls> tls;
+  std::vector<Protocol> protocols{Protocol::http_1_1};  // best first
   ListenerLimits limits;
+  ListenerHttp2 http2;
   std::vector<Network> trusted_proxies;  // empty: nobody is believed
   ClientAddress client_address = ClientAddress::x_forwarded_for;
   ForwardedForm forwarded = ForwardedForm::x;

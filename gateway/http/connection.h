@@ -14,6 +14,24 @@
 
 namespace penstock::http {
 
+// What a listener's clients may speak; over TLS they choose by ALPN, else by their first bytes (h2 with prior
+// knowledge, RFC 9113 3.3).
+enum class Protocols : uint8_t { http1, http2, both };
+
+// Of HTTP/2 alone.
+struct Http2Settings {
+  uint32_t max_concurrent_streams = 100;
+  uint32_t max_frame_size = 16 * 1024;       // that a client may send
+  uint32_t stream_window = 64 * 1024;        // of a request body, before the backend has taken it
+  uint32_t connection_window = 1024 * 1024;  // under way from the client
+  uint32_t header_table_size = 4 * 1024;     // of HPACK, either way
+  uint32_t max_resets = 200;                 // of streams without an answer, in reset_window_ms; 0: any
+  uint32_t max_control_frames = 2'000;       // that bring nothing, in control_window_ms; 0: any
+  uint32_t ping_interval_ms = 30'000;        // of silence while a request is open; 0: never
+  uint32_t ping_timeout_ms = 10'000;         // for its answer
+  static constexpr uint32_t reset_window_ms = 30'000, control_window_ms = 10'000;
+};
+
 // Limits of one listener's connections; milliseconds and bytes. All are named in the configuration.
 struct DownstreamSettings {
   uint32_t header_size = 32 * 1024;  // whole head, request line included
@@ -32,6 +50,10 @@ struct DownstreamSettings {
   uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more
   uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way
   uint32_t linger_ms = 1'000;           // reading on after our last answer
+  uint32_t send_timeout_ms = 60'000;    // HTTP/2: for a stream whose client takes under min_send_rate of it
+  uint32_t min_send_rate = 240;         // bytes a second
+  Protocols protocols = Protocols::http1;
+  Http2Settings http2;
 };
 
 class DownstreamConnection;
@@ -53,6 +75,11 @@ class DownstreamOwner {
   virtual void on_awaiting(DownstreamConnection& /*connection*/, Awaited /*what*/) {}
   // A limit of these settings was reached.
   virtual void on_limit(Limit /*limit*/) {}
+  // The client's first bytes are HTTP/2's preface, and the settings allow it: another connection takes its
+  // place, which is to be told by begin() of what was read: `before`, maybe empty, and `read`. `connection`
+  // is over and its owner removes it (deferred).
+  virtual void on_http2(DownstreamConnection& /*connection*/, std::unique_ptr<net::Transport> /*transport*/,
+                        std::string_view /*before*/, std::string_view /*read*/) {}
 
  protected:
   ~DownstreamOwner() = default;
@@ -84,6 +111,8 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   virtual size_t held_bytes() const = 0;
   // Its place is wanted: a client that has ended its side is asked now whether it is still there.
   virtual void probe() = 0;
+  // HTTP/2: bytes that were read before it was made, once its owner knows it.
+  virtual void begin(std::string_view /*read*/) {}
 
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
@@ -98,6 +127,14 @@ std::unique_ptr<DownstreamConnection> make_http1_downstream(net::Loop& loop,
                                                             std::unique_ptr<net::Transport> transport,
                                                             const DownstreamSettings& settings,
                                                             DownstreamOwner& owner);
+
+// `reading`: whether the transport has started, because another connection had it before.
+enum class Reading : uint8_t { to_start, started };
+std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
+                                                            std::unique_ptr<net::Transport> transport,
+                                                            const DownstreamSettings& settings,
+                                                            DownstreamOwner& owner,
+                                                            Reading reading = Reading::to_start);
 
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;

@@ -58,6 +58,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_drained() override { exchange.client_drained(); }
     void on_reset(const Error& error) override { exchange.client_lost(error); }
     uint64_t bytes_taken() const override { return exchange.up_ ? exchange.up_->bytes_taken() : 0; }
+    size_t undelivered() const override {
+      return exchange.up_ ? exchange.up_->unsent() : exchange.held_bytes_;
+    }
     size_t held_bytes() const override {
       return exchange.up_ ? exchange.up_->unsent() + exchange.up_->arena().bytes_held() : 0;
     }
