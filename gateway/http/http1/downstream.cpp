@@ -23,8 +23,8 @@ bool Downstream::speaks_http2(std::string_view bytes) {
   const std::string_view before = preface.substr(0, preface_), rest = preface.substr(preface_);
   const size_t size = std::min(rest.size(), bytes.size());
   if (bytes.substr(0, size) != rest.substr(0, size)) {
-    if (!std::exchange(preface_, 0)) return false;
-    on_read(before);  // with which it is none any more
+    state_ = new (loop_.streams()) RequestState(*this, loop_.blocks(), settings_);
+    if (std::exchange(preface_, 0) > 0) on_read(before);
     return false;
   }
   preface_ = static_cast<uint8_t>(preface_ + size);

@@ -198,6 +198,7 @@ void Downstream::on_body(int32_t id, std::string_view bytes) {
 }
 
 void Downstream::on_frame_sent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_GOAWAY && drain_ == Drain::told) ping(drain_ping);
   const bool body = frame.hd.type == NGHTTP2_DATA;
   if (body) control_.win(3);  // a client may answer each with two windows, and now and then a PING
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;

@@ -73,6 +73,7 @@ void DownstreamStream::end(const Error& error) {
   if (BegunHook::linked()) {
     given_up_ = true;
     refuse(error);
+    error_.limit = Limit::none;  // it was counted
     begin();
   }
   if (StreamHandler* handler = take_handler()) handler->on_reset(error);
@@ -99,8 +100,8 @@ void Downstream::begin_drain() {
   if (!transport_ || drain_ != Drain::no) return;
   drain_ = Drain::told;
   drain_ms_ = loop_.now_ms() + goaway_grace_ms;
-  nghttp2_submit_shutdown_notice(raw());
-  ping(drain_ping);
+  nghttp2_submit_shutdown_notice(raw());  // the PING follows it
+  write_later();
   set_deadline();
 }
 
