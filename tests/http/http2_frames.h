@@ -3,6 +3,7 @@
 // gateway sends is decoded by nghttp2's HPACK, which is not what is tested.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,11 +61,13 @@ class Reader {
   std::vector<std::string> read(std::string_view bytes);
   std::string text(std::string_view bytes);  // the same, joined by " | "
   const std::string& body(uint32_t stream) { return bodies_[stream]; }
+  const std::string& last_ping() const { return pings_.back(); }
 
  private:
   std::string fields(std::string_view block);
   std::string rest_;
-  std::vector<std::string> bodies_ = std::vector<std::string>(1024);
+  std::map<uint32_t, std::string> bodies_;
+  std::vector<std::string> pings_;
   void* inflater_ = nullptr;
 };
 
