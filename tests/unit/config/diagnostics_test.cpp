@@ -102,8 +102,11 @@ TEST_CASE("listeners that cannot work") {
         "1:47 warning[no-effect] client_address has no effect without trusted_proxies\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', protocols: [h2], client_address: "
                  "proxy_protocol }\n") ==
-        "1:59 error[not-supported-yet] protocols 'h2' is not supported yet\n"
         "1:64 warning[no-effect] client_address has no effect without trusted_proxies\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', protocols: [h2, http/2] }\n") ==
+        "1:63 error[bad-value] protocols 'http/2' is not one of h2, http/1.1\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', http2: { max_resets: 10 } }\n") ==
+        "1:54 warning[no-effect] http2 has no effect, this listener does not speak it\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { uri_size: 64KiB } }\n") ==
         "1:67 warning[no-effect] uri_size has no effect, header_size ends such a head first\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { header_size: 4KiB } }\n").empty());

@@ -36,7 +36,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
   Folder folder;
   const Loaded loaded = load_reference(folder, reference_text());
   CHECK(joined(lines(loaded)) ==
-        "33:17 error[not-supported-yet] protocols 'h2' is not supported yet\n"
         "51:1 error[not-supported-yet] 'admin' is not supported yet\n"
         "59:1 error[not-supported-yet] 'tracing' is not supported yet\n"
         "67:3 error[not-supported-yet] 'consul' is not supported yet\n"
