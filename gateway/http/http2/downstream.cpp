@@ -27,6 +27,7 @@ Downstream::Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transpor
       control_(settings.http2.max_control_frames, Http2Settings::control_window_ms, loop.now_ms()),
       waiting_since_ms_(loop.now_ms()),
       read_ms_(loop.now_ms()) {
+  pace_.start(settings);
   start();
   set_deadline();
   if (reading == Reading::to_start) transport_->start_reading();
@@ -57,6 +58,7 @@ void Downstream::start() {
 void Downstream::on_read(std::span<const char> bytes) {
   ++depth_;
   read_ms_ = loop_.now_ms();
+  ping_ms_ = 0;
   spoken_ = true;
   if (transport_ && receive(bytes)) after_read();
   --depth_;
@@ -169,10 +171,9 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
       }
       break;
     case NGHTTP2_PING:
-      if (frame.hd.flags & NGHTTP2_FLAG_ACK) {
-        ping_ms_ = 0;
-        if (drain_ == Drain::told && std::ranges::equal(frame.ping.opaque_data, drain_ping)) finish_drain();
-      }
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) && drain_ == Drain::told &&
+          std::ranges::equal(frame.ping.opaque_data, drain_ping))
+        finish_drain();
       break;
     default: break;
   }

@@ -241,6 +241,7 @@ class Downstream final : public DownstreamConnection, private Session {
     if (deadline_.struck(loop_)) on_deadline();
   }
   void on_deadline();
+  void look_at_idleness(uint64_t now_ms);
   void look_at_silence(uint64_t now_ms);
   using PingText = std::array<uint8_t, 8>;
   static constexpr PingText alive_ping{'a', 'l', 'i', 'v', 'e', '?', 0, 0};
@@ -260,7 +261,7 @@ class Downstream final : public DownstreamConnection, private Session {
   uint64_t waiting_since_ms_;   // accept, or the end of the last stream
   uint64_t head_since_ms_ = 0;  // a head is under way; 0: none
   uint64_t read_ms_;            // when something came last
-  uint64_t ping_ms_ = 0;        // a PING that waits for its answer; 0: none
+  uint64_t ping_ms_ = 0;        // a PING behind which nothing has come yet; 0: none
   uint64_t drain_ms_ = 0;       // the second GOAWAY is due
   uint64_t body_bytes_ = 0;     // of all streams
   BodyPace pace_;               // of all of them together

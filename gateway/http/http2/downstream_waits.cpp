@@ -35,11 +35,13 @@ void DownstreamStream::set_deadline() {
   due == never ? deadline_.clear() : deadline_.at(connection_.loop_, due);
 }
 
-// Of what waits for it. True once it has taken less than it has to.
+// Of what waits for its window. True once it has taken less than it has to. What waits for the connection is
+// its transport's to judge, and whose turn it is ours.
 bool DownstreamStream::reads_too_slowly(uint64_t now_ms) {
   if (!rest_ || now_ms < send_since_ms_ + settings().send_timeout_ms) return false;
   const uint64_t least = uint64_t{settings().min_send_rate} * settings().send_timeout_ms / 1'000;
-  if (given - send_mark_ < std::max<uint64_t>(1, least)) return true;
+  const bool waits_for_others = connection_.transport_->unsent() > 0;
+  if (!waits_for_others && given - send_mark_ < std::max<uint64_t>(1, least)) return true;
   send_mark_ = given;
   send_since_ms_ = now_ms;
   return false;
@@ -143,16 +145,23 @@ void Downstream::on_deadline() {
   } else if (!streams_.empty()) {
     look_at_silence(now);
   } else {
-    const Limit limit = served_ > 0 ? Limit::idle_timeout : Limit::header_timeout;
-    const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
-    if (now >= waiting_since_ms_ + patience && transport_->unsent() == 0) {
-      owner_.on_limit(limit);
-      append_goaway(NGHTTP2_NO_ERROR);
-      close_gracefully(0);
-    }
+    look_at_idleness(now);
   }
   --depth_;
   settle();
+}
+
+// A client that still takes its answer is not idle.
+void Downstream::look_at_idleness(uint64_t now_ms) {
+  const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
+  if (now_ms < waiting_since_ms_ + patience) return;
+  if (transport_->unsent() > 0) {
+    waiting_since_ms_ = now_ms;
+    return;
+  }
+  owner_.on_limit(served_ > 0 ? Limit::idle_timeout : Limit::header_timeout);
+  append_goaway(NGHTTP2_NO_ERROR);
+  close_gracefully(0);
 }
 
 // Nothing came for long while requests are open: is anybody there?

@@ -80,7 +80,6 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.kubernetes",
       "discovery.zookeeper",
       "expect_public",
-      "listeners[].protocols[]=h2",
       "plugins.*.type=cors",
       "plugins.*.type=ip_restriction",
       "plugins.*.type=mtls",
