@@ -36,7 +36,8 @@ class Recorder final : public StreamHandler {
   size_t drained = 0;
   std::string body;
   Error error;
-  Hook at_head, at_bad_head, at_bad_body, at_informational, at_data, at_trailers, at_end, at_turn_end, at_reset;
+  Hook at_head, at_bad_head, at_bad_body, at_informational, at_data, at_trailers, at_end, at_turn_end,
+      at_reset;
   Message* head = nullptr;
   Headers* trailers = nullptr;
 
