@@ -174,6 +174,45 @@ print('done', status(1))
   CHECK(gateway.stop(SIGTERM) == 0);
 }
 
+TEST_CASE(
+    "at a full listener an idle connection of HTTP/2 makes room, one with a request under way does not") {
+  Backend backend;
+  Gateway gateway(
+      "schema: 1\nworkers: 1\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+      "drain: { accept_for: 0s, timeout: 20s }\n"
+      "listeners: [{ name: http, address: \"127.0.0.1:0\", protocols: [h2, http/1.1], limits: { "
+      "max_connections: 2 } }]\n" +
+      all_to(backend.endpoint()));
+  const Ran ran = python(script_head + R"(
+def another():
+    o = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding='utf-8'))
+    t = socket.create_connection(('127.0.0.1', port)); t.settimeout(20)
+    o.initiate_connection()
+    o.send_headers(1, [(':method', 'GET'), (':scheme', 'http'), (':authority', 'a'), (':path', '/x')], end_stream=True)
+    t.sendall(o.data_to_send())
+    while True:
+        data = t.recv(65536)
+        if not data: return o, t, None
+        for e in o.receive_data(data):
+            if isinstance(e, h2.events.ResponseReceived): return o, t, dict(e.headers)[':status']
+        t.sendall(o.data_to_send())
+request(1, '/slow?ms=1000')
+o, idle, first = another()
+p, last, second = another()   # takes the place of the idle one
+rest = b''
+while True:
+    data = idle.recv(65536)
+    if not data: break
+    rest += data
+until(ended(1))
+print(first, second, [int(e.error_code) for e in o.receive_data(rest)
+    if isinstance(e, h2.events.ConnectionTerminated)], status(1))
+)",
+                         {std::to_string(gateway.port())});
+  CHECK(ran.out == "200 200 [0] ['200']\n");
+  CHECK(gateway.stop(SIGTERM) == 0);
+}
+
 TEST_CASE("an end that is asked for loses no request: two GOAWAYs, and the answers under way") {
   Backend backend;
   Gateway gateway(configuration(backend.endpoint()));
