@@ -34,6 +34,8 @@ std::string_view name(Limit limit) {
     case Limit::upstream_trailer_size: return "upstream.trailer_size";
     case Limit::upstream_trailer_count: return "upstream.trailer_count";
     case Limit::upstream_max_informational: return "upstream.max_informational";
+    case Limit::upstream_http2_max_control_frames: return "upstream.http2.max_control_frames";
+    case Limit::upstream_http2_ping_timeout: return "upstream.http2.ping_timeout";
     case Limit::buffered: return "buffered";
     case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";

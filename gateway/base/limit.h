@@ -40,6 +40,8 @@ enum class Limit : uint8_t {
   upstream_trailer_size,
   upstream_trailer_count,
   upstream_max_informational,
+  upstream_http2_max_control_frames,
+  upstream_http2_ping_timeout,
   // of the process
   buffered,
   status_max_connections,

@@ -30,6 +30,8 @@ struct Http2Settings {
   uint32_t ping_interval_ms = 30'000;        // of silence while a request is open; 0: never
   uint32_t ping_timeout_ms = 10'000;         // for its answer
   static constexpr uint32_t reset_window_ms = 30'000, control_window_ms = 10'000;
+
+  bool operator==(const Http2Settings&) const = default;
 };
 
 // Limits of one listener's connections; milliseconds and bytes. All are named in the configuration.
@@ -136,12 +138,18 @@ std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
                                                             DownstreamOwner& owner,
                                                             Reading reading = Reading::to_start);
 
+// What a backend is spoken to in.
+enum class Protocol : uint8_t { http1, http2 };
+
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;
   uint32_t header_count = 200;
   uint32_t trailer_size = 8 * 1024;
   uint32_t trailer_count = 32;
   uint32_t max_informational = 16;  // 1xx a response
+  Protocol protocol = Protocol::http1;
+  // Of HTTP/2 alone; max_resets is a listener's. Many servers close a connection that asks for PINGs often.
+  Http2Settings http2{.stream_window = 128 * 1024, .ping_interval_ms = 0};
 };
 
 class UpstreamConnection;
@@ -153,6 +161,8 @@ class UpstreamOwner {
   // Closed or unusable; removed by the owner (deferred). Comes also for an idle connection that the backend
   // closed.
   virtual void on_closed(UpstreamConnection& connection) = 0;
+  // HTTP/2: has_room() has changed while streams are open.
+  virtual void on_room(UpstreamConnection& /*connection*/) {}
 
  protected:
   ~UpstreamOwner() = default;
@@ -163,6 +173,9 @@ class UpstreamConnection : public net::Deferred, public ListHook {
   // A stream on this connection, null when it cannot take one (any more).
   virtual Stream* open(StreamHandler& handler) = 0;
   virtual size_t open_streams() const = 0;
+  // Of one with many_streams: whether it takes another now, and how many it may have.
+  virtual bool has_room() const { return false; }
+  virtual uint32_t most_streams() const { return 1; }
   // Nothing has come that nobody asked for. A system call.
   virtual bool quiet() const = 0;
   virtual void close() = 0;
@@ -170,11 +183,30 @@ class UpstreamConnection : public net::Deferred, public ListHook {
   void* context = nullptr;     // the owner's own data (its endpoint)
   uint64_t idle_since_ms = 0;  // for the owner
   bool idled = false;          // set by the owner: it waited, so that its peer may have ended it unseen
+  bool many_streams = false;   // it takes several at once
 };
 
 std::unique_ptr<UpstreamConnection> make_http1_upstream(net::Loop& loop,
                                                         std::unique_ptr<net::Transport> transport,
                                                         const UpstreamSettings& settings,
                                                         UpstreamOwner& owner);
+
+// Who waits for a connection that has to hear of the backend first: one of the two, once, never inside
+// make_http2_upstream. The owner's events begin with on_usable.
+class UpstreamStart {
+ public:
+  virtual void on_usable(UpstreamConnection& connection) = 0;
+  virtual void on_unusable(UpstreamConnection& connection, const Error& error) = 0;  // closed, to be deleted
+
+ protected:
+  ~UpstreamStart() = default;
+};
+
+// HTTP/2 with prior knowledge, or after ALPN. Usable once the backend's SETTINGS are there: before, nobody
+// knows how many streams it takes, nor whether it speaks HTTP/2 at all.
+std::unique_ptr<UpstreamConnection> make_http2_upstream(net::Loop& loop,
+                                                        std::unique_ptr<net::Transport> transport,
+                                                        const UpstreamSettings& settings,
+                                                        UpstreamOwner& owner, UpstreamStart& start);
 
 }  // namespace penstock::http

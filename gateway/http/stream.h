@@ -121,7 +121,9 @@ class Stream {
   virtual const net::Address& peer() const = 0;
   virtual const net::Address& local() const = 0;
   virtual const net::TlsInfo* tls() const = 0;
-  virtual bool reused() const = 0;             // upstream: not the connection's first stream
+  // upstream: not its connection's first stream, so that the connection may have been gone; or taken back by
+  // it.
+  virtual bool reused() const = 0;
   virtual bool any_byte_received() const = 0;  // upstream: of the response
   virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
   virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too

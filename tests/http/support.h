@@ -34,6 +34,7 @@ class Recorder final : public StreamHandler {
   bool open = false;  // between the first event and release or reset
   size_t turn_ends = 0;
   size_t drained = 0;
+  size_t waiting = 0;  // on its other side
   std::string body;
   Error error;
   Hook at_head, at_bad_head, at_bad_body, at_informational, at_data, at_trailers, at_end, at_turn_end,
@@ -120,6 +121,7 @@ class Recorder final : public StreamHandler {
     run(at_turn_end);
   }
   void on_drained() override { ++drained; }
+  size_t undelivered() const override { return waiting; }
   void on_reset(const Error& why) override {
     CHECK(open);
     open = false;

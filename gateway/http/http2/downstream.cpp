@@ -208,7 +208,7 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
 
 // A request that is taken back before its answer has cost what any other has; one that makes us reset it,
 // too.
-bool Downstream::on_stream_closed(void* data) {
+bool Downstream::on_stream_closed(void* data, uint32_t) {
   auto& stream = *static_cast<DownstreamStream*>(data);
   const bool cost = !stream.whole() && !stream.given_up() && (!receiving() || !stream.answered());
   if (stream.whole()) resets_.win(1);

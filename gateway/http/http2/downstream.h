@@ -209,7 +209,7 @@ class Downstream final : public DownstreamConnection, private Session {
   void on_invalid_frame(const nghttp2_frame& frame) override;
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
-  bool on_stream_closed(void* stream) override;
+  bool on_stream_closed(void* stream, uint32_t code) override;
   void on_turn_over() override { settle(); }
 
   DownstreamStream* stream_of(int32_t id) {

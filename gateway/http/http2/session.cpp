@@ -54,9 +54,9 @@ struct Callbacks {
     of(user).on_frame_sent(*frame);
     return 0;
   }
-  static int stream_closed(nghttp2_session* session, int32_t stream, uint32_t, void* user) {
+  static int stream_closed(nghttp2_session* session, int32_t stream, uint32_t code, void* user) {
     void* data = nghttp2_session_get_stream_user_data(session, stream);
-    return fail_unless(!data || of(user).on_stream_closed(data));
+    return fail_unless(!data || of(user).on_stream_closed(data, code));
   }
 };
 

@@ -72,7 +72,7 @@ class Session : protected net::TransportHandler {
   virtual void on_invalid_frame(const nghttp2_frame& frame) = 0;
   virtual void on_body(int32_t stream, std::string_view bytes) = 0;
   virtual void on_frame_sent(const nghttp2_frame& frame) = 0;
-  virtual bool on_stream_closed(void* stream) = 0;
+  virtual bool on_stream_closed(void* stream, uint32_t code) = 0;
   // --- outside of it, at the end of a turn in which something was written ---
   virtual void on_turn_over() = 0;
 
