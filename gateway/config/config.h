@@ -152,6 +152,18 @@ struct UpstreamLimits {
   uint32_t trailer_count = 32;
   uint32_t max_informational = 16;
 };
+// What is spoken to a backend. automatic: by ALPN.
+enum class UpstreamProtocol : uint8_t { http_1_1, http_2, automatic };
+struct UpstreamHttp2 {
+  uint32_t max_concurrent_streams = 100;
+  uint64_t stream_window = 128 * 1024;
+  uint64_t connection_window = 1024 * 1024;
+  uint64_t max_frame_size = 16 * 1024;
+  uint64_t header_table_size = 4 * 1024;
+  uint32_t max_control_frames = 2'000;  // 0: any number
+  Duration ping_interval{0};            // 0: never
+  Duration ping_timeout{10'000};
+};
 // Either endpoints or discover, never both. No active health checks yet.
 struct Upstream {
   std::string name;
@@ -162,6 +174,8 @@ struct Upstream {
   Position balance_at;  // line 0: the built-in one
   Keepalive keepalive;
   UpstreamLimits limits;
+  UpstreamProtocol protocol = UpstreamProtocol::http_1_1;
+  UpstreamHttp2 http2;
 };
 
 struct Config {

@@ -374,6 +374,14 @@ TEST_CASE("upstreams that cannot work") {
        "2:46 error[bad-value] balance 'round-robin' is not one of round_robin, random, least_request\n"
        "2:61 warning[unused-upstream] no route uses upstream 'v'\n"
        "2:93 error[not-supported-yet] balance 'maglev' is not supported yet\n"},
+      {"protocol",
+       "upstreams: { u: { endpoints: 'a:1', protocol: h2c }, v: { endpoints: 'a:1', http2: { ping_timeout: "
+       "1s "
+       "} } }\n",
+       "2:14 warning[unused-upstream] no route uses upstream 'u'\n"
+       "2:47 error[bad-value] protocol 'h2c' is not one of http/1.1, h2, auto\n"
+       "2:54 warning[unused-upstream] no route uses upstream 'v'\n"
+       "2:84 warning[no-effect] http2 has no effect, this upstream is not spoken to in it\n"},
       {"health check", "upstreams: { u: { endpoints: 'a:1', health_check: /healthz } }\n",
        "2:14 warning[unused-upstream] no route uses upstream 'u'\n"
        "2:37 error[not-supported-yet] 'health_check' other than none is not supported yet\n"},

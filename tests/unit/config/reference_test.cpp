@@ -54,7 +54,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "180:35 error[not-supported-yet] 'srv' is not supported yet\n"
         "180:69 error[not-supported-yet] 'sticky' is not supported yet\n"
         "183:16 error[not-supported-yet] 'ring_hash' is not supported yet\n"
-        "184:5 error[not-supported-yet] 'protocol' is not supported yet\n"
         "185:5 error[not-supported-yet] 'tls' is not supported yet\n");
 }
 
@@ -106,7 +105,6 @@ TEST_CASE("the keys that are not supported yet") {
       "upstreams.*.discover.zookeeper",
       "upstreams.*.health_check=*",
       "upstreams.*.outlier",
-      "upstreams.*.protocol",
       "upstreams.*.slow_start",
       "upstreams.*.sticky",
       "upstreams.*.tls",
