@@ -102,7 +102,8 @@ std::string describe_auth(const proxy::Explanation& said, const proxy::RequestCo
 std::string describe_settings(const upstream::ClusterSettings& cluster, const proxy::Route& route) {
   uint32_t ms = route.first_byte_timeout_ms;
   std::string first_byte = ms % 1000 ? fmt::format("{}ms", ms) : fmt::format("{}s", ms / 1000);
-  return fmt::format("{}, first_byte {}, retries {}", name_of(cluster.balance), first_byte,
+  std::string_view protocol = cluster.http.protocol == http::Protocol::http2 ? ", h2" : "";
+  return fmt::format("{}{}, first_byte {}, retries {}", name_of(cluster.balance), protocol, first_byte,
                      route.config->retries.attempts);
 }
 

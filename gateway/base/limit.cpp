@@ -26,11 +26,16 @@ std::string_view name(Limit limit) {
     case Limit::buffer_size: return "buffer_size";
     case Limit::handshake_timeout: return "handshake_timeout";
     case Limit::max_handshakes: return "max_handshakes";
+    case Limit::http2_max_resets: return "http2.max_resets";
+    case Limit::http2_max_control_frames: return "http2.max_control_frames";
+    case Limit::http2_ping_timeout: return "http2.ping_timeout";
     case Limit::upstream_header_size: return "upstream.header_size";
     case Limit::upstream_header_count: return "upstream.header_count";
     case Limit::upstream_trailer_size: return "upstream.trailer_size";
     case Limit::upstream_trailer_count: return "upstream.trailer_count";
     case Limit::upstream_max_informational: return "upstream.max_informational";
+    case Limit::upstream_http2_max_control_frames: return "upstream.http2.max_control_frames";
+    case Limit::upstream_http2_ping_timeout: return "upstream.http2.ping_timeout";
     case Limit::buffered: return "buffered";
     case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";

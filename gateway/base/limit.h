@@ -31,12 +31,17 @@ enum class Limit : uint8_t {
   buffer_size,
   handshake_timeout,
   max_handshakes,
+  http2_max_resets,
+  http2_max_control_frames,
+  http2_ping_timeout,
   // of an upstream
   upstream_header_size,
   upstream_header_count,
   upstream_trailer_size,
   upstream_trailer_count,
   upstream_max_informational,
+  upstream_http2_max_control_frames,
+  upstream_http2_ping_timeout,
   // of the process
   buffered,
   status_max_connections,

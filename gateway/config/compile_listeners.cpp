@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -29,6 +30,34 @@ void compile_limits(const Node* node, ListenerLimits& limits) {
   take_or_none(node, "max_connections_per_client", limits.max_connections_per_client);
   take_size(node, "pipelined_size", limits.pipelined_size);
   take_size(node, "buffer_size", limits.buffer_size);
+}
+
+void compile_http2(const Node* node, ListenerHttp2& http2) {
+  take(node, "max_concurrent_streams", http2.max_concurrent_streams);
+  take_size(node, "stream_window", http2.stream_window);
+  take_size(node, "connection_window", http2.connection_window);
+  take_size(node, "max_frame_size", http2.max_frame_size);
+  take_size(node, "header_table_size", http2.header_table_size);
+  take_or_none(node, "max_resets", http2.max_resets);
+  take_or_none(node, "max_control_frames", http2.max_control_frames);
+  take(node, "ping_interval", http2.ping_interval);
+  take(node, "ping_timeout", http2.ping_timeout);
+}
+
+void compile_protocols(const Node& node, Listener& listener, const std::string& path, Build& build) {
+  std::vector<Protocol> protocols;
+  for (const NameRef& name : names_in(usable(node, "protocols"))) {
+    const Protocol protocol = name.name == "h2" ? Protocol::http_2 : Protocol::http_1_1;
+    if (std::ranges::find(protocols, protocol) == protocols.end()) protocols.push_back(protocol);
+  }
+  if (!protocols.empty()) listener.protocols = std::move(protocols);
+  const Node* http2 = usable(node, "http2");
+  compile_http2(http2, listener.http2);
+  if (http2 && std::ranges::find(listener.protocols, Protocol::http_2) == listener.protocols.end())
+    build.diagnostics
+        .warning("no-effect", http2->at, path + ".http2",
+                 "http2 has no effect, this listener does not speak it")
+        .hint = "protocols: [h2, http/1.1]";
 }
 
 void check_sizes(const Node* limits, const ListenerLimits& values, const std::string& path, Build& build) {
@@ -75,6 +104,7 @@ void compile_one(const Node& node, Build& build) {
     take_mode(&node, listener.socket_mode, listener.address, path, build);
   }
   listener.tls = compile_tls(usable(node, "tls"), path + ".tls", build);
+  compile_protocols(node, listener, path, build);
   compile_limits(usable(node, "limits"), listener.limits);
   check_sizes(usable(node, "limits"), listener.limits, path, build);
   check_places(usable(node, "limits"), listener.limits, path, build);

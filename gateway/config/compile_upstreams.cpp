@@ -64,6 +64,27 @@ void compile_discover(const Node& node, const std::string& path, Upstream& upstr
   upstream.discover = std::move(dns);
 }
 
+void compile_protocol(const Node& node, const std::string& path, Upstream& upstream, Build& build) {
+  if (const Node* protocol = usable(node, "protocol"); protocol != nullptr && protocol->is_scalar())
+    upstream.protocol = protocol->text == "h2"     ? UpstreamProtocol::http_2
+                        : protocol->text == "auto" ? UpstreamProtocol::automatic
+                                                   : UpstreamProtocol::http_1_1;
+  const Node* http2 = usable(node, "http2");
+  take(http2, "max_concurrent_streams", upstream.http2.max_concurrent_streams);
+  take_size(http2, "stream_window", upstream.http2.stream_window);
+  take_size(http2, "connection_window", upstream.http2.connection_window);
+  take_size(http2, "max_frame_size", upstream.http2.max_frame_size);
+  take_size(http2, "header_table_size", upstream.http2.header_table_size);
+  take_or_none(http2, "max_control_frames", upstream.http2.max_control_frames);
+  take(http2, "ping_interval", upstream.http2.ping_interval);
+  take(http2, "ping_timeout", upstream.http2.ping_timeout);
+  if (http2 != nullptr && upstream.protocol == UpstreamProtocol::http_1_1)
+    build.diagnostics
+        .warning("no-effect", http2->at, path + ".http2",
+                 "http2 has no effect, this upstream is not spoken to in it")
+        .hint = "protocol: h2";
+}
+
 void compile_one(const Node& own, const Node* defaults, Build& build) {
   const Node node = defaults == nullptr ? own : merge_defaults(*defaults, own);
   Upstream upstream;
@@ -98,6 +119,7 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   take_size(limits, "trailer_size", upstream.limits.trailer_size);
   take(limits, "trailer_count", upstream.limits.trailer_count);
   take(limits, "max_informational", upstream.limits.max_informational);
+  compile_protocol(node, path, upstream, build);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

@@ -36,6 +36,20 @@ struct ListenerLimits {
   uint64_t buffer_size = 64 * 1024;
 };
 
+struct ListenerHttp2 {
+  uint32_t max_concurrent_streams = 100;
+  uint64_t stream_window = 64 * 1024;
+  uint64_t connection_window = 1024 * 1024;
+  uint64_t max_frame_size = 16 * 1024;
+  uint64_t header_table_size = 4 * 1024;
+  uint32_t max_resets = 200;            // 0: any number
+  uint32_t max_control_frames = 2'000;  // 0: any number
+  Duration ping_interval{30'000};
+  Duration ping_timeout{10'000};
+};
+
+enum class Protocol : uint8_t { http_1_1, http_2 };
+
 // Where the client's address comes from when the peer is a trusted proxy.
 enum class ClientAddress : uint8_t { x_forwarded_for, forwarded, proxy_protocol };
 
@@ -49,7 +63,9 @@ struct Listener {
   Position address_at;
   uint32_t socket_mode = 0660;  // of a unix socket's file
   std::optional<ListenerTls> tls;
+  std::vector<Protocol> protocols{Protocol::http_1_1};  // best first
   ListenerLimits limits;
+  ListenerHttp2 http2;
   std::vector<Network> trusted_proxies;  // empty: nobody is believed
   ClientAddress client_address = ClientAddress::x_forwarded_for;
   ForwardedForm forwarded = ForwardedForm::x;
@@ -136,6 +152,18 @@ struct UpstreamLimits {
   uint32_t trailer_count = 32;
   uint32_t max_informational = 16;
 };
+// What is spoken to a backend. automatic: by ALPN.
+enum class UpstreamProtocol : uint8_t { http_1_1, http_2, automatic };
+struct UpstreamHttp2 {
+  uint32_t max_concurrent_streams = 100;
+  uint64_t stream_window = 128 * 1024;
+  uint64_t connection_window = 1024 * 1024;
+  uint64_t max_frame_size = 16 * 1024;
+  uint64_t header_table_size = 4 * 1024;
+  uint32_t max_control_frames = 2'000;  // 0: any number
+  Duration ping_interval{0};            // 0: never
+  Duration ping_timeout{10'000};
+};
 // Either endpoints or discover, never both. No active health checks yet.
 struct Upstream {
   std::string name;
@@ -146,6 +174,8 @@ struct Upstream {
   Position balance_at;  // line 0: the built-in one
   Keepalive keepalive;
   UpstreamLimits limits;
+  UpstreamProtocol protocol = UpstreamProtocol::http_1_1;
+  UpstreamHttp2 http2;
 };
 
 struct Config {

@@ -14,6 +14,26 @@
 
 namespace penstock::http {
 
+// What a listener's clients may speak; over TLS they choose by ALPN, else by their first bytes (h2 with prior
+// knowledge, RFC 9113 3.3).
+enum class Protocols : uint8_t { http1, http2, both };
+
+// Of HTTP/2 alone.
+struct Http2Settings {
+  uint32_t max_concurrent_streams = 100;
+  uint32_t max_frame_size = 16 * 1024;       // that a client may send
+  uint32_t stream_window = 64 * 1024;        // of a request body, before the backend has taken it
+  uint32_t connection_window = 1024 * 1024;  // under way from the client
+  uint32_t header_table_size = 4 * 1024;     // of HPACK, either way
+  uint32_t max_resets = 200;                 // of streams without an answer, in reset_window_ms; 0: any
+  uint32_t max_control_frames = 2'000;       // that bring nothing, in control_window_ms; 0: any
+  uint32_t ping_interval_ms = 30'000;        // of silence while a request is open; 0: never
+  uint32_t ping_timeout_ms = 10'000;         // for its answer
+  static constexpr uint32_t reset_window_ms = 30'000, control_window_ms = 10'000;
+
+  bool operator==(const Http2Settings&) const = default;
+};
+
 // Limits of one listener's connections; milliseconds and bytes. All are named in the configuration.
 struct DownstreamSettings {
   uint32_t header_size = 32 * 1024;  // whole head, request line included
@@ -32,6 +52,10 @@ struct DownstreamSettings {
   uint32_t buffer_size = 64 * 1024;     // of what waits for one side before the other is not read any more
   uint32_t pipelined_size = 64 * 1024;  // later bytes held while one answer is under way
   uint32_t linger_ms = 1'000;           // reading on after our last answer
+  uint32_t send_timeout_ms = 60'000;    // HTTP/2: for a stream whose client takes under min_send_rate of it
+  uint32_t min_send_rate = 240;         // bytes a second
+  Protocols protocols = Protocols::http1;
+  Http2Settings http2;
 };
 
 class DownstreamConnection;
@@ -53,6 +77,11 @@ class DownstreamOwner {
   virtual void on_awaiting(DownstreamConnection& /*connection*/, Awaited /*what*/) {}
   // A limit of these settings was reached.
   virtual void on_limit(Limit /*limit*/) {}
+  // The client's first bytes are HTTP/2's preface, and the settings allow it: another connection takes its
+  // place, which is to be told by begin() of what was read: `before`, maybe empty, and `read`. `connection`
+  // is over and its owner removes it (deferred).
+  virtual void on_http2(DownstreamConnection& /*connection*/, std::unique_ptr<net::Transport> /*transport*/,
+                        std::string_view /*before*/, std::string_view /*read*/) {}
 
  protected:
   ~DownstreamOwner() = default;
@@ -84,6 +113,8 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   virtual size_t held_bytes() const = 0;
   // Its place is wanted: a client that has ended its side is asked now whether it is still there.
   virtual void probe() = 0;
+  // HTTP/2: bytes that were read before it was made, once its owner knows it.
+  virtual void begin(std::string_view /*read*/) {}
 
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
@@ -99,12 +130,26 @@ std::unique_ptr<DownstreamConnection> make_http1_downstream(net::Loop& loop,
                                                             const DownstreamSettings& settings,
                                                             DownstreamOwner& owner);
 
+// `reading`: whether the transport has started, because another connection had it before.
+enum class Reading : uint8_t { to_start, started };
+std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
+                                                            std::unique_ptr<net::Transport> transport,
+                                                            const DownstreamSettings& settings,
+                                                            DownstreamOwner& owner,
+                                                            Reading reading = Reading::to_start);
+
+// What a backend is spoken to in.
+enum class Protocol : uint8_t { http1, http2 };
+
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;
   uint32_t header_count = 200;
   uint32_t trailer_size = 8 * 1024;
   uint32_t trailer_count = 32;
   uint32_t max_informational = 16;  // 1xx a response
+  Protocol protocol = Protocol::http1;
+  // Of HTTP/2 alone; max_resets is a listener's. Many servers close a connection that asks for PINGs often.
+  Http2Settings http2{.stream_window = 128 * 1024, .ping_interval_ms = 0};
 };
 
 class UpstreamConnection;
@@ -116,6 +161,8 @@ class UpstreamOwner {
   // Closed or unusable; removed by the owner (deferred). Comes also for an idle connection that the backend
   // closed.
   virtual void on_closed(UpstreamConnection& connection) = 0;
+  // HTTP/2: has_room() has changed while streams are open.
+  virtual void on_room(UpstreamConnection& /*connection*/) {}
 
  protected:
   ~UpstreamOwner() = default;
@@ -126,6 +173,9 @@ class UpstreamConnection : public net::Deferred, public ListHook {
   // A stream on this connection, null when it cannot take one (any more).
   virtual Stream* open(StreamHandler& handler) = 0;
   virtual size_t open_streams() const = 0;
+  // Of one with many_streams: whether it takes another now, and how many it may have.
+  virtual bool has_room() const { return false; }
+  virtual uint32_t most_streams() const { return 1; }
   // Nothing has come that nobody asked for. A system call.
   virtual bool quiet() const = 0;
   virtual void close() = 0;
@@ -133,11 +183,30 @@ class UpstreamConnection : public net::Deferred, public ListHook {
   void* context = nullptr;     // the owner's own data (its endpoint)
   uint64_t idle_since_ms = 0;  // for the owner
   bool idled = false;          // set by the owner: it waited, so that its peer may have ended it unseen
+  bool many_streams = false;   // it takes several at once
 };
 
 std::unique_ptr<UpstreamConnection> make_http1_upstream(net::Loop& loop,
                                                         std::unique_ptr<net::Transport> transport,
                                                         const UpstreamSettings& settings,
                                                         UpstreamOwner& owner);
+
+// Who waits for a connection that has to hear of the backend first: one of the two, once, never inside
+// make_http2_upstream. The owner's events begin with on_usable.
+class UpstreamStart {
+ public:
+  virtual void on_usable(UpstreamConnection& connection) = 0;
+  virtual void on_unusable(UpstreamConnection& connection, const Error& error) = 0;  // closed, to be deleted
+
+ protected:
+  ~UpstreamStart() = default;
+};
+
+// HTTP/2 with prior knowledge, or after ALPN. Usable once the backend's SETTINGS are there: before, nobody
+// knows how many streams it takes, nor whether it speaks HTTP/2 at all.
+std::unique_ptr<UpstreamConnection> make_http2_upstream(net::Loop& loop,
+                                                        std::unique_ptr<net::Transport> transport,
+                                                        const UpstreamSettings& settings,
+                                                        UpstreamOwner& owner, UpstreamStart& start);
 
 }  // namespace penstock::http

@@ -65,6 +65,8 @@ class StreamHandler {
   virtual void on_reset(const Error& error) = 0;
   // Bytes held on the other side for this stream, roughly.
   virtual size_t held_bytes() const { return 0; }
+  // Of what on_data brought, the bytes that have not left on the other side yet, roughly.
+  virtual size_t undelivered() const { return 0; }
   // Bytes that the other side has taken of it: what becomes more while its body goes on. A system call.
   virtual uint64_t bytes_taken() const { return 0; }
 
@@ -104,8 +106,11 @@ class Stream {
   // As release(), but the peer must see a broken transfer even if it would look whole. A response that was
   // not begun is not answered at all.
   virtual void reset() = 0;
-  // Downstream: this answer is the connection's last one (drain, after a bad head). Before send_head.
+  // Downstream: the connection is to end: this answer is its last one (HTTP/1), or those under way are
+  // (HTTP/2). Before send_head.
   virtual void close_after() = 0;
+  // Downstream: what is still to come of this request is not read as such. HTTP/1: as close_after().
+  virtual void refuse_rest() { close_after(); }
   // Downstream: body bytes that the request may have in all, for what is still read of it after its answer:
   // one that goes on over them is the connection's last. Before release().
   virtual void limit_body(uint64_t /*bytes*/) {}
@@ -116,7 +121,9 @@ class Stream {
   virtual const net::Address& peer() const = 0;
   virtual const net::Address& local() const = 0;
   virtual const net::TlsInfo* tls() const = 0;
-  virtual bool reused() const = 0;             // upstream: not the connection's first stream
+  // upstream: not its connection's first stream, so that the connection may have been gone; or taken back by
+  // it.
+  virtual bool reused() const = 0;
   virtual bool any_byte_received() const = 0;  // upstream: of the response
   virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
   virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too

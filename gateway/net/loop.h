@@ -13,6 +13,7 @@
 #include "base/block_pool.h"
 #include "base/free_list.h"
 #include "base/intrusive_list.h"
+#include "base/sized_pool.h"
 #include "net/cork.h"
 #include "net/pipe_pool.h"
 
@@ -91,6 +92,8 @@ class Loop {
   Cork& cork() { return cork_; }        // for net/ alone
   // Memory of what connections hold while a message is under way; objects of one class alone.
   FreeList& streams() { return streams_; }
+  // For what else comes and goes with messages, in whatever size.
+  SizedPool& pieces() { return pieces_; }
   // The shared read buffer. Valid for the transport that is reading, until its on_read returns.
   // Shorter while the process is short of memory.
   std::span<char> read_buffer() {
@@ -113,6 +116,7 @@ class Loop {
   PipePool pipes_{blocks_};
   Cork cork_;
   FreeList streams_{1024};
+  SizedPool pieces_;
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<char[]> cipher_buffer_;
   uint64_t lag_ms_ = 0;

@@ -77,7 +77,7 @@ void Exchange::bad_head(const Error& error, http::Message& head) {
   request_ended_ = true;  // whatever follows is not read as this request's body
   context_->path = head.path;
   refuse(*context_, status_of(error.reason), error.reason, error.text);
-  down_->close_after();
+  down_->refuse_rest();
   answer();
 }
 
@@ -85,7 +85,7 @@ void Exchange::bad_head(const Error& error, http::Message& head) {
 // reason.
 void Exchange::bad_body(const Error& error) {
   request_ended_ = true;
-  down_->close_after();
+  down_->refuse_rest();
   refuse(*context_, status_of(error.reason), error.reason, error.text);
   answer();
 }
@@ -95,7 +95,7 @@ void Exchange::advance(Decision::Step step) {
     case Decision::Step::forward: open_upstream(*decision_->grant()); return;
     case Decision::Step::respond:
       // Nothing more is read from a client that sends what may be an attack.
-      if (context_->local.reason == reason::request_malformed) down_->close_after();
+      if (context_->local.reason == reason::request_malformed) down_->refuse_rest();
       answer();
       return;
     case Decision::Step::paused:

@@ -145,9 +145,10 @@ bool Exchange::may_go_elsewhere() {
 bool Exchange::retry(const AttemptEnd& end) {
   const config::Retries& rule = context_->route->config->retries;
   RetryVerdict verdict = judge(rule, context_->request.method, end);
-  // A connection that was gone says nothing about its endpoint, which may be the only one. Once: the next one
-  // is a fresh one.
-  if (verdict == RetryVerdict::free && end.reused_connection) {
+  // A connection that was gone says nothing about its endpoint, which may be the only one. The next one is a
+  // fresh one, and still may be given up with what has just begun on it.
+  if (verdict == RetryVerdict::free && end.reused_connection && stale_attempts_ < max_stale_attempts) {
+    ++stale_attempts_;
     tried_ = {};
     want_fresh_ = true;
   }

@@ -60,7 +60,7 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
     return;
   }
-  if (!request_ended_ && refuses_body(head, end)) down_->close_after();
+  if (!request_ended_ && refuses_body(head, end)) down_->refuse_rest();
   send_response_head(head, end);
   if (end == http::EndStream::yes) response_end();
 }
@@ -205,7 +205,7 @@ void Exchange::answer() {
   head->body = empty ? http::BodyKind::none : http::BodyKind::length;
   first_byte_ns_ = worker_.loop.now_ns();
   if (head->status == 426) head->upgrade = websocket;  // RFC 9110 15.5.22 wants it said
-  if (!request_ended_) down_->close_after();  // what is left of the body will not be read as a request
+  if (!request_ended_) down_->refuse_rest();  // what is left of the body will not be read as a request
   send_response_head(*head, empty ? http::EndStream::yes : http::EndStream::no);
   if (!empty) {
     down_->send_data(body);

@@ -36,6 +36,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   // A plugin's pause that lasts longer is that plugin's error.
   static constexpr uint32_t pause_timeout_ms = 10'000;
   static constexpr uint64_t looks_per_idle_timeout = 8;
+  // Of attempts that were lost with a connection that was given up, or taken back by it.
+  static constexpr uint16_t max_stale_attempts = 3;
 
   Exchange(WorkerContext& worker, http::Stream& stream, Generation& generation, const ListenerInfo& listener);
   ~Exchange() override;
@@ -58,6 +60,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_drained() override { exchange.client_drained(); }
     void on_reset(const Error& error) override { exchange.client_lost(error); }
     uint64_t bytes_taken() const override { return exchange.up_ ? exchange.up_->bytes_taken() : 0; }
+    size_t undelivered() const override {
+      return exchange.up_ ? exchange.up_->unsent() : exchange.held_bytes_;
+    }
     size_t held_bytes() const override {
       return exchange.up_ ? exchange.up_->unsent() + exchange.up_->arena().bytes_held() : 0;
     }
@@ -76,6 +81,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_turn_end() override { exchange.response_turn_end(); }
     void on_drained() override { exchange.upstream_drained(); }
     void on_reset(const Error& error) override { exchange.upstream_lost(error); }
+    size_t undelivered() const override { return exchange.down_ ? exchange.down_->unsent() : 0; }
     Exchange& exchange;
   };
   struct UpAttempt final : upstream::Attempt {
@@ -176,6 +182,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
   uint16_t attempts_ = 0;
+  uint16_t stale_attempts_ = 0;
   uint16_t retries_ = 0;  // those of them that count: neither connects that failed nor stale connections
   HeldPiece* held_first_ = nullptr;
   HeldPiece* held_last_ = nullptr;

@@ -38,7 +38,12 @@ net::TlsSettings tls_settings(const config::Listener& listener) {
   settings.ciphers = names_of(tls.ciphers);
   settings.ciphersuites = names_of(tls.ciphersuites);
   settings.groups = names_of(tls.groups);
-  settings.alpn = {"http/1.1", "http/1.0"};
+  for (const config::Protocol protocol : listener.protocols) {
+    if (protocol == config::Protocol::http_2)
+      settings.alpn.push_back("h2");
+    else
+      settings.alpn.insert(settings.alpn.end(), {"http/1.1", "http/1.0"});
+  }
   if (tls.unknown_sni == config::UnknownSni::reject) settings.unknown_name = net::UnknownName::refuse;
   settings.client_auth = client_auth_of(tls.client_auth.mode);
   settings.client_ca = tls.client_auth.ca.path;
@@ -137,6 +142,27 @@ http::DownstreamSettings settings_of(const config::ListenerLimits& limits) {
   settings.max_requests = limits.max_requests;
   settings.pipelined_size = static_cast<uint32_t>(limits.pipelined_size);
   settings.buffer_size = static_cast<uint32_t>(limits.buffer_size);
+  settings.send_timeout_ms = ms(limits.send_timeout);
+  settings.min_send_rate = static_cast<uint32_t>(limits.min_send_rate);
+  return settings;
+}
+
+http::Protocols protocols_of(const std::vector<config::Protocol>& protocols) {
+  if (protocols.size() > 1) return http::Protocols::both;
+  return protocols.front() == config::Protocol::http_2 ? http::Protocols::http2 : http::Protocols::http1;
+}
+
+http::Http2Settings http2_settings(const config::ListenerHttp2& http2) {
+  http::Http2Settings settings;
+  settings.max_concurrent_streams = http2.max_concurrent_streams;
+  settings.max_frame_size = static_cast<uint32_t>(http2.max_frame_size);
+  settings.stream_window = static_cast<uint32_t>(http2.stream_window);
+  settings.connection_window = static_cast<uint32_t>(http2.connection_window);
+  settings.header_table_size = static_cast<uint32_t>(http2.header_table_size);
+  settings.max_resets = http2.max_resets;
+  settings.max_control_frames = http2.max_control_frames;
+  settings.ping_interval_ms = static_cast<uint32_t>(http2.ping_interval.count());
+  settings.ping_timeout_ms = static_cast<uint32_t>(http2.ping_timeout.count());
   return settings;
 }
 
@@ -167,6 +193,8 @@ void build_listeners(Building& building) {
     info->scheme = listener.tls ? "https" : "http";
     if (listener.tls) build_tls(building, listener, *info);
     info->http = settings_of(listener.limits);
+    info->http.protocols = protocols_of(listener.protocols);
+    info->http.http2 = http2_settings(listener.http2);
     info->body_size_limit = listener.limits.body_size;
     info->max_connections = listener.limits.max_connections;
     info->max_connections_per_client = listener.limits.max_connections_per_client;

@@ -57,6 +57,17 @@ struct Filler {
   }
 };
 
+void take_http2(const config::UpstreamHttp2& from, http::Http2Settings& to) {
+  to.max_concurrent_streams = from.max_concurrent_streams;
+  to.stream_window = static_cast<uint32_t>(from.stream_window);
+  to.connection_window = static_cast<uint32_t>(from.connection_window);
+  to.max_frame_size = static_cast<uint32_t>(from.max_frame_size);
+  to.header_table_size = static_cast<uint32_t>(from.header_table_size);
+  to.max_control_frames = from.max_control_frames;
+  to.ping_interval_ms = static_cast<uint32_t>(from.ping_interval.count());
+  to.ping_timeout_ms = static_cast<uint32_t>(from.ping_timeout.count());
+}
+
 }  // namespace
 
 void build_clusters(Building& building) {
@@ -71,6 +82,9 @@ void build_clusters(Building& building) {
     settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
     settings.http.trailer_count = upstream.limits.trailer_count;
     settings.http.max_informational = upstream.limits.max_informational;
+    // `auto` is by ALPN, which needs TLS: none is spoken to backends yet.
+    if (upstream.protocol == config::UpstreamProtocol::http_2) settings.http.protocol = http::Protocol::http2;
+    take_http2(upstream.http2, settings.http.http2);
     building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
     building.snapshot.clusters.push_back(std::move(settings));
     building.snapshot.cluster_positions.push_back(building.at(upstream.at));

@@ -159,15 +159,38 @@ bool Door::admit_handshake(Handshake& handshake) {
 }
 
 void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place) {
-  auto connection = http::make_http1_downstream(owner_.door_loop(), std::move(transport), settings_,
-                                                owner_.downstream_owner());
+  const bool alone = settings_.protocols == http::Protocols::http2;
+  const net::TlsInfo* tls = transport->tls();
+  const bool http2 = alone ? !tls || tls->alpn.empty() || tls->alpn == "h2" : tls && tls->alpn == "h2";
+  net::Loop& loop = owner_.door_loop();
+  http::DownstreamOwner& owner = owner_.downstream_owner();
+  auto& served = enlist(http2 ? http::make_http2_downstream(loop, std::move(transport), settings_, owner)
+                              : http::make_http1_downstream(loop, std::move(transport), settings_, owner),
+                        place);
+  if (accepted_ms < loop.now_ms()) served.count_wait_from(accepted_ms);
+  ++connections_;
+  if (closed()) served.drain(idle_grace_ms_);  // its handshake was over too late
+}
+
+http::DownstreamConnection& Door::enlist(std::unique_ptr<http::DownstreamConnection> connection,
+                                         Place& place) {
   connection->context = this;
   place.serves(*connection);
   auto& served = *connection.release();
-  if (accepted_ms < owner_.door_loop().now_ms()) served.count_wait_from(accepted_ms);
-  ++connections_;
   waits_.add(served, http::Awaited::first_byte);
-  if (closed()) served.drain(idle_grace_ms_);  // its handshake was over too late
+  return served;
+}
+
+void Door::speaks_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
+                        std::string_view before, std::string_view read) {
+  auto& place = *static_cast<Place*>(std::exchange(connection.place, nullptr));
+  auto& served = enlist(http::make_http2_downstream(owner_.door_loop(), std::move(transport), settings_,
+                                                    owner_.downstream_owner(), http::Reading::started),
+                        place);
+  owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
+  if (closed()) served.drain(idle_grace_ms_);
+  if (!before.empty()) served.begin(before);
+  served.begin(read);
 }
 
 http::DownstreamConnection* Door::connection_at(const net::Place& place) {

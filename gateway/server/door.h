@@ -103,6 +103,9 @@ class Door {
   }
   // A connection of this door waits for its client from now on.
   void awaits(http::DownstreamConnection& connection, http::Awaited what) { waits_.add(connection, what); }
+  // One of its connections turned out to speak HTTP/2 (http::DownstreamOwner::on_http2).
+  void speaks_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
+                    std::string_view before, std::string_view read);
   // A newcomer waits for a place in this other worker. True: it gets one, or a descriptor is free; false: it
   // may still get one, see `claim_`.
   bool make_room_elsewhere(Limit limit, uint32_t worker);
@@ -155,6 +158,7 @@ class Door {
   net::TlsServer::Settings tls_settings() const;
   bool admit_handshake(Handshake& handshake);
   void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place);
+  http::DownstreamConnection& enlist(std::unique_ptr<http::DownstreamConnection> connection, Place& place);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
   void report_if_empty();

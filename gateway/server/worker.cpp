@@ -359,6 +359,11 @@ void Worker::on_awaiting(http::DownstreamConnection& connection, http::Awaited w
   static_cast<Door*>(connection.context)->awaits(connection, what);
 }
 
+void Worker::on_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
+                      std::string_view before, std::string_view read) {
+  static_cast<Door*>(connection.context)->speaks_http2(connection, std::move(transport), before, read);
+}
+
 void Worker::generation_unused(proxy::Generation& generation) {
   auto it = std::ranges::find(generations_, &generation, &std::unique_ptr<proxy::Generation>::get);
   if (it == generations_.end()) return;

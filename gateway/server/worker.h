@@ -115,6 +115,8 @@ class Worker final : private WorkerLoop,
   void on_closed(http::DownstreamConnection& connection) override;
   void on_awaiting(http::DownstreamConnection& connection, http::Awaited what) override;
   void on_limit(Limit limit) override { metrics.limits.add(limit); }
+  void on_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
+                std::string_view before, std::string_view read) override;
   // proxy::WorkerContext
   void generation_unused(proxy::Generation& generation) override;
 

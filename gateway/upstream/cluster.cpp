@@ -19,6 +19,12 @@ uint32_t share_of(uint32_t limit, uint32_t worker, uint32_t workers) {
   return limit == 0 ? 0 : std::max(1u, share);
 }
 
+// Whether those that are there were begun with something that a new one would not be.
+bool other_connections(const http::UpstreamSettings& one, const http::UpstreamSettings& other) {
+  return one.protocol != other.protocol ||
+         (one.protocol == http::Protocol::http2 && one.http2 != other.http2);
+}
+
 }  // namespace
 
 struct Cluster::State {
@@ -56,8 +62,11 @@ Cluster::~Cluster() {
 
 void Cluster::set_settings(ClusterSettings settings) {
   bool other_policy = !state_->balancer || settings.balance != settings_.balance;
-  settings_ = std::move(settings);
   ClusterShared& shared = state_->shared;
+  if (other_connections(settings.http, settings_.http)) ++shared.epoch;
+  settings_ = std::move(settings);
+  const http::UpstreamSettings& http = settings_.http;
+  shared.streams_each = http.protocol == http::Protocol::http2 ? http.http2.max_concurrent_streams : 1;
   shared.max_idle = share_of(settings_.max_idle, worker_, workers_);
   shared.idle_timeout_ms = settings_.idle_timeout_ms;
   shared.failures_to_rest = settings_.failures_to_rest;

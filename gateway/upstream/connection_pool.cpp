@@ -35,7 +35,17 @@ Error connect_error(Error error) {
 struct ConnectionPool::Pooled {
   enum class Place : uint8_t { idle, busy } place;
   net::Address address;
+  uint32_t epoch;
 };
+
+ConnectionPool::ConnectionPool(net::Loop& loop, Endpoint& endpoint, ClusterShared& shared)
+    : loop_(loop),
+      endpoint_(endpoint),
+      shared_(shared),
+      streams_each_(shared.streams_each),
+      epoch_(shared.epoch),
+      idle_timer_(loop, &ConnectionPool::on_idle_timer, this),
+      wait_timer_(loop, &ConnectionPool::on_wait_timer, this) {}
 
 ConnectionPool::~ConnectionPool() { assert(open() == 0 && waiting_ == 0 && connecting_count_ == 0); }
 
@@ -43,13 +53,13 @@ ConnectionPool::~ConnectionPool() { assert(open() == 0 && waiting_ == 0 && conne
 
 http::Stream* ConnectionPool::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {
   if (!next_waiter())
-    if (http::Stream* stream = open_idle(attempt)) return stream;
+    if (http::Stream* stream = open_stream(attempt)) return stream;
   waiters_.push_back(attempt);
   ++waiting_;
   if (attempt.want_fresh_) ++waiting_fresh_;
   if (!resolved()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
   attempt.deadline_ms_ = loop_.now_ms() + std::max(1u, connect_timeout_ms);
-  if (resolved() && connecting_count_ < waiting_) start_connect(attempt.deadline_ms_);
+  if (resolved() && !connects_suffice()) start_connect(attempt.deadline_ms_);
   arm_wait_timer();
   return nullptr;
 }
@@ -68,6 +78,30 @@ void ConnectionPool::fail_waiter(Attempt& attempt, const Error& error) {
   attempt.on_acquire_failed(error);
 }
 
+http::Stream* ConnectionPool::open_stream(Attempt& attempt) {
+  if (!roomy_.empty())
+    if (http::Stream* stream = open_shared(attempt)) return stream;
+  return open_idle(attempt);
+}
+
+http::Stream* ConnectionPool::open_shared(Attempt& attempt) {
+  while (http::UpstreamConnection* connection = roomy_.front()) {
+    if (attempt.want_fresh_ && connection->idled) return nullptr;
+    http::Stream* stream = connection->open(attempt.handler_);
+    if (!stream || !connection->has_room()) busy_.push_back(*connection);
+    if (stream) return stream;
+  }
+  return nullptr;
+}
+
+// One that takes many streams and has some, by whether it takes another.
+void ConnectionPool::sort_in(http::UpstreamConnection& connection) {
+  if (connection.has_room() && current(connection))
+    roomy_.push_front(connection);
+  else
+    busy_.push_back(connection);
+}
+
 http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
   if (attempt.want_fresh_ && (!idle_.front() || idle_.front()->idled)) return nullptr;
   while (http::UpstreamConnection* connection = idle_.pop_front()) {
@@ -76,18 +110,22 @@ http::Stream* ConnectionPool::open_idle(Attempt& attempt) {
     ++busy_count_;
     static_cast<Pooled*>(connection->context)->place = Pooled::Place::busy;
     bool fit = !attempt.ask_connection_ || connection->quiet();
-    if (http::Stream* stream = fit ? connection->open(attempt.handler_) : nullptr) return stream;
+    if (http::Stream* stream = fit ? connection->open(attempt.handler_) : nullptr) {
+      if (connection->many_streams) sort_in(*connection);
+      return stream;
+    }
     if (connection->context) discard(*connection);
   }
   return nullptr;
 }
 
-// The oldest that the idle connection in front will do for; null: no one. Few want a fresh one, so hardly
+// The oldest that one of the connections in front will do for; null: no one. Few want a fresh one, so hardly
 // ever is anybody passed over.
 Attempt* ConnectionPool::next_waiter() {
   Attempt* oldest = waiters_.front();
-  if (!oldest || !idle_.front()) return nullptr;
-  if (!oldest->want_fresh_ || !idle_.front()->idled) return oldest;
+  if (!oldest || (roomy_.empty() && idle_.empty())) return nullptr;
+  auto does = [](const http::UpstreamConnection* connection) { return connection && !connection->idled; };
+  if (!oldest->want_fresh_ || does(roomy_.front()) || does(idle_.front())) return oldest;
   if (waiting_fresh_ == waiting_) return nullptr;
   Attempt* found = nullptr;
   waiters_.for_each([&](Attempt& waiter) {
@@ -102,13 +140,13 @@ void ConnectionPool::serve_waiters() {
   if (serving_) return;
   serving_ = true;
   while (Attempt* waiter = next_waiter()) {
-    http::Stream* stream = open_idle(*waiter);
+    http::Stream* stream = open_stream(*waiter);
     if (!stream) break;
     take_waiter(*waiter).on_acquired(*stream);
   }
   serving_ = false;
   // A connection that broke before it could be lent leaves a waiter without one in the making.
-  if (waiting_ > connecting_count_ && resolved()) start_connect(waiters_.front()->deadline_ms_);
+  if (!connects_suffice() && resolved()) start_connect(waiters_.front()->deadline_ms_);
   trim();
 }
 
@@ -149,6 +187,12 @@ void ConnectionPool::start_connect(uint64_t deadline_ms) {
   connect_to(preferred_ % addresses_.size(), addresses_.size(), deadline_ms);
 }
 
+// Those for whom that connect was made, if none of the others is for them.
+void ConnectionPool::fail_waiters(const Error& error) {
+  for (uint32_t left = streams_each_; left > 0 && !connects_suffice(); --left)
+    fail_waiter(*waiters_.front(), error);
+}
+
 void ConnectionPool::connect_to(size_t index, size_t addresses_left, uint64_t deadline_ms) {
   uint64_t now = loop_.now_ms();
   uint64_t time_left = deadline_ms > now ? deadline_ms - now : 1;
@@ -184,7 +228,7 @@ void ConnectionPool::on_connected(Connecting& connecting,
     adopt(std::move(*result), connecting.address);
   } else {
     if (result.error().limit == Limit::none) endpoint_.count(Outcome::failure);  // else it is our shortage
-    if (waiting_ > connecting_count_) fail_waiter(*waiters_.front(), connect_error(result.error()));
+    fail_waiters(connect_error(result.error()));
   }
   endpoint_.unref();
 }
@@ -194,8 +238,9 @@ void ConnectionPool::on_connected(Connecting& connecting,
 void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
                            const net::Address& address) {
   endpoint_.ref();
-  connection->context = new Pooled{Pooled::Place::busy, address};
+  connection->context = new Pooled{Pooled::Place::busy, address, epoch_};
   ++busy_count_;
+  streams_each_ = std::max(1u, connection->most_streams());
   http::UpstreamConnection& made = *connection.release();  // deleted late
   make_idle(made);
   serve_waiters();
@@ -219,9 +264,15 @@ void ConnectionPool::make_idle(http::UpstreamConnection& connection) {
 
 void ConnectionPool::on_idle(http::UpstreamConnection& connection) {
   if (!connection.context) return;
-  if (!current(static_cast<Pooled*>(connection.context)->address)) return discard(connection);
+  if (!current(connection)) return discard(connection);
   connection.idled = true;
   make_idle(connection);
+  serve_waiters();
+}
+
+void ConnectionPool::on_room(http::UpstreamConnection& connection) {
+  if (!connection.context) return;
+  sort_in(connection);
   serve_waiters();
 }
 
@@ -249,13 +300,23 @@ void ConnectionPool::set_addresses(const std::vector<net::Address>& addresses) {
   if (addresses == addresses_) return;
   addresses_ = addresses;
   preferred_ = 0;
+  drop_outdated();
+}
+
+// Nobody gets a stream on what was made for other addresses or settings; what has some serves them out.
+void ConnectionPool::drop_outdated() {
   idle_.for_each([&](http::UpstreamConnection& connection) {
-    if (!current(static_cast<Pooled*>(connection.context)->address)) discard(connection);
+    if (!current(connection)) discard(connection);
+  });
+  roomy_.for_each([&](http::UpstreamConnection& connection) {
+    if (!current(connection)) busy_.push_back(connection);
   });
 }
 
-bool ConnectionPool::current(const net::Address& address) const {
-  return std::find(addresses_.begin(), addresses_.end(), address) != addresses_.end();
+bool ConnectionPool::current(const http::UpstreamConnection& connection) const {
+  auto* pooled = static_cast<const Pooled*>(connection.context);
+  return pooled->epoch == epoch_ &&
+         std::find(addresses_.begin(), addresses_.end(), pooled->address) != addresses_.end();
 }
 
 // --- limits ---
@@ -284,6 +345,11 @@ void ConnectionPool::on_idle_timer(void* self) {
 
 void ConnectionPool::apply_limits() {
   idle_timer_.stop();  // it may run for a longer idle_timeout
+  if (epoch_ != shared_.epoch) {
+    epoch_ = shared_.epoch;
+    streams_each_ = shared_.streams_each;
+    drop_outdated();
+  }
   trim();
 }
 
@@ -304,7 +370,8 @@ void ConnectionPool::retire() {
 void ConnectionPool::close_all() {
   assert(waiting_ == 0);
   retire();
-  while (http::UpstreamConnection* connection = busy_.front()) discard(*connection);
+  while (http::UpstreamConnection* connection = roomy_.empty() ? busy_.front() : roomy_.front())
+    discard(*connection);
   while (Connecting* connecting = connecting_.pop_front()) {
     loop_.defer_delete(std::unique_ptr<net::Deferred>(connecting));
     --connecting_count_;

@@ -1,7 +1,9 @@
 // The connections of one endpoint on one worker, and the attempts that wait for one. A connection that
 // becomes free or was just made serves the oldest waiter; the most recently used idle one is lent first, so
-// that what is too many falls idle and times out. Owned by its Endpoint. Taking an idle connection and giving
-// it back allocates nothing and arms no timer. It does not judge the endpoint: Endpoint counts.
+// that what is too many falls idle and times out. One that takes many streams is filled before the next one
+// is used, and another is made when all are full; as many wait for one that is being made as it will take.
+// Owned by its Endpoint. Taking an idle connection and giving it back allocates nothing and arms no timer. It
+// does not judge the endpoint: Endpoint counts.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,16 +27,13 @@ struct ClusterShared {
   uint32_t failures_to_rest = 5;
   uint32_t rest_ms = 30'000;
   size_t attempts = 0;
+  uint32_t streams_each = 1;  // that a connection takes at once, as far as we allow
+  uint32_t epoch = 0;         // of the settings that connections are made with: those of others serve out
 };
 
 class ConnectionPool final : public http::UpstreamOwner {
  public:
-  ConnectionPool(net::Loop& loop, Endpoint& endpoint, ClusterShared& shared)
-      : loop_(loop),
-        endpoint_(endpoint),
-        shared_(shared),
-        idle_timer_(loop, &ConnectionPool::on_idle_timer, this),
-        wait_timer_(loop, &ConnectionPool::on_wait_timer, this) {}
+  ConnectionPool(net::Loop& loop, Endpoint& endpoint, ClusterShared& shared);
   ~ConnectionPool();
 
   // A stream, or null: the attempt waits for on_acquired or on_acquire_failed.
@@ -70,12 +69,18 @@ class ConnectionPool final : public http::UpstreamOwner {
   // UpstreamOwner
   void on_idle(http::UpstreamConnection& connection) override;
   void on_closed(http::UpstreamConnection& connection) override;
+  void on_room(http::UpstreamConnection& connection) override;
 
+  http::Stream* open_stream(Attempt& attempt);
+  http::Stream* open_shared(Attempt& attempt);
   http::Stream* open_idle(Attempt& attempt);
+  void sort_in(http::UpstreamConnection& connection);
+  bool connects_suffice() const { return uint64_t{connecting_count_} * streams_each_ >= waiting_; }
   Attempt* next_waiter();
   void serve_waiters();
   Attempt& take_waiter(Attempt& attempt);
   void fail_waiter(Attempt& attempt, const Error& error);
+  void fail_waiters(const Error& error);
   void arm_wait_timer();
 
   void start_connect(uint64_t deadline_ms);
@@ -91,16 +96,21 @@ class ConnectionPool final : public http::UpstreamOwner {
 
   static void on_idle_timer(void* self);
   static void on_wait_timer(void* self);
-  bool current(const net::Address& address) const;
+  bool current(const http::UpstreamConnection& connection) const;
+  void drop_outdated();
 
   net::Loop& loop_;
   Endpoint& endpoint_;
   ClusterShared& shared_;
-  IntrusiveList<http::UpstreamConnection> idle_;  // most recently used first
-  IntrusiveList<http::UpstreamConnection> busy_;
-  IntrusiveList<Attempt> waiters_;  // oldest first
+  IntrusiveList<http::UpstreamConnection> idle_;   // most recently used first
+  IntrusiveList<http::UpstreamConnection> busy_;   // those that are full
+  IntrusiveList<http::UpstreamConnection> roomy_;  // in use, with room for more streams: the last one first
+  IntrusiveList<Attempt> waiters_;                 // oldest first
   IntrusiveList<Connecting> connecting_;
-  uint32_t idle_count_ = 0, busy_count_ = 0, waiting_ = 0, waiting_fresh_ = 0, connecting_count_ = 0;
+  uint32_t idle_count_ = 0, busy_count_ = 0;  // busy: all that are in use
+  uint32_t streams_each_;  // that the last connection took, and the next one is expected to
+  uint32_t epoch_;         // of the settings that were last seen
+  uint32_t waiting_ = 0, waiting_fresh_ = 0, connecting_count_ = 0;
   bool serving_ = false;
   Keep keep_ = Keep::idle;
   net::Timer idle_timer_;

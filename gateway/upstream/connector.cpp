@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/reason.h"
 #include "net/tcp_transport.h"
 #include "net/timer.h"
 
@@ -14,11 +15,17 @@ constexpr uint64_t descriptor_wait_ms = 500;
 // The next try, when a client has given its own and when nobody has.
 constexpr uint64_t given_ms = 5, none_ms = 50;
 
-class TcpPending final : public Connector::Pending {
+class TcpPending final : public Connector::Pending, private http::UpstreamStart {
  public:
   TcpPending(net::Loop& loop, const http::UpstreamSettings& settings, http::UpstreamOwner& owner,
              DescriptorOwner* descriptors, Connector::Done done, void* who)
       : loop_(loop), settings_(settings), owner_(owner), descriptors_(descriptors), done_(done), who_(who) {}
+
+  ~TcpPending() override {
+    if (!made_) return;
+    done_ = nullptr;
+    made_->close();
+  }
 
   void start(const net::Address& to, uint64_t timeout_ms) {
     to_ = to;
@@ -47,8 +54,33 @@ class TcpPending final : public Connector::Pending {
     auto& pending = *static_cast<TcpPending*>(self);
     if (!result && result.error().limit == Limit::descriptors && pending.wait_for_descriptor()) return;
     if (!result) return pending.done_(pending.who_, std::unexpected(result.error()));
+    if (pending.settings_.protocol == http::Protocol::http2) return pending.begin_http2(std::move(*result));
     pending.done_(pending.who_, http::make_http1_upstream(pending.loop_, std::move(*result),
                                                           pending.settings_, pending.owner_));
+  }
+
+  // Connected is who can be spoken to: what does not speak HTTP/2 fails here, where no request was sent yet.
+  void begin_http2(std::unique_ptr<net::Transport> transport) {
+    uint64_t now = loop_.now_ms();
+    late_.start(deadline_ms_ > now ? deadline_ms_ - now : 1);
+    made_ = http::make_http2_upstream(loop_, std::move(transport), settings_, owner_, *this);
+  }
+  void on_usable(http::UpstreamConnection&) override {
+    late_.stop();
+    done_(who_, std::move(made_));
+  }
+  void on_unusable(http::UpstreamConnection&, const Error& error) override {
+    late_.stop();
+    loop_.defer_delete(std::move(made_));
+    if (done_) done_(who_, std::unexpected(too_late_ ? too_late() : error));
+  }
+  void on_late() {
+    too_late_ = true;
+    made_->close();
+  }
+  static Error too_late() {
+    return {ErrorKind::timeout, ErrorSource::upstream, Retry::yes, reason::upstream_connect_timeout,
+            "the backend did not begin to speak HTTP/2 in time"};
   }
 
   net::Loop& loop_;
@@ -61,6 +93,9 @@ class TcpPending final : public Connector::Pending {
   uint64_t deadline_ms_ = 0, wait_until_ms_ = 0;
   net::Timer again_{loop_, [](void* self) { static_cast<TcpPending*>(self)->connect_again(); }, this};
   std::unique_ptr<net::Connect> connect_;
+  std::unique_ptr<http::UpstreamConnection> made_;  // not usable yet
+  net::Timer late_{loop_, [](void* self) { static_cast<TcpPending*>(self)->on_late(); }, this};
+  bool too_late_ = false;
 };
 
 class TcpConnector final : public Connector {

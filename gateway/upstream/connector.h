@@ -1,5 +1,5 @@
-// How a connection to an endpoint is made: TCP and HTTP/1.1 today, TLS and HTTP/2 behind the same call. Owned
-// by a cluster; one worker. Knows nothing of endpoints and waiting attempts.
+// How a connection to an endpoint is made: TCP, and HTTP/1.1 or HTTP/2 as the settings say; TLS behind the
+// same call one day. Owned by a cluster; one worker. Knows nothing of endpoints and waiting attempts.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -112,8 +112,9 @@ size_t text_bytes(const Facts& f, const Redaction& redaction) {
   const gw_summary& s = f.summary;
   const size_t query = redaction.masks_queries() && !f.query.empty() ? Line::max_value + 1 : f.query.size();
   return s.trace_id.len + s.span_id.len + s.route.len + s.upstream.len + s.endpoint.len + s.reason.len +
-         s.plugin.len + s.request_id.len + s.tls_version.len + f.client.size() + f.api_version.size() +
-         f.consumer.size() + f.method.size() + f.host.size() + f.path.size() + query + f.user_agent.size();
+         s.plugin.len + s.request_id.len + s.tls_version.len + s.protocol.len + f.client.size() +
+         f.api_version.size() + f.consumer.size() + f.method.size() + f.host.size() + f.path.size() + query +
+         f.user_agent.size();
 }
 
 template <class Members>
@@ -132,6 +133,9 @@ void write_members(Members& out, const Facts& f, const Redaction& redaction, Sec
   out.text(R"(,"penstock.request_id":")", view(s.request_id));
   if (s.attempts > 1) out.number(R"(,"penstock.attempts":)", s.attempts);
   out.text(R"(,"tls.protocol":")", view(s.tls_version));
+  constexpr std::string_view http = "HTTP/";
+  if (view(s.protocol).starts_with(http))
+    out.text(R"(,"network.protocol.version":")", view(s.protocol).substr(http.size()));
   if (s.request_body_bytes > 0) out.number(R"(,"http.request.body.size":)", s.request_body_bytes);
   out.number(R"(,"http.response.body.size":)", s.response_body_bytes);
   out.duration(R"(,"duration.total":)", s.total_ns);

@@ -55,6 +55,42 @@ uint64_t taken(const std::string& configuration, const std::string& request) {
   return counts.made() - before;
 }
 
+// The same over one connection of HTTP/2: GET /bytes/9, its fields known to everybody (RFC 7541, appendix A).
+uint64_t taken_over_http2(const std::string& configuration) {
+  SharedCounts counts;
+  Gateway gateway(configuration, counts.environment());
+  REQUIRE(counts.made() > 0);
+  Client client(gateway.port());
+  client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string("\0\0\0\4\0\0\0\0\0", 9));
+  const std::string fields =
+      std::string("\x82\x86\x04\x08", 4) + "/bytes/9" + std::string("\x01\x01", 2) + "a";
+  uint32_t stream = 1;
+  auto ask = [&] {
+    for (int i = 0; i < 1'000; ++i, stream += 2) {
+      std::string head{'\0',
+                       '\0',
+                       static_cast<char>(fields.size()),
+                       1,
+                       5,
+                       '\0',
+                       '\0',
+                       static_cast<char>(stream >> 8),
+                       static_cast<char>(stream)};
+      client.send(head + fields);
+      for (bool ended = false; !ended;) {  // until DATA or HEADERS end the stream
+        const std::string frame = client.read(9);
+        client.read(static_cast<unsigned char>(frame[1]) * size_t{256} +
+                    static_cast<unsigned char>(frame[2]));
+        ended = (frame[3] == 0 || frame[3] == 1) && (frame[4] & 1);
+      }
+    }
+  };
+  ask();
+  const uint64_t before = counts.made();
+  ask();
+  return counts.made() - before;
+}
+
 // Timers, metrics and the log's writer may take something now and then; a request would show a thousand
 // times.
 constexpr uint64_t now_and_then = 50;
@@ -76,6 +112,13 @@ TEST_CASE("a request that is forwarded takes nothing from the heap") {
   CHECK(taken(bare(backend), "GET /bytes/1024" + fields + "\r\n") < now_and_then);
   CHECK(taken(bare(backend), "GET /bytes/100000" + fields + "\r\n") < now_and_then);
   CHECK(taken(bare(backend), "POST /x" + fields + "content-length: 5\r\n\r\nhello") < now_and_then);
+}
+
+TEST_CASE("nor does one that comes over HTTP/2") {
+  Backend backend;
+  std::string both = bare(backend);
+  both.replace(both.find("\"127.0.0.1:0\" }\nroutes"), 15, "\"127.0.0.1:0\", protocols: [h2, http/1.1] }");
+  CHECK(taken_over_http2(both) < now_and_then);
 }
 
 TEST_CASE("a request with version, authentication, rate limit and log takes nothing from the heap") {

@@ -24,6 +24,8 @@ constexpr std::array all{
     Target{"proxy_protocol", fuzz_proxy_protocol, {"proxy_protocol", ""}},
     Target{"server_name", fuzz_server_name, {"server_names", ""}},
     Target{"ticket_keys", fuzz_ticket_keys, {"ticket_keys", ""}},
+    Target{"http2", fuzz_http2, {"http2", ""}},
+    Target{"http2_answer", fuzz_http2_answer, {"http2_answers", ""}},
 };
 
 int hex_value(char c) {

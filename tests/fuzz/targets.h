@@ -45,5 +45,7 @@ void fuzz_forwarded(std::string_view bytes);
 void fuzz_proxy_protocol(std::string_view bytes);  // proxy_protocol_target.cpp
 void fuzz_server_name(std::string_view bytes);     // tls_targets.cpp
 void fuzz_ticket_keys(std::string_view bytes);
+void fuzz_http2(std::string_view bytes);         // http2_target.cpp
+void fuzz_http2_answer(std::string_view bytes);  // http2_answer_target.cpp
 
 }  // namespace penstock::fuzz

@@ -34,9 +34,11 @@ class Recorder final : public StreamHandler {
   bool open = false;  // between the first event and release or reset
   size_t turn_ends = 0;
   size_t drained = 0;
+  size_t waiting = 0;  // on its other side
   std::string body;
   Error error;
-  Hook at_head, at_bad_head, at_informational, at_data, at_trailers, at_end, at_turn_end, at_reset;
+  Hook at_head, at_bad_head, at_bad_body, at_informational, at_data, at_trailers, at_end, at_turn_end,
+      at_reset;
   Message* head = nullptr;
   Headers* trailers = nullptr;
 
@@ -80,6 +82,13 @@ class Recorder final : public StreamHandler {
     events.push_back(fmt::format("bad {}", why.reason));
     run(at_bad_head);
   }
+  // Lost, unless the test answers it.
+  void on_bad_body(const Error& why) override {
+    if (!at_bad_body) return on_reset(why);
+    error = why;
+    events.push_back(fmt::format("bad body {}", why.reason));
+    at_bad_body(*this);
+  }
   void on_informational(Message& message) override {
     head = &message;
     events.push_back(fmt::format("interim {}{}", message.status, text(message.headers)));
@@ -112,6 +121,7 @@ class Recorder final : public StreamHandler {
     run(at_turn_end);
   }
   void on_drained() override { ++drained; }
+  size_t undelivered() const override { return waiting; }
   void on_reset(const Error& why) override {
     CHECK(open);
     open = false;
@@ -140,8 +150,12 @@ class Client final : public DownstreamOwner {
   LimitCounts limits;
   IntrusiveList<DownstreamConnection, WaitHook> waiting;  // empty, or this one
 
-  explicit Client(net::Loop& on, DownstreamSettings with = {}) : loop(on), settings(with) {
-    connection = make_http1_downstream(loop, std::make_unique<ScriptedTransport>(wire), settings, *this);
+  enum class Speaks { http1, http2 };
+  explicit Client(net::Loop& on, DownstreamSettings with = {}, Speaks speaks = Speaks::http1)
+      : loop(on), settings(with) {
+    auto transport = std::make_unique<ScriptedTransport>(wire);
+    connection = speaks == Speaks::http1 ? make_http1_downstream(loop, std::move(transport), settings, *this)
+                                         : make_http2_downstream(loop, std::move(transport), settings, *this);
   }
   StreamHandler& on_stream(Stream& stream, DownstreamConnection& from) override {
     CHECK(&from == connection.get());
@@ -158,6 +172,14 @@ class Client final : public DownstreamOwner {
     loop.defer_delete(std::move(connection));
   }
   void on_limit(Limit limit) override { limits.add(limit); }
+  void on_http2(DownstreamConnection& from, std::unique_ptr<net::Transport> transport,
+                std::string_view before, std::string_view read) override {
+    CHECK(&from == connection.get());
+    loop.defer_delete(std::move(connection));
+    connection = make_http2_downstream(loop, std::move(transport), settings, *this, Reading::started);
+    if (!before.empty()) connection->begin(before);
+    connection->begin(read);
+  }
   void on_awaiting(DownstreamConnection& from, Awaited) override { waiting.push_back(from); }
   Recorder& stream(size_t i = 0) { return *streams.at(i); }
   std::string log() const {

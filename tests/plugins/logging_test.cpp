@@ -106,7 +106,7 @@ TEST_CASE("the JSON record has the flat names and leaves out what is unknown") {
       line.text() ==
       R"({"timestamp":"2027-01-15T08:00:00.123Z","http.response.status_code":429,"penstock.route":"orders",)"
       R"("penstock.reason":"limit.rate","penstock.plugin":"per-consumer","penstock.request_id":"req-1",)"
-      R"("http.response.body.size":17,"duration.total":0.000412,"client.address":"203.0.113.9",)"
+      R"("network.protocol.version":"1.1","http.response.body.size":17,"duration.total":0.000412,"client.address":"203.0.113.9",)"
       R"("penstock.api_version":"v2","penstock.consumer":"mobile-app","http.request.method":"GET",)"
       R"("server.address":"api.example.com","url.path":"/v2/orders/17","url.query":"a=1&token=***"})"
       "\n");

@@ -36,7 +36,7 @@ constexpr std::array libraries{
     Library{"openssl/", {"gateway/net/", "plugins/"}},
     Library{"ares.h", {"gateway/net/", "gateway/net/"}},
     Library{"llhttp.h", {"gateway/http/http1/", "gateway/http/http1/"}},
-    Library{"nghttp2/", {"gateway/http/http2/", "gateway/http/http2/"}},
+    Library{"nghttp2/", {"gateway/http/http2/", "tests/http/"}},
     Library{"yaml-cpp/", {"gateway/config/", "gateway/config/"}},
     Library{"dlfcn.h", {"gateway/plugin/", "gateway/plugin/"}},
 };

@@ -70,10 +70,12 @@ TEST_CASE("a library stays in the folder that wraps it") {
   CHECK(refused("gateway/http/a.cpp", "#include <uv.h>"));
   CHECK(refused("gateway/server/a.cpp", "#include <openssl/ssl.h>"));
   CHECK(refused("gateway/http/message.cpp", "#include <llhttp.h>"));
+  CHECK(refused("gateway/http/connection.cpp", "#include <nghttp2/nghttp2.h>"));
   CHECK(refused("gateway/server/a.cpp", "#include <yaml-cpp/yaml.h>"));
   CHECK(refused("gateway/base/a.cpp", "#include <iostream>"));
   CHECK_FALSE(refused("gateway/net/a.cpp", "#include <uv.h>\n#include <openssl/ssl.h>"));
   CHECK_FALSE(refused("gateway/http/http1/parser.cpp", "#include <llhttp.h>"));
+  CHECK_FALSE(refused("gateway/http/http2/session.h", "#include <nghttp2/nghttp2.h>"));
   CHECK_FALSE(refused("plugins/auth/jwt.cpp", "#include <openssl/evp.h>"));
   CHECK_FALSE(refused("gateway/base/a.cpp", "// #include <uv.h> would be wrong here"));
 }

@@ -1,6 +1,8 @@
 // The client's side of HTTP/1: one exchange at a time; what comes early is held. See connection.h.
 #include "http/http1/downstream.h"
 
+#include <algorithm>
+
 namespace penstock::http::http1 {
 
 // There may be very many that wait for a request: what only an open one needs belongs in RequestState.
@@ -14,7 +16,29 @@ constexpr uint32_t events_a_turn = 2'048;  // small chunks
 
 }  // namespace
 
+// RFC 9113 3.4: what a client begins with that knows beforehand that HTTP/2 is spoken here. True: it has, or
+// may still, and its bytes are taken care of.
+bool Downstream::speaks_http2(std::string_view bytes) {
+  constexpr std::string_view preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string_view before = preface.substr(0, preface_), rest = preface.substr(preface_);
+  const size_t size = std::min(rest.size(), bytes.size());
+  if (bytes.substr(0, size) != rest.substr(0, size)) {
+    state_ = new (loop_.streams()) RequestState(*this, loop_.blocks(), settings_);
+    if (std::exchange(preface_, 0) > 0) on_read(before);
+    return false;
+  }
+  preface_ = static_cast<uint8_t>(preface_ + size);
+  if (size < rest.size()) return true;
+  deadline_.clear();
+  WaitHook::unlink();
+  owner_.on_http2(*this, std::move(transport_), before, bytes);
+  return true;
+}
+
 void Downstream::on_read(std::span<const char> bytes) {
+  if (!state_ && served_ == 0 && settings_.protocols == Protocols::both && !transport_->tls()) {
+    if (speaks_http2({bytes.data(), bytes.size()}) || !transport_) return;
+  }
   if (!state_) state_ = new (loop_.streams()) RequestState(*this, loop_.blocks(), settings_);
   Using use(*this);
   std::string_view input(bytes.data(), bytes.size());

@@ -90,6 +90,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
 
  private:
   void on_read(std::span<const char> bytes) override;
+  bool speaks_http2(std::string_view bytes);
   void on_spliced(size_t bytes) override;
   bool reading_waits() const override { return refused_ || yielded_ || !state().held.empty(); }
   void on_read_end() override;
@@ -163,6 +164,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   uint64_t waiting_since_ms_;  // accept, or the end of the last exchange
   uint32_t served_ = 0;        // requests
   Awaited awaited_ = Awaited::first_byte;
+  uint8_t preface_ = 0;  // bytes of HTTP/2's that have come, and nothing else
   // of the request that is open
   bool persistent_ = true;    // another request may follow
   bool refused_ : 1 = false;  // its head could not be read; nothing more is

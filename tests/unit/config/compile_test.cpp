@@ -91,6 +91,17 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_integer(fallback("upstreams.*.keepalive.max_idle")).value() == Keepalive{}.max_idle);
   CHECK(parse_duration(fallback("upstreams.*.keepalive.idle_timeout")).value() == Keepalive{}.idle_timeout);
   CHECK(fallback("upstreams.*.balance") == "least_request");
+  const UpstreamHttp2 http2;
+  const std::string of_http2 = "upstreams.*.http2.";
+  CHECK(fallback("upstreams.*.protocol") == "http/1.1");
+  CHECK(parse_integer(fallback(of_http2 + "max_concurrent_streams")).value() == http2.max_concurrent_streams);
+  CHECK(parse_size(fallback(of_http2 + "stream_window")).value() == http2.stream_window);
+  CHECK(parse_size(fallback(of_http2 + "connection_window")).value() == http2.connection_window);
+  CHECK(parse_size(fallback(of_http2 + "max_frame_size")).value() == http2.max_frame_size);
+  CHECK(parse_size(fallback(of_http2 + "header_table_size")).value() == http2.header_table_size);
+  CHECK(parse_integer(fallback(of_http2 + "max_control_frames")).value() == http2.max_control_frames);
+  CHECK(http2.ping_interval.count() == 0);
+  CHECK(parse_duration(fallback(of_http2 + "ping_timeout")).value() == http2.ping_timeout);
 }
 
 TEST_CASE("defaults: maps merge at every depth, lists and scalars replace") {

@@ -102,8 +102,11 @@ TEST_CASE("listeners that cannot work") {
         "1:47 warning[no-effect] client_address has no effect without trusted_proxies\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', protocols: [h2], client_address: "
                  "proxy_protocol }\n") ==
-        "1:59 error[not-supported-yet] protocols 'h2' is not supported yet\n"
         "1:64 warning[no-effect] client_address has no effect without trusted_proxies\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', protocols: [h2, http/2] }\n") ==
+        "1:63 error[bad-value] protocols 'http/2' is not one of h2, http/1.1\n");
+  CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', http2: { max_resets: 10 } }\n") ==
+        "1:54 warning[no-effect] http2 has no effect, this listener does not speak it\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { uri_size: 64KiB } }\n") ==
         "1:67 warning[no-effect] uri_size has no effect, header_size ends such a head first\n");
   CHECK(problems("listeners: { name: a, address: '127.0.0.1:0', limits: { header_size: 4KiB } }\n").empty());
@@ -371,6 +374,14 @@ TEST_CASE("upstreams that cannot work") {
        "2:46 error[bad-value] balance 'round-robin' is not one of round_robin, random, least_request\n"
        "2:61 warning[unused-upstream] no route uses upstream 'v'\n"
        "2:93 error[not-supported-yet] balance 'maglev' is not supported yet\n"},
+      {"protocol",
+       "upstreams: { u: { endpoints: 'a:1', protocol: h2c }, v: { endpoints: 'a:1', http2: { ping_timeout: "
+       "1s "
+       "} } }\n",
+       "2:14 warning[unused-upstream] no route uses upstream 'u'\n"
+       "2:47 error[bad-value] protocol 'h2c' is not one of http/1.1, h2, auto\n"
+       "2:54 warning[unused-upstream] no route uses upstream 'v'\n"
+       "2:84 warning[no-effect] http2 has no effect, this upstream is not spoken to in it\n"},
       {"health check", "upstreams: { u: { endpoints: 'a:1', health_check: /healthz } }\n",
        "2:14 warning[unused-upstream] no route uses upstream 'u'\n"
        "2:37 error[not-supported-yet] 'health_check' other than none is not supported yet\n"},

@@ -36,7 +36,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
   Folder folder;
   const Loaded loaded = load_reference(folder, reference_text());
   CHECK(joined(lines(loaded)) ==
-        "33:17 error[not-supported-yet] protocols 'h2' is not supported yet\n"
         "51:1 error[not-supported-yet] 'admin' is not supported yet\n"
         "59:1 error[not-supported-yet] 'tracing' is not supported yet\n"
         "67:3 error[not-supported-yet] 'consul' is not supported yet\n"
@@ -55,7 +54,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "180:35 error[not-supported-yet] 'srv' is not supported yet\n"
         "180:69 error[not-supported-yet] 'sticky' is not supported yet\n"
         "183:16 error[not-supported-yet] 'ring_hash' is not supported yet\n"
-        "184:5 error[not-supported-yet] 'protocol' is not supported yet\n"
         "185:5 error[not-supported-yet] 'tls' is not supported yet\n");
 }
 
@@ -81,7 +79,6 @@ TEST_CASE("the keys that are not supported yet") {
       "discovery.kubernetes",
       "discovery.zookeeper",
       "expect_public",
-      "listeners[].protocols[]=h2",
       "plugins.*.type=cors",
       "plugins.*.type=ip_restriction",
       "plugins.*.type=mtls",
@@ -108,7 +105,6 @@ TEST_CASE("the keys that are not supported yet") {
       "upstreams.*.discover.zookeeper",
       "upstreams.*.health_check=*",
       "upstreams.*.outlier",
-      "upstreams.*.protocol",
       "upstreams.*.slow_start",
       "upstreams.*.sticky",
       "upstreams.*.tls",

@@ -54,42 +54,57 @@ class FakeStream final : public http::Stream {
 
 class FakeConnection final : public http::UpstreamConnection {
  public:
-  FakeConnection(net::Loop& loop, http::UpstreamOwner& owner, int& alive)
-      : owner_(owner), stream_(*this, loop.blocks()), alive_(alive) {
+  // Streams at once: over 1 it is one of HTTP/2.
+  FakeConnection(net::Loop& loop, http::UpstreamOwner& owner, int& alive, uint32_t streams = 1)
+      : most(streams), loop_(loop), owner_(owner), alive_(alive) {
+    many_streams = streams > 1;
     ++alive_;
   }
   ~FakeConnection() override { --alive_; }
 
   http::Stream* open(http::StreamHandler&) override {
-    if (broken) return nullptr;
-    lent_ = true;
+    if (broken || (many_streams && !has_room())) return nullptr;
+    ++lent_;
     ++opened;
-    return &stream_;
+    if (!many_streams && !streams_.empty()) return streams_.front().get();
+    streams_.push_back(std::make_unique<FakeStream>(*this, loop_.blocks()));
+    return streams_.back().get();
   }
-  size_t open_streams() const override { return lent_ ? 1 : 0; }
+  size_t open_streams() const override { return lent_; }
+  bool has_room() const override { return many_streams && !broken && lent_ < most; }
+  uint32_t most_streams() const override { return most; }
   bool quiet() const override { return !noisy; }
   void close() override { finish(); }  // tells its owner at once, which the pool must bear
 
   void stream_ended() {
-    lent_ = false;
-    owner_.on_idle(*this);
+    const bool full = !has_room();
+    if (--lent_ == 0)
+      owner_.on_idle(*this);
+    else if (full && has_room())
+      owner_.on_room(*this);
+  }
+  void room_changed(uint32_t to) {
+    most = to;
+    owner_.on_room(*this);
   }
   void finish() {  // also: the backend closes
     if (closed) return;
     closed = true;
-    lent_ = false;
+    lent_ = 0;
     owner_.on_closed(*this);
   }
 
+  uint32_t most;
   bool broken = false;
   bool noisy = false;  // bytes wait that nobody asked for
   bool closed = false;
   int opened = 0;
 
  private:
+  net::Loop& loop_;
   http::UpstreamOwner& owner_;
-  FakeStream stream_;
-  bool lent_ = false;
+  std::vector<std::unique_ptr<FakeStream>> streams_;  // all that were opened
+  uint32_t lent_ = 0;
   int& alive_;
 };
 
@@ -203,10 +218,10 @@ struct Bench {
     return taker.stream;
   }
   // The n-th connect succeeds.
-  FakeConnection& connected(size_t n) {
+  FakeConnection& connected(size_t n, uint32_t most = 1) {
     FakeConnector::Asked& one = *asked.at(n);
     one.state = FakeConnector::Asked::State::answered;
-    auto connection = std::make_unique<FakeConnection>(loop, *one.owner, alive);
+    auto connection = std::make_unique<FakeConnection>(loop, *one.owner, alive, most);
     FakeConnection& made = *connection;
     one.done(one.who, std::move(connection));
     return made;

@@ -1,0 +1,246 @@
+// The client's side of HTTP/2: reading, and the life of streams up to their handlers. See connection.h.
+#include "http/http2/downstream.h"
+
+#include <algorithm>
+#include <array>
+
+namespace penstock::http::http2 {
+namespace {
+
+bool ends_stream(const nghttp2_frame& frame) { return frame.hd.flags & NGHTTP2_FLAG_END_STREAM; }
+
+// Frames that a client may send as often as it has something to say in them.
+bool brings_something(const nghttp2_frame_hd& frame) {
+  return frame.type == NGHTTP2_HEADERS || frame.type == NGHTTP2_CONTINUATION || frame.type == NGHTTP2_DATA;
+}
+
+}  // namespace
+
+Downstream::Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transport,
+                       const DownstreamSettings& settings, DownstreamOwner& owner, Reading reading)
+    : Session(loop, std::move(transport), Role::server, settings.http2.header_table_size),
+      settings_(settings),
+      owner_(owner),
+      deadline_(
+          loop, [](void* self) { static_cast<Downstream*>(self)->on_timer(); }, this),
+      resets_(settings.http2.max_resets, Http2Settings::reset_window_ms, loop.now_ms()),
+      control_(settings.http2.max_control_frames, Http2Settings::control_window_ms, loop.now_ms()),
+      waiting_since_ms_(loop.now_ms()),
+      read_ms_(loop.now_ms()) {
+  pace_.start(settings);
+  start();
+  set_deadline();
+  if (reading == Reading::to_start) transport_->start_reading();
+}
+
+Downstream::~Downstream() {
+  while (DownstreamStream* stream = streams_.front()) delete stream;
+}
+
+void Downstream::start() {
+  const Http2Settings& http2 = settings_.http2;
+  const std::array settings{
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, http2.max_concurrent_streams},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, http2.stream_window},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, http2.max_frame_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings_.header_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, http2.header_table_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
+  nghttp2_submit_settings(raw(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(raw(), NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<int32_t>(http2.connection_window));
+  memory_.made();
+  write_later();
+}
+
+// --- reading ---
+
+void Downstream::on_read(std::span<const char> bytes) {
+  ++depth_;
+  read_ms_ = loop_.now_ms();
+  ping_ms_ = 0;
+  spoken_ = true;
+  if (transport_ && receive(bytes)) after_read();
+  --depth_;
+  settle();
+}
+
+// What was read is with the streams: they go on, and those that have begun begin.
+void Downstream::after_read() {
+  if (!transport_) return;
+  ++depth_;
+  begin_streams();
+  while (DownstreamStream* stream = touched_.pop_front()) stream->turn_over();
+  if (transport_ && nghttp2_session_want_write(raw())) write_later();
+  --depth_;
+  settle();
+}
+
+void Downstream::begin_streams() {
+  for (uint32_t begun = 0; transport_ && begun < requests_a_turn; ++begun) {
+    DownstreamStream* stream = begun_.pop_front();
+    if (!stream) return;
+    stream->begin();
+  }
+  if (transport_ && !begun_.empty()) loop_.schedule_next_turn(more_);
+}
+
+void Downstream::on_read_end() {
+  // A client of HTTP/2 that has ended its side can neither give windows nor answer: it is gone.
+  ++depth_;
+  lose_streams(lost(ErrorKind::closed, reason::client_closed, "the client closed the connection"));
+  if (transport_) close_gracefully(0);
+  --depth_;
+}
+
+void Downstream::on_drained() {
+  ++depth_;
+  write();
+  --depth_;
+  settle();
+}
+
+void Downstream::on_error(const Error& error) {
+  ++depth_;
+  Error copy = error;
+  copy.source = ErrorSource::downstream;
+  copy.retry = Retry::no;
+  if (copy.limit == Limit::none) copy.reason = reason::client_closed;
+  owner_.on_limit(copy.limit);
+  lose_streams(copy);
+  if (transport_) closed();
+  --depth_;
+}
+
+// --- nghttp2's news ---
+
+bool Downstream::spend(FloodGuard& guard, Limit limit) {
+  if (guard.spend(loop_.now_ms())) return true;
+  flooded_ = limit;
+  return false;
+}
+
+bool Downstream::on_frame_begun(const nghttp2_frame_hd& frame) {
+  if (frame.type != NGHTTP2_CONTINUATION) {
+    head_over();
+    continuations_ = 0;
+  } else if (frame.type == NGHTTP2_CONTINUATION && ++continuations_ > max_continuations) {
+    flooded_ = Limit::http2_max_control_frames;
+    return false;
+  }
+  return brings_something(frame) || spend(control_, Limit::http2_max_control_frames);
+}
+
+bool Downstream::on_head_begun(const nghttp2_frame& frame) {
+  head_since_ms_ = std::max<uint64_t>(1, loop_.now_ms());
+  if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) return true;
+  auto* stream = new (loop_.pieces()) DownstreamStream(*this, frame.hd.stream_id);
+  streams_.push_back(*stream);
+  nghttp2_session_set_stream_user_data(raw(), frame.hd.stream_id, stream);
+  return true;
+}
+
+bool Downstream::on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) {
+  DownstreamStream* stream = stream_of(frame.hd.stream_id);
+  if (!stream) return true;
+  stream->add_field(name, value);
+  if (stream->head_bytes() <= settings_.header_size + most_unpacked) return true;
+  flooded_ = Limit::header_size;
+  return false;
+}
+
+bool Downstream::on_frame(const nghttp2_frame& frame) {
+  DownstreamStream* stream = frame.hd.stream_id > 0 ? stream_of(frame.hd.stream_id) : nullptr;
+  switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      head_over();
+      if (!stream) break;
+      if (stream->head_read()) {
+        stream->end_request();
+        break;
+      }
+      stream->end_head(ends_stream(frame) ? EndStream::yes : EndStream::no);
+      begun_.push_back(*stream);
+      control_.win(1);
+      break;
+    case NGHTTP2_DATA:
+      if (ends_stream(frame)) {
+        if (stream) stream->end_request();
+      } else if (frame.hd.length <= frame.data.padlen) {
+        return spend(control_, Limit::http2_max_control_frames);
+      }
+      break;
+    case NGHTTP2_PING:
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) && drain_ == Drain::told &&
+          std::ranges::equal(frame.ping.opaque_data, drain_ping))
+        finish_drain();
+      break;
+    default: break;
+  }
+  return true;
+}
+
+// The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that
+// came.
+void Downstream::on_invalid_frame(const nghttp2_frame& frame) {
+  if (frame.hd.type != NGHTTP2_HEADERS) return;
+  head_over();
+  DownstreamStream* stream = stream_of(frame.hd.stream_id);
+  if (!stream || stream->head_read()) return;
+  stream->refuse(lost(ErrorKind::protocol, reason::request_malformed, "a field that HTTP/2 forbids"));
+  begun_.push_back(*stream);
+}
+
+void Downstream::on_body(int32_t id, std::string_view bytes) {
+  // The connection's window is given back at once: a stream that is not taken stalls itself alone.
+  nghttp2_session_consume_connection(raw(), bytes.size());
+  body_bytes_ += bytes.size();
+  if (DownstreamStream* stream = stream_of(id)) stream->take_body(bytes);
+}
+
+void Downstream::on_frame_sent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_GOAWAY && drain_ == Drain::told) ping(drain_ping);
+  const bool body = frame.hd.type == NGHTTP2_DATA;
+  if (body) control_.win(3);  // a client may answer each with two windows, and now and then a PING
+  if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
+  if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();
+}
+
+// A request that is taken back before its answer has cost what any other has; one that makes us reset it,
+// too.
+bool Downstream::on_stream_closed(void* data, uint32_t) {
+  auto& stream = *static_cast<DownstreamStream*>(data);
+  const bool cost = !stream.whole() && !stream.given_up() && (!receiving() || !stream.answered());
+  if (stream.whole()) resets_.win(1);
+  stream.close(receiving() ? DownstreamStream::By::client : DownstreamStream::By::us);
+  return !cost || spend(resets_, Limit::http2_max_resets);
+}
+
+void Downstream::settle() {
+  if (depth_ > 0 || !transport_) return;
+  ++depth_;
+  while (DownstreamStream* stream = news_.pop_front()) stream->finished() ? delete stream : stream->tell();
+  if (transport_ && broken_by() != 0) {
+    fail_broken();
+  } else if (transport_ && ended()) {
+    lose_streams(lost(ErrorKind::protocol, reason::client_closed, "the HTTP/2 session is over"));
+    if (transport_) close_gracefully(settings_.linger_ms);
+  }
+  --depth_;
+  if (!transport_) return;
+  await();
+  set_deadline();
+}
+
+}  // namespace penstock::http::http2
+
+namespace penstock::http {
+
+std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
+                                                            std::unique_ptr<net::Transport> transport,
+                                                            const DownstreamSettings& settings,
+                                                            DownstreamOwner& owner, Reading reading) {
+  return std::make_unique<http2::Downstream>(loop, std::move(transport), settings, owner, reading);
+}
+
+}  // namespace penstock::http

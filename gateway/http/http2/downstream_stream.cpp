@@ -1,0 +1,311 @@
+// One request of HTTP/2 and its answer.
+#include <algorithm>
+#include <charconv>
+
+#include "http/http1/framing.h"
+#include "http/http1/serializer.h"
+#include "http/http1/syntax.h"
+#include "http/http2/downstream.h"
+
+namespace penstock::http::http2 {
+namespace {
+
+nghttp2_nv pair(std::string_view name, std::string_view value) {
+  auto bytes = [](std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+// What becomes of a message's fields on this connection. False: one of them could not stand in a head.
+bool add_fields(std::span<nghttp2_nv> out, size_t& count, const Headers& headers, uint64_t without) {
+  for (const Field& field : headers.fields()) {
+    if (without & http1::bit(field.id)) continue;
+    if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
+    out[count++] = pair(field.name, field.value);
+  }
+  return true;
+}
+
+// The text of numbers in a head, as long as nghttp2 needs it.
+struct Number {
+  char text[20];
+  std::string_view operator()(uint64_t value) {
+    return {text, static_cast<size_t>(std::to_chars(text, text + sizeof text, value).ptr - text)};
+  }
+};
+
+}  // namespace
+
+void* DownstreamStream::operator new(size_t size, SizedPool& pool) {
+  void* memory = pool.take(size);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+DownstreamStream::DownstreamStream(Downstream& connection, int32_t id)
+    : BodySource(connection.loop_.blocks()),
+      connection_(connection),
+      id_(id),
+      started_ms_(connection.loop_.now_ms()),
+      arena_(connection.loop_.blocks()),
+      message_(arena_),
+      trailers_(arena_),
+      head_(message_, connection.settings_),
+      request_trailers_(trailers_, connection.settings_),
+      deadline_(
+          connection.loop_, [](void* self) { static_cast<DownstreamStream*>(self)->on_timer(); }, this) {}
+
+const DownstreamSettings& DownstreamStream::settings() const { return connection_.settings_; }
+nghttp2_session* DownstreamStream::raw() const { return connection_.raw(); }
+const net::Address& DownstreamStream::peer() const { return connection_.transport_->peer(); }
+const net::Address& DownstreamStream::local() const { return connection_.transport_->local(); }
+const net::TlsInfo* DownstreamStream::tls() const {
+  return connection_.transport_ ? connection_.transport_->tls() : nullptr;
+}
+void DownstreamStream::close_after() { connection_.begin_drain(); }
+void DownstreamStream::touch() { connection_.touched_.push_back(*this); }
+void DownstreamStream::news() {
+  connection_.news_.push_back(*this);
+  connection_.write_later();
+}
+
+// --- the request ---
+
+void DownstreamStream::add_field(std::string_view name, std::string_view value) {
+  head_read_ ? request_trailers_.add(name, value) : head_.add(name, value);
+}
+
+void DownstreamStream::end_head(EndStream end) {
+  head_read_ = true;
+  request_ended_ = end == EndStream::yes;
+  auto channel = tls() ? RequestHead::Channel::secure : RequestHead::Channel::plain;
+  if (auto good = head_.finish(end, channel); !good) refuse(good.error());
+}
+
+void DownstreamStream::refuse(const Error& error) {
+  head_read_ = refused_ = true;
+  error_ = error;
+  message_.version = Version::http_2;
+}
+
+void DownstreamStream::begin() {
+  BegunHook::unlink();
+  if (gone_ && !refused_)
+    refuse(lost(ErrorKind::closed, reason::client_closed, "the client took the request back"));
+  handler_ = &connection_.owner_.on_stream(*this, connection_);
+  ++connection_.handled_;
+  if (++connection_.served_ == settings().max_requests) {
+    connection_.owner_.on_limit(Limit::max_requests);
+    connection_.begin_drain();
+  }
+  touch();
+  end_told_ = request_ended_ || message_.body == BodyKind::none;
+  if (refused_) {
+    end_told_ = true;
+    connection_.owner_.on_limit(error_.limit);
+    return handler_->on_bad_head(error_, message_);
+  }
+  if (!end_told_) pace_.start(settings());
+  handler_->on_head(message_, end_told_ ? EndStream::yes : EndStream::no);
+}
+
+void DownstreamStream::take_body(std::string_view bytes) {
+  if (BegunHook::linked()) begin();
+  if (!handler_ || end_told_) return;
+  unconsumed_ += static_cast<uint32_t>(bytes.size());
+  received_ += bytes.size();
+  touch();
+  handler_->on_data(bytes);
+}
+
+void DownstreamStream::end_request() {
+  if (BegunHook::linked()) begin();
+  request_ended_ = true;
+  if (!handler_ || end_told_) return;
+  end_told_ = true;
+  touch();
+  if (request_trailers_.size() > 0) {
+    if (auto good = request_trailers_.finish(); !good) return refuse_body(good.error());
+    handler_->on_trailers(trailers_);
+  }
+  if (handler_) handler_->on_end();
+}
+
+void DownstreamStream::turn_over() {
+  if (handler_) handler_->on_turn_end();
+  if (!handler_) return;
+  give_credit();
+  set_deadline();
+}
+
+// The window goes back when the bytes have left on the other side (RFC 9113 5.2): a backend that takes none
+// makes its own client wait and nobody else.
+void DownstreamStream::give_credit() {
+  if (unconsumed_ == 0 || gone_ || !handler_ || pauses_.any()) return;
+  const size_t waiting = std::min<size_t>(handler_->undelivered(), unconsumed_);
+  const size_t credit = unconsumed_ - waiting;
+  if (credit == 0 || !connection_.open()) return;
+  unconsumed_ = static_cast<uint32_t>(waiting);
+  nghttp2_session_consume_stream(raw(), id_, credit);
+  connection_.write_later();
+}
+
+void DownstreamStream::pause(PauseReason reason) {
+  if (!handler_) return;
+  pauses_.set(reason);
+  set_deadline();
+}
+
+void DownstreamStream::resume(PauseReason reason) {
+  if (!handler_) return;
+  pauses_.clear(reason);
+  give_credit();
+  set_deadline();
+}
+
+// --- the answer ---
+
+bool DownstreamStream::can_send() const { return handler_ && !gone_ && !given_up_ && connection_.open(); }
+
+void DownstreamStream::send_informational(const Message& head) {
+  if (!can_send() || head_out_ || head.status < 100 || head.status > 199 || head.status == 101) return;
+  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 1);
+  Number status;
+  size_t count = 0;
+  fields[count++] = pair(":status", status(head.status));
+  if (!add_fields(fields, count, head.headers, http1::connection_fields | http1::bit(HeaderId::trailer)))
+    return break_off();
+  if (nghttp2_submit_headers(raw(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), count, nullptr) != 0)
+    return break_off();
+  dirty_ = true;
+  interim_ |= head.status == 100;
+  if (interim_) set_deadline();
+}
+
+void DownstreamStream::send_head(const Message& head, EndStream end) {
+  if (!can_send() || head_out_) return;
+  if (head.status < 200 || head.status > 599) return break_off();
+  bodyless_ = message_.method == Method::head || head.status == 204 || head.status == 304;
+  const bool body = !bodyless_ && end == EndStream::no;
+  if (!bodyless_ && end == EndStream::yes && head.has_content_length && head.content_length != 0)
+    return break_off();
+  has_length_ = body && head.body == BodyKind::length;
+  left_ = has_length_ ? head.content_length : 0;
+  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 3);
+  Number status, length;
+  char date[http1::date_size];
+  size_t count = 0;
+  fields[count++] = pair(":status", status(head.status));
+  if (!head.headers.find(HeaderId::date)) {  // RFC 9110 6.6.1
+    http1::write_date(connection_.loop_.wall_ns() / 1'000'000'000, date);
+    fields[count++] = pair("date", {date, sizeof date});
+  }
+  if (has_length_ || (head.has_content_length && head.status != 204))
+    fields[count++] = pair("content-length", length(has_length_ ? left_ : head.content_length));
+  const bool trailers = body && !has_length_;
+  if (!add_fields(fields, count, head.headers,
+                  http1::connection_fields | (trailers ? 0 : http1::bit(HeaderId::trailer))))
+    return break_off();
+  nghttp2_data_provider provider = provider_of(*this);
+  ended = !body;
+  if (nghttp2_submit_response(raw(), id_, fields.data(), count, body ? &provider : nullptr) != 0)
+    return break_off();
+  head_out_ = dirty_ = true;
+  // One that has no body whatever is sent of it is open until its sender says that it has ended.
+  state_ = end == EndStream::yes ? Sending::ended : Sending::body;
+}
+
+void DownstreamStream::send_data(std::string_view bytes) {
+  if (!can_send() || bytes.empty()) return;
+  if (state_ != Sending::body) return break_off();
+  if (bodyless_) return;
+  if (has_length_) {
+    if (bytes.size() > left_) return break_off();
+    left_ -= bytes.size();
+  }
+  sent_ += bytes.size();
+  out.lend(bytes);
+  dirty_ = true;
+}
+
+void DownstreamStream::send_end() {
+  if (!can_send() || state_ == Sending::ended) return;
+  if (state_ == Sending::nothing || left_ > 0) return break_off();
+  state_ = Sending::ended;
+  ended = dirty_ = true;
+}
+
+void DownstreamStream::send_trailers(const Headers& trailers) {
+  if (!can_send()) return;
+  constexpr uint64_t never = http1::request_fields | http1::bit(HeaderId::trailer);
+  auto* kept = arena_.make<Headers>(arena_);
+  for (const Field& field : trailers.fields()) {
+    if (never & http1::bit(field.id)) continue;
+    if (!http1::is_token(field.name) || http1::count_controls(field.value)) return break_off();
+    kept->add(arena_.copy(field.name), arena_.copy(field.value));
+  }
+  if (!kept->empty() && !bodyless_) ending_ = kept;
+  send_end();
+}
+
+bool DownstreamStream::end_with_trailers() {
+  if (!ending_) return false;
+  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(ending_->size());
+  size_t count = 0;
+  if (!add_fields(fields, count, *ending_, 0)) return false;
+  return nghttp2_submit_trailer(raw(), id_, fields.data(), count) == 0;
+}
+
+void DownstreamStream::flush() {
+  if (!dirty_ || !connection_.open()) return;
+  dirty_ = false;
+  if (asleep && (ended || !out.empty())) {
+    asleep = false;
+    nghttp2_session_resume_data(raw(), id_);
+  }
+  connection_.write();
+  out.keep();
+  if (out.empty()) return;
+  if (!rest_) {
+    send_mark_ = given;
+    send_since_ms_ = connection_.loop_.now_ms();
+  }
+  rest_ = true;
+  was_high_ |= out.size() > net::Transport::low_mark;
+  set_deadline();
+}
+
+// Some of what the last flush left went: told as a transport tells it, at the low mark and at the end.
+void DownstreamStream::on_given() {
+  if (!rest_) return;
+  if (out.empty())
+    rest_ = was_high_ = false;
+  else if (was_high_ && out.size() <= net::Transport::low_mark)
+    was_high_ = false;
+  else
+    return;
+  room_ = true;
+  connection_.news_.push_back(*this);
+  connection_.write_later();
+}
+
+// What was sent is no message: nothing leaves any more, its handler hears of it later.
+void DownstreamStream::break_off() {
+  error_ = {ErrorKind::protocol, ErrorSource::internal, Retry::no, reason::internal_error,
+            "an answer that does not fit its own head"};
+  broken_off_ = true;
+  give_up(NGHTTP2_INTERNAL_ERROR);
+}
+
+void DownstreamStream::give_up(uint32_t code) {
+  if (given_up_) return;
+  given_up_ = true;
+  out.clear();
+  deadline_.clear();
+  if (gone_ || !connection_.open()) return;
+  nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, code);
+  connection_.write_later();
+}
+
+}  // namespace penstock::http::http2

@@ -1,0 +1,186 @@
+// How long a client may keep its connection or one of its streams waiting, and what happens then.
+#include <algorithm>
+
+#include "http/http2/downstream.h"
+
+namespace penstock::http::http2 {
+namespace {
+
+constexpr uint64_t never = UINT64_MAX;
+
+}  // namespace
+
+// --- a stream ---
+
+bool DownstreamStream::body_awaited() const {
+  if (!handler_ || end_told_ || gone_ || given_up_ || pauses_.any()) return false;
+  const bool continue_awaited = message_.expect_continue && !interim_ && !answered() && received_ == 0;
+  return !continue_awaited && handler_->undelivered() == 0;
+}
+
+void DownstreamStream::set_deadline() {
+  if (gone_ || given_up_) return deadline_.clear();
+  const uint64_t now = connection_.loop_.now_ms();
+  const bool awaited = body_awaited();
+  if (awaited != awaited_) {
+    awaited_ = awaited;
+    awaited ? ++connection_.awaited_bodies_ : --connection_.awaited_bodies_;
+  }
+  uint64_t due = never;
+  if (awaited)
+    due = body_due_ms_ = now + pace_.patience_ms(settings(), now, received_);
+  else if (!end_told_)
+    pace_.stop(now, received_);
+  if (rest_) due = std::min(due, send_since_ms_ + settings().send_timeout_ms);
+  due == never ? deadline_.clear() : deadline_.at(connection_.loop_, due);
+}
+
+// Of what waits for its window. True once it has taken less than it has to. What waits for the connection is
+// its transport's to judge, and whose turn it is ours.
+bool DownstreamStream::reads_too_slowly(uint64_t now_ms) {
+  if (!rest_ || now_ms < send_since_ms_ + settings().send_timeout_ms) return false;
+  const uint64_t least = uint64_t{settings().min_send_rate} * settings().send_timeout_ms / 1'000;
+  const bool waits_for_others = connection_.transport_->unsent() > 0;
+  if (!waits_for_others && given - send_mark_ < std::max<uint64_t>(1, least)) return true;
+  send_mark_ = given;
+  send_since_ms_ = now_ms;
+  return false;
+}
+
+void DownstreamStream::on_timer() {
+  if (!deadline_.struck(connection_.loop_)) return;
+  const uint64_t now = connection_.loop_.now_ms();
+  ++connection_.depth_;
+  if (reads_too_slowly(now)) {
+    lose(lost(ErrorKind::timeout, reason::client_slow, "the client does not take its answer",
+              given == send_mark_ ? Limit::send_timeout : Limit::min_send_rate));
+  } else if (body_awaited() && now >= body_due_ms_) {
+    const bool slow = pace_.too_slow(now, received_);
+    refuse_body(lost(ErrorKind::timeout, reason::request_timeout,
+                     slow ? "the body comes too slowly" : "the body took too long",
+                     slow ? Limit::min_body_rate : Limit::body_timeout));
+  } else {
+    set_deadline();
+  }
+  --connection_.depth_;
+  connection_.settle();
+}
+
+// --- the connection ---
+
+uint64_t Downstream::waiting_since_ms() const {
+  if (!transport_ || !streams_.empty()) return never;
+  return head_since_ms_ > 0 && served_ > 0 ? head_since_ms_ : waiting_since_ms_;
+}
+
+uint64_t Downstream::slow_body_since_ms() const {
+  return awaited_ == Awaited::body ? pace_.slow_since_ms() : never;
+}
+
+void Downstream::count_wait_from(uint64_t ms) {
+  waiting_since_ms_ = ms;
+  set_deadline();
+}
+
+size_t Downstream::held_bytes() const {
+  size_t held = memory_.held() + (transport_ ? transport_->unsent() + transport_->unread() : 0);
+  streams_.for_each([&](const DownstreamStream& stream) { held += stream.held(); });
+  return held;
+}
+
+// A connection whose every request waits for its own body waits for its client; with one that waits for us it
+// does not.
+Awaited Downstream::awaited() const {
+  if (handled_ > 0) return awaited_bodies_ == handled_ ? Awaited::body : Awaited::nothing;
+  if (!streams_.empty() || transport_->unsent() > 0) return Awaited::nothing;
+  if (served_ == 0) return spoken_ ? Awaited::rest_of_head : Awaited::first_byte;
+  return head_since_ms_ > 0 ? Awaited::rest_of_head : Awaited::next_request;
+}
+
+void Downstream::await() {
+  const Awaited what = awaited();
+  if (what == Awaited::body)
+    pace_.patience_ms(settings_, loop_.now_ms(), body_bytes_);
+  else
+    pace_.stop(loop_.now_ms(), body_bytes_);
+  const bool body_moved_on = what == Awaited::body && pace_.take_moved_on();
+  const bool anew = what == Awaited::next_request && waited_served_ != served_;
+  if (awaited_ == what && !body_moved_on && !anew) return;
+  if (anew) {
+    waited_served_ = served_;
+    waiting_since_ms_ = loop_.now_ms();
+  }
+  awaited_ = what;
+  what == Awaited::nothing ? WaitHook::unlink() : owner_.on_awaiting(*this, what);
+}
+
+uint64_t Downstream::next_due_ms() const {
+  uint64_t due = never;
+  if (drain_ == Drain::told) due = drain_ms_;
+  if (head_since_ms_ > 0) due = std::min(due, head_since_ms_ + settings_.header_timeout_ms);
+  if (streams_.empty()) {
+    const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
+    due = std::min(due, waiting_since_ms_ + patience);
+  } else if (ping_ms_ > 0) {
+    due = std::min(due, ping_ms_ + settings_.http2.ping_timeout_ms);
+  } else if (settings_.http2.ping_interval_ms > 0) {
+    due = std::min(due, read_ms_ + settings_.http2.ping_interval_ms);
+  }
+  return due;
+}
+
+void Downstream::set_deadline() {
+  const uint64_t due = next_due_ms();
+  due == never ? deadline_.clear() : deadline_.at(loop_, due);
+}
+
+void Downstream::on_deadline() {
+  if (!transport_) return;
+  const uint64_t now = loop_.now_ms();
+  ++depth_;
+  if (drain_ == Drain::told && now >= drain_ms_) finish_drain();
+  if (head_since_ms_ > 0 && now >= head_since_ms_ + settings_.header_timeout_ms) {
+    fail(NGHTTP2_PROTOCOL_ERROR,
+         lost(ErrorKind::timeout, reason::request_timeout, "the head took too long", Limit::header_timeout));
+  } else if (!streams_.empty()) {
+    look_at_silence(now);
+  } else {
+    look_at_idleness(now);
+  }
+  --depth_;
+  settle();
+}
+
+// A client that still takes its answer is not idle.
+void Downstream::look_at_idleness(uint64_t now_ms) {
+  const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
+  if (now_ms < waiting_since_ms_ + patience) return;
+  if (transport_->unsent() > 0) {
+    waiting_since_ms_ = now_ms;
+    return;
+  }
+  owner_.on_limit(served_ > 0 ? Limit::idle_timeout : Limit::header_timeout);
+  append_goaway(NGHTTP2_NO_ERROR);
+  close_gracefully(0);
+}
+
+// Nothing came for long while requests are open: is anybody there?
+void Downstream::look_at_silence(uint64_t now_ms) {
+  const Http2Settings& http2 = settings_.http2;
+  if (http2.ping_interval_ms == 0 || now_ms < read_ms_ + http2.ping_interval_ms) return;
+  if (ping_ms_ == 0) return ping(alive_ping);
+  if (now_ms < ping_ms_ + http2.ping_timeout_ms) return;
+  owner_.on_limit(Limit::http2_ping_timeout);
+  lose_streams(lost(ErrorKind::timeout, reason::client_closed, "the client does not answer a PING"));
+  if (!transport_) return;
+  transport_->abort();
+  closed();
+}
+
+void Downstream::ping(const PingText& text) {
+  ping_ms_ = std::max<uint64_t>(1, loop_.now_ms());
+  nghttp2_submit_ping(raw(), NGHTTP2_FLAG_NONE, text.data());
+  write_later();
+}
+
+}  // namespace penstock::http::http2

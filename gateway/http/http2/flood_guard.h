@@ -1,0 +1,36 @@
+// How many of what brings nothing a peer may send: a budget that time refills and useful work wins back. A
+// plain value, milliseconds of Loop::now_ms.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+namespace penstock::http::http2 {
+
+class FloodGuard {
+ public:
+  // `most` in `window_ms`; 0: any number.
+  FloodGuard(uint32_t most, uint32_t window_ms, uint64_t now_ms)
+      : most_(most), window_ms_(window_ms), left_(uint64_t{most} * window_ms), at_ms_(now_ms) {}
+
+  // False: it is over its budget.
+  bool spend(uint64_t now_ms) {
+    if (most_ == 0) return true;
+    const uint64_t waited = std::min<uint64_t>(now_ms - at_ms_, window_ms_);
+    at_ms_ = now_ms;
+    left_ = std::min(left_ + waited * most_, full());
+    if (left_ < window_ms_) return false;
+    left_ -= window_ms_;
+    return true;
+  }
+  void win(uint32_t count) { left_ = std::min(left_ + uint64_t{count} * window_ms_, full()); }
+
+ private:
+  uint64_t full() const { return uint64_t{most_} * window_ms_; }
+
+  uint32_t most_;
+  uint32_t window_ms_;
+  uint64_t left_;  // in parts of one: window_ms_ are one
+  uint64_t at_ms_;
+};
+
+}  // namespace penstock::http::http2

@@ -1,0 +1,58 @@
+// The fields of a message that is to be sent, as nghttp2 takes them. Short-lived; the texts have to stay
+// until the message was submitted.
+#pragma once
+#include <nghttp2/nghttp2.h>
+
+#include <charconv>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "http/headers.h"
+#include "http/http1/framing.h"
+#include "http/http1/syntax.h"
+
+namespace penstock::http::http2 {
+
+class OutgoingFields {
+ public:
+  OutgoingFields(Arena& arena, size_t most) : fields_(arena.make_array<nghttp2_nv>(most)) {}
+
+  void add(std::string_view name, std::string_view value) {
+    fields_[count_++] = {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+    size_ += name.size() + value.size() + overhead;
+  }
+  // False: one of them could not stand in a message.
+  bool add_all(const Headers& headers, uint64_t without) {
+    for (const Field& field : headers.fields()) {
+      if (without & http1::bit(field.id)) continue;
+      if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
+      add(field.name, field.value);
+    }
+    return true;
+  }
+  const nghttp2_nv* data() const { return fields_.data(); }
+  size_t count() const { return count_; }
+  size_t size() const { return size_; }  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
+
+ private:
+  static constexpr size_t overhead = 32;  // of a field, RFC 9113 6.5.2
+
+  static uint8_t* bytes(std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  }
+
+  std::span<nghttp2_nv> fields_;
+  size_t count_ = 0;
+  size_t size_ = 0;
+};
+
+// A number's text, as long as it lives.
+struct NumberText {
+  char text[20];
+  std::string_view operator()(uint64_t value) {
+    return {text, static_cast<size_t>(std::to_chars(text, text + sizeof text, value).ptr - text)};
+  }
+};
+
+}  // namespace penstock::http::http2

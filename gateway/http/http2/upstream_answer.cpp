@@ -1,0 +1,166 @@
+// The receiving half of a stream from a backend of HTTP/2, and its end.
+#include <algorithm>
+
+#include "http/http2/upstream.h"
+
+namespace penstock::http::http2 {
+
+void UpstreamStream::news() {
+  connection_.news_.push_back(*this);
+  connection_.write_later();
+}
+
+// --- the answer ---
+
+void UpstreamStream::add_field(std::string_view name, std::string_view value) {
+  head_read_ ? answer_trailers_.add(name, value) : head_.add(name, value);
+}
+
+void UpstreamStream::end_fields(EndStream end) {
+  answer_ended_ |= end == EndStream::yes;
+  if (!handler_ || end_told_) return;
+  connection_.touched_.push_back(*this);
+  if (!head_read_) return take_head(end);
+  if (auto good = answer_trailers_.finish(); !good) return lose(good.error(), NGHTTP2_PROTOCOL_ERROR);
+  end_told_ = true;
+  if (!trailers_.empty()) handler_->on_trailers(trailers_);
+  if (handler_) handler_->on_end();
+}
+
+void UpstreamStream::take_head(EndStream end) {
+  if (auto good = head_.finish(asked_, end); !good) return lose(good.error(), NGHTTP2_PROTOCOL_ERROR);
+  if (message_.status < 200) return take_interim();
+  head_read_ = true;
+  end_told_ = message_.body == BodyKind::none;  // whatever empty frame says so later
+  handler_->on_head(message_, end_told_ ? EndStream::yes : EndStream::no);
+}
+
+void UpstreamStream::take_interim() {
+  if (++informational_ > connection_.settings_.max_informational)
+    return lose(backend_error(ErrorKind::limit, reason::upstream_too_large, "too many interim answers",
+                              Limit::upstream_max_informational),
+                NGHTTP2_ENHANCE_YOUR_CALM);
+  handler_->on_informational(message_);
+  message_.reset();
+}
+
+void UpstreamStream::take_body(std::string_view bytes) {
+  if (!handler_ || end_told_) return;
+  unconsumed_ += static_cast<uint32_t>(bytes.size());
+  received_ += bytes.size();
+  connection_.touched_.push_back(*this);
+  handler_->on_data(bytes);
+}
+
+void UpstreamStream::end_answer() {
+  answer_ended_ = true;
+  if (!handler_ || end_told_) return;
+  end_told_ = true;
+  connection_.touched_.push_back(*this);
+  handler_->on_end();
+}
+
+void UpstreamStream::turn_over() {
+  if (handler_) handler_->on_turn_end();
+  if (handler_) give_credit();
+}
+
+// The window goes back when the bytes have left on the other side (RFC 9113 5.2): a client that takes none
+// makes its own backend's stream wait and nobody else.
+void UpstreamStream::give_credit() {
+  if (unconsumed_ == 0 || gone_ || pauses_.any() || !connection_.open_transport()) return;
+  const size_t waiting = std::min<size_t>(handler_->undelivered(), unconsumed_);
+  const size_t credit = unconsumed_ - waiting;
+  if (credit == 0) return;
+  unconsumed_ = static_cast<uint32_t>(waiting);
+  nghttp2_session_consume_stream(raw(), id_, credit);
+  connection_.write_later();
+}
+
+void UpstreamStream::pause(PauseReason reason) {
+  if (handler_) pauses_.set(reason);
+}
+
+void UpstreamStream::resume(PauseReason reason) {
+  if (!handler_) return;
+  pauses_.clear(reason);
+  give_credit();
+}
+
+// --- its end ---
+
+StreamHandler* UpstreamStream::take_handler() {
+  if (handler_ && gone_) news();
+  return std::exchange(handler_, nullptr);
+}
+
+void UpstreamStream::release() {
+  if (!handler_) return;
+  flush();
+  take_handler();
+  if (gone_ || !connection_.open_transport()) return;
+  connection_.write_later();
+  if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) return;
+  if (!answering_) connection_.given_up(started_ms_);
+  give_up(NGHTTP2_CANCEL);
+}
+
+void UpstreamStream::give_up(uint32_t code) {
+  if (given_up_) return;
+  given_up_ = true;
+  out.clear();
+  if (gone_ || !connection_.open_transport()) return;
+  if (id_ == 0) return close(By::us, code);  // the library has never heard of it
+  nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, code);
+  connection_.write_later();
+}
+
+// In the middle of nghttp2's work, which may be within a call of our handler's: it is told later.
+void UpstreamStream::close(By by, uint32_t code) {
+  gone_ = true;
+  closed_by_us_ = by == By::us;
+  code_ = code;
+  out.clear();
+  --connection_.open_;
+  news();
+}
+
+void UpstreamStream::tell() {
+  const bool room = room_;
+  room_ = false;
+  if (room && handler_ && !gone_) handler_->on_drained();
+  if (!handler_) return;
+  if (lost_) return lose(error_);
+  if (gone_ && !end_told_) lose(why_gone());
+}
+
+// Why it is closed although its answer is not over.
+Error UpstreamStream::why_gone() {
+  unprocessed_ = !head_out_ || (!closed_by_us_ && code_ == NGHTTP2_REFUSED_STREAM && !answering_);
+  if (!head_out_) return backend_error(ErrorKind::closed, reason::upstream_reset, takes_no_more);
+  if (closed_by_us_) return backend_error(ErrorKind::protocol, reason::upstream_protocol, breaks_rules);
+  if (unprocessed_)  // by RST_STREAM, or because GOAWAY named an earlier one as its last (RFC 9113 8.7)
+    return backend_error(ErrorKind::refused, reason::upstream_reset, "the backend refused the stream");
+  answered_by_reset_ = true;
+  if (code_ == NGHTTP2_HTTP_1_1_REQUIRED)
+    return backend_error(ErrorKind::protocol, reason::upstream_protocol, "the backend wants HTTP/1.1");
+  return backend_error(ErrorKind::reset, reason::upstream_reset, "the backend reset the stream");
+}
+
+// What `error` says of another attempt, from what was sent and received.
+Error UpstreamStream::judged(const Error& error) const {
+  Error copy = error;
+  if (copy.source != ErrorSource::upstream || answering_)
+    copy.retry = Retry::no;
+  else
+    copy.retry = any_byte_sent() ? Retry::if_reused : Retry::yes;
+  return copy;
+}
+
+void UpstreamStream::lose(const Error& error, uint32_t code) {
+  const Error copy = judged(error);
+  if (StreamHandler* handler = take_handler()) handler->on_reset(copy);
+  give_up(code);
+}
+
+}  // namespace penstock::http::http2

@@ -1,0 +1,435 @@
+// HTTP/2 from clients that break its rules, or keep them and mean harm: who is answered what, and what it
+// costs the others.
+#include <doctest/doctest.h>
+
+#include "http2_client.h"
+
+using namespace penstock;
+using namespace penstock::test;
+using namespace penstock::test::h2;
+
+namespace {
+
+constexpr std::string_view served = "HEADERS 99 :status=200 content-length=2 date=D | DATA 99 2 END";
+
+DownstreamSettings far_away() {
+  DownstreamSettings out;
+  out.header_timeout_ms = out.body_timeout_ms = out.idle_timeout_ms = out.linger_ms = 3'600'000;
+  out.send_timeout_ms = out.http2.ping_interval_ms = 3'600'000;
+  return out;
+}
+
+std::string repeated(std::string_view frame, size_t times) {
+  std::string out;
+  for (size_t i = 0; i < times; ++i) out += frame;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a malformed head resets its stream, is told for the log, and the connection goes on") {
+  struct Case {
+    std::string_view name;
+    Fields fields;
+  };
+  auto with = [](Fields more) { return request("GET", "/", more); };
+  const Case cases[] = {
+      {"no method", {{":scheme", "http"}, {":path", "/"}, {":authority", "x"}}},
+      {"no scheme", {{":method", "GET"}, {":path", "/"}, {":authority", "x"}}},
+      {"no path", {{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}}},
+      {"no authority and no host", {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}}},
+      {"a pseudo-header twice", with({{":path", "/b"}})},
+      {"a pseudo-header behind a field",
+       {{":method", "GET"}, {":scheme", "http"}, {"a", "b"}, {":path", "/"}, {":authority", "x"}}},
+      {"an unknown pseudo-header", {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":x", "y"}}},
+      {"a response's pseudo-header",
+       {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":status", "200"}}},
+      {"an empty path", {{":method", "GET"}, {":scheme", "http"}, {":path", ""}, {":authority", "x"}}},
+      {"a path that is none", {{":method", "GET"}, {":scheme", "http"}, {":path", "a"}, {":authority", "x"}}},
+      {"an asterisk with GET",
+       {{":method", "GET"}, {":scheme", "http"}, {":path", "*"}, {":authority", "x"}}},
+      {"a blank in the method",
+       {{":method", "GET /x"}, {":scheme", "http"}, {":path", "/"}, {":authority", "x"}}},
+      {"an upper-case name", with({{"Accept", "x"}})},
+      {"a name with a blank", with({{"a b", "x"}})},
+      {"a name with a colon", with({{"a:b", "x"}})},
+      {"an empty name", with({{"", "x"}})},
+      {"connection", with({{"connection", "close"}})},
+      {"keep-alive", with({{"keep-alive", "1"}})},
+      {"proxy-connection", with({{"proxy-connection", "close"}})},
+      {"transfer-encoding", with({{"transfer-encoding", "chunked"}})},
+      {"upgrade", with({{"upgrade", "h2c"}})},
+      {"te with more than trailers", with({{"te", "gzip"}})},
+      {"CR in a value", with({{"a", "b\rc"}})},
+      {"LF in a value", with({{"a", "b\nc"}})},
+      {"CRLF and a request in a value", with({{"a", "b\r\n\r\nGET /x HTTP/1.1\r\n"}})},
+      {"NUL in a value", with({{"a", std::string("b\0c", 3)}})},
+      {"a blank around a value", with({{"a", " b"}})},
+      {"a length that is none", with({{"content-length", "+1"}})},
+      {"an authority that is none", get("/", "a/b")},
+      {"two hosts", with({{"host", "x"}, {"host", "x"}})},
+      {"two lengths", with({{"content-length", "0"}, {"content-length", "0"}})},
+      {"a length and no body", with({{"content-length", "5"}})},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    Peer peer;
+    peer.answer_all();
+    const std::string got = peer.send(head(1, each.fields));
+    CHECK(got == "RST 1 1");
+    CHECK(peer.client.log() == "bad request.malformed");
+    CHECK(peer.client.connection->open_streams() == 0);
+    CHECK(peer.send(head(99, get())) == served);
+  }
+}
+
+TEST_CASE("what HTTP/1.1 would be refused for is refused with the same status") {
+  struct Case {
+    std::string_view name;
+    Fields fields;
+    int flags;
+    const char* status;
+  };
+  auto with = [](Fields more) { return request("GET", "/", more); };
+  const int whole = end_stream | end_headers;
+  const Case cases[] = {
+      {"user information", get("/", "u@x"), whole, "400"},
+      {"another host", with({{"host", "y"}}), whole, "400"},
+      {"a look-alike of a length", with({{"content_length", "5"}}), whole, "400"},
+      {"a look-alike of a coding", with({{"transfer_encoding", "chunked"}}), whole, "400"},
+      {"a fragment", request("GET", "/a#b"), whole, "400"},
+      {"bytes over ASCII in the path", request("GET", "/\xc3\xa4"), whole, "400"},
+      {"another scheme",
+       {{":method", "GET"}, {":scheme", "ftp"}, {":path", "/"}, {":authority", "x"}},
+       whole,
+       "400"},
+      {"TRACE with a body", request("TRACE", "/"), end_headers, "400"},
+      {"CONNECT", {{":method", "CONNECT"}, {":authority", "x:1"}}, whole, "501"},
+      {"another expectation", with({{"expect", "more"}}), whole, "417"},
+      {"a long path", request("GET", "/" + std::string(9'000, 'a')), whole, "414"},
+      {"a long head", with({{"a", std::string(33'000, 'a')}}), whole, "431"},
+      {"many fields", with(Fields(101, {"a", "b"})), whole, "431"},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    Peer peer;
+    peer.answer_all();
+    std::string sent = head(1, each.fields, each.flags);
+    if (sent.size() > 16'000) {  // in frames of the size that is allowed
+      const std::string block = hpack(each.fields);
+      sent = frame(headers, end_stream, 1, block.substr(0, 16'000));
+      for (size_t at = 16'000; at < block.size(); at += 16'000)
+        sent +=
+            frame(continuation, at + 16'000 >= block.size() ? end_headers : 0, 1, block.substr(at, 16'000));
+    }
+    const std::string got = peer.send(sent);
+    CHECK(got.starts_with(std::string("HEADERS 1 :status=") + each.status));
+    CHECK(peer.client.log().starts_with("bad request."));
+    CHECK(peer.send(head(99, get())) == served);
+  }
+}
+
+TEST_CASE("an https target on a connection without TLS says so, as in HTTP/1.1") {
+  Peer peer;
+  peer.send(head(1, {{":method", "GET"}, {":scheme", "https"}, {":path", "/a?b"}, {":authority", "X"}}));
+  CHECK(peer.stream().head->target == "https://X/a?b");
+  CHECK(peer.stream().log() == "GET x /a?b END");
+}
+
+TEST_CASE("cookies of several fields are one") {
+  Peer peer;
+  peer.send(head(1, request("GET", "/", {{"cookie", "a=1"}, {"b", "c"}, {"cookie", ""}, {"cookie", "d=2"}})));
+  CHECK(peer.stream().log() == "GET x / cookie=a=1; d=2 b=c END");
+}
+
+TEST_CASE("a length that disagrees with the body resets the stream, whichever way") {
+  for (std::string_view sent : {"abc", "abcdef"}) {
+    Peer peer;
+    peer.send(head(1, request("POST", "/", {{"content-length", "5"}}), end_headers));
+    CHECK(peer.stream().log() == "POST x / length=5");
+    CHECK(peer.send(body(1, sent, end_stream)) == "RST 1 1");
+    CHECK(peer.stream().error.reason == reason::request_malformed);
+    CHECK(peer.stream().body.size() <= 5);
+    peer.answer_all();
+    CHECK(peer.send(head(99, get())) == served);
+  }
+}
+
+TEST_CASE("an empty body by its length is whole with the head") {
+  Peer peer;
+  peer.send(head(1, request("POST", "/", {{"content-length", "0"}}), end_headers));
+  CHECK(peer.stream().log() == "POST x / length=0 END");
+  CHECK(peer.send(body(1, "", end_stream)).empty());
+  CHECK(peer.stream().log() == "POST x / length=0 END");
+}
+
+TEST_CASE("trailers that frame, and more of them than allowed, are refused") {
+  for (bool many : {false, true}) {
+    Peer peer;
+    peer.answer_all();
+    const Fields sent = many ? Fields(40, {"a", "b"}) : Fields{{"host", "y"}};
+    const std::string got = peer.send(head(1, request("POST", "/"), end_headers) + head(1, sent));
+    CHECK(peer.stream().error.reason ==
+          (many ? reason::request_header_too_large : reason::request_malformed));
+    CHECK(peer.stream().log().find("| end") == std::string::npos);
+    CHECK(got.find("RST 1") != std::string::npos);
+  }
+}
+
+TEST_CASE("what breaks the connection's rules ends it with the code that RFC 9113 gives") {
+  struct Case {
+    std::string_view name;
+    std::string sent;
+    int code;
+  };
+  const Case cases[] = {
+      {"another preface", "GET / HTTP/1.1\r\nhost: x\r\n\r\n", 1},
+      {"no SETTINGS first", std::string(preface) + head(1, get()), 1},
+      {"a frame that is too large", hello() + frame(data, 0, 1, std::string(16'385, 'a')), 6},
+      {"DATA on an idle stream", hello() + body(1, "a"), 1},
+      {"DATA without a stream", hello() + body(0, "a"), 1},
+      {"HEADERS without a stream", hello() + head(0, get()), 1},
+      {"an even stream", hello() + head(2, get()), 1},
+      {"a header block that cannot be read", hello() + frame(headers, 5, 1, "\xff\xff\xff\xff\xff\xff"), 9},
+      {"another frame within a head", hello() + head(1, get(), end_stream) + frame(ping, 0, 0, "12345678"),
+       1},
+      {"CONTINUATION without a head", hello() + frame(continuation, 4, 1, "a"), 1},
+      {"a PUSH_PROMISE", hello() + frame(push_promise, 4, 1, std::string(4, '\2')), 1},
+      {"a short PING", hello() + frame(ping, 0, 0, "1234"), 6},
+      {"SETTINGS for a stream", hello() + frame(settings, 0, 1), 1},
+      {"SETTINGS of a wrong size", hello() + frame(settings, 0, 0, "12345"), 6},
+      {"an acknowledgement with values", hello() + frame(settings, 1, 0, number(0, 6)), 6},
+      {"a window over its range", hello() + window(0, 0x7fffffff), 3},
+      {"an initial window over its range", hello() + setting({{4, 0x80000000}}), 3},
+      {"a frame size out of range", hello() + setting({{5, 1}}), 1},
+      {"padding over its frame",
+       hello() + head(1, request("POST", "/"), end_headers) +
+           body(1,
+                "\x09"
+                "ab",
+                padded),
+       1},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    net::Loop loop;
+    const DownstreamSettings settings = far_away();
+    Client client(loop, settings, Client::Speaks::http2);
+    feed(client.wire, each.sent);
+    turn(loop);
+    Reader reader;
+    const std::string got = reader.text(client.wire.take());
+    CHECK(got.ends_with(" " + std::to_string(each.code)));
+    CHECK(got.find("GOAWAY") != std::string::npos);
+    CHECK(client.closed == 1);
+    for (auto& stream : client.streams) CHECK_FALSE(stream->open);
+  }
+}
+
+TEST_CASE("more streams than are allowed are refused, and those before go on") {
+  DownstreamSettings settings;
+  settings.http2.max_concurrent_streams = 2;
+  net::Loop loop;
+  Client client(loop, settings, Client::Speaks::http2);
+  Reader reader;
+  feed(client.wire, hello());  // it has not heard of the limit yet
+  feed(client.wire, head(1, get()) + head(3, get()) + head(5, get()));
+  turn(loop);
+  CHECK(reader.text(client.wire.take()).ends_with("RST 5 7"));
+  CHECK(client.streams.size() == 2);
+  for (auto& stream : client.streams) CHECK(stream->open);
+}
+
+TEST_CASE("floods of what brings nothing end their connection and are counted") {
+  struct Case {
+    std::string_view name;
+    std::string frame;
+    Limit limit = Limit::http2_max_control_frames;
+  };
+  const Case cases[] = {
+      {"PING", frame(ping, 0, 0, "12345678")},
+      {"SETTINGS", setting({})},
+      {"SETTINGS that change windows", setting({{4, 1}}) + setting({{4, 2}})},
+      {"PRIORITY", frame(priority, 0, 1, number(0, 4) + "a")},
+      {"windows of the connection", window(0, 1)},
+      {"windows of a stream", window(1, 1)},
+      {"empty DATA", body(1, "")},
+      {"DATA of padding alone", body(1, std::string("\x01\0", 2), padded)},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    Peer peer(far_away());
+    std::string got = peer.send(head(1, request("POST", "/"), end_headers));
+    for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(each.frame, 100));
+    CHECK(got.ends_with("GOAWAY 1 11"));
+    CHECK(peer.client.closed == 1);
+    CHECK(peer.client.limits.of(each.limit) == 1);
+    CHECK(peer.stream().log().find("| reset ") != std::string::npos);
+  }
+}
+
+TEST_CASE("rapid resets end their connection before they cost much") {
+  Peer peer(far_away());
+  peer.answer_all();
+  uint32_t id = 1;
+  std::string got;
+  for (; peer.client.closed == 0 && id < 2'000; id += 2) got = peer.send(head(id, get()) + reset(id, 8));
+  CHECK(got.ends_with(" 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
+  CHECK(peer.client.streams.size() <= DownstreamSettings().http2.max_resets + 1);
+  peer.client.streams.pop_back();  // the one that was too many
+  for (const auto& stream : peer.client.streams) CHECK(stream->log() == "bad client.closed");
+}
+
+TEST_CASE("a client that makes us reset its streams is none the better for it") {
+  Peer peer(far_away());
+  uint32_t id = 1;
+  std::string got;
+  for (; peer.client.closed == 0 && id < 2'000; id += 2)
+    got = peer.send(head(id, request("POST", "/", {{"content-length", "5"}}), end_headers) +
+                    body(id, "a", end_stream));
+  CHECK(got.ends_with(" 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
+}
+
+TEST_CASE("requests that are answered win resets back") {
+  Peer peer(far_away());
+  peer.answer_all();
+  uint32_t id = 1;
+  for (int i = 0; i < 600; ++i, id += 4) peer.send(head(id, get()) + head(id + 2, get()) + reset(id + 2, 8));
+  CHECK(peer.client.closed == 0);
+}
+
+TEST_CASE("a head in many frames, or without an end, is refused in time") {
+  Peer peer(far_away());
+  std::string sent = frame(headers, end_stream, 1, hpack(get()));
+  for (int i = 0; i < 20; ++i) sent += frame(continuation, none, 1, hpack({{"a", "b"}}));
+  CHECK(peer.send(sent).ends_with(" 11"));
+  DownstreamSettings settings = far_away();
+  settings.header_timeout_ms = 20;
+  Peer slow(settings);
+  slow.answer_all();
+  slow.send(head(1, get()));
+  CHECK(slow.client.closed == 0);
+  slow.send(frame(headers, end_stream, 3, hpack(get())));
+  slow.run_to_end();
+  CHECK(slow.client.limits.of(Limit::header_timeout) == 1);
+  CHECK(slow.reader.text(slow.client.wire.take()) == "GOAWAY 3 1");
+}
+
+TEST_CASE("a small block that unpacks to a large head costs its connection") {
+  Peer peer(far_away());
+  // One field of 3,900 bytes goes into the table; then each byte of the block stands for it (RFC 7541 6.1).
+  std::string block = hpack(get());
+  block += '\x40';
+  block += std::string(
+               "\x01"
+               "a",
+               2) +
+           "\x7f" + std::string("\xbd\x1d", 2) + std::string(3'900, 'z');
+  std::string sent = frame(headers, end_stream, 1, block + std::string(10'000, '\xbe'));
+  sent += frame(continuation, end_headers, 1, std::string(16'000, '\xbe'));
+  CHECK(peer.send(sent).ends_with("GOAWAY 1 11"));
+  CHECK(peer.client.limits.of(Limit::header_size) == 1);
+  CHECK(peer.client.closed == 1);
+}
+
+TEST_CASE("an idle connection gets a GOAWAY, and one that never asked, too") {
+  for (bool asked : {false, true}) {
+    DownstreamSettings settings = far_away();
+    (asked ? settings.idle_timeout_ms : settings.header_timeout_ms) = 20;
+    Peer peer(settings);
+    peer.answer_all();
+    if (asked) peer.send(head(1, get()));
+    CHECK(peer.client.closed == 0);
+    peer.run_to_end();
+    CHECK(peer.reader.text(peer.client.wire.take()) == (asked ? "GOAWAY 1 0" : "GOAWAY 0 0"));
+    CHECK(peer.client.limits.of(asked ? Limit::idle_timeout : Limit::header_timeout) == 1);
+  }
+}
+
+TEST_CASE("a body that stops is answered 408, and its stream alone ends") {
+  DownstreamSettings settings = far_away();
+  settings.body_timeout_ms = 20;
+  settings.idle_timeout_ms = 60;  // so that the run has an end
+  Peer peer(settings);
+  peer.client.prepare = [](Recorder& made) {
+    made.at_bad_body = [](Recorder& r) {
+      answer(r, status_of(r.error.reason), "");
+      r.release();
+    };
+  };
+  peer.send(head(1, request("POST", "/"), end_headers) + body(1, "a"));
+  peer.run_to_end();
+  CHECK(peer.reader.text(peer.client.wire.take()) ==
+        "HEADERS 1 :status=408 content-length=0 date=D END | RST 1 0 | GOAWAY 1 0");
+  CHECK(peer.client.limits.of(Limit::body_timeout) == 1);
+}
+
+TEST_CASE("an answer that its client gives no window for is cut, with its handler and without") {
+  for (bool released : {false, true}) {
+    CAPTURE(released);
+    DownstreamSettings settings = far_away();
+    settings.send_timeout_ms = 20;
+    settings.idle_timeout_ms = 60;
+    Peer peer(settings);
+    peer.send(setting({{4, 0}}) + head(1, get()));
+    answer(peer.stream());
+    if (released) peer.stream().release();
+    peer.run_to_end();
+    CHECK(peer.reader.text(peer.client.wire.take()) ==
+          "HEADERS 1 :status=200 content-length=2 date=D | RST 1 8 | GOAWAY 1 0");
+    CHECK(peer.stream().log() == (released ? "GET x / END" : "GET x / END | reset client.slow"));
+    CHECK(peer.client.limits.of(Limit::send_timeout) == 1);
+  }
+}
+
+TEST_CASE("a client that says nothing while its request is open is asked, and cut if it is gone") {
+  DownstreamSettings settings = far_away();
+  settings.http2.ping_interval_ms = 20;
+  settings.http2.ping_timeout_ms = 20;
+  Peer peer(settings);
+  peer.send(head(1, get()));
+  peer.run_to_end();
+  CHECK(peer.reader.text(peer.client.wire.take()) == "PING");
+  CHECK(peer.client.wire.end == Wire::End::aborted);
+  CHECK(peer.client.limits.of(Limit::http2_ping_timeout) == 1);
+  CHECK(peer.stream().log() == "GET x / END | reset client.closed");
+}
+
+TEST_CASE("short of memory, what was not answered gets 503 and the connection ends") {
+  Peer peer(far_away());
+  peer.client.prepare = [](Recorder& made) {
+    made.at_bad_body = [](Recorder& r) {
+      answer(r, status_of(r.error.reason), "");
+      r.release();
+    };
+  };
+  peer.send(head(1, get()));
+  peer.client.connection->shed(Limit::buffered);
+  CHECK(peer.reader.text(peer.client.wire.take()) ==
+        "HEADERS 1 :status=503 content-length=0 date=D END | GOAWAY 1 11");
+  CHECK(peer.client.closed == 1);
+  CHECK(peer.client.limits.of(Limit::buffered) == 1);
+}
+
+TEST_CASE("what a client waits for decides who makes room for others") {
+  Peer peer(far_away());
+  peer.answer_all();
+  auto waits = [&] { return !peer.client.waiting.empty(); };
+  CHECK(waits());  // for its first request
+  peer.client.prepare = nullptr;
+  peer.send(head(1, get()));
+  CHECK_FALSE(waits());
+  CHECK(peer.client.connection->waiting_since_ms() == UINT64_MAX);
+  answer(peer.stream());
+  peer.stream().release();
+  peer.got();
+  CHECK(waits());  // for the next one
+  peer.send(head(3, request("POST", "/"), end_headers));
+  CHECK(waits());  // for its body
+  CHECK(peer.client.connection->slow_body_since_ms() != UINT64_MAX);
+  peer.send(head(5, get()));
+  CHECK_FALSE(waits());  // one waits for us
+  CHECK(peer.client.connection->slow_body_since_ms() == UINT64_MAX);
+}

@@ -1,0 +1,228 @@
+// Pools whose connections take many streams at once.
+#include <doctest/doctest.h>
+
+#include <array>
+
+#include "base/reason.h"
+#include "fakes.h"
+
+using namespace penstock;
+using namespace penstock::upstream;
+using namespace penstock::upstream::fakes;
+
+namespace {
+
+ClusterSettings of_http2(uint32_t streams) {
+  ClusterSettings out;
+  out.http.protocol = http::Protocol::http2;
+  out.http.http2.max_concurrent_streams = streams;
+  return out;
+}
+
+struct Shared : Bench {
+  explicit Shared(uint32_t streams) : Bench(of_http2(streams)) {
+    cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a hundred attempts at once wait for one connection") {
+  Shared bench(100);
+  std::array<Taker, 101> takers;
+  for (Taker& taker : takers) CHECK(bench.acquire(taker) == nullptr);
+  CHECK(bench.asked.size() == 2);  // the last one finds no place on the first
+  FakeConnection& first = bench.connected(0, 100);
+  CHECK(first.open_streams() == 100);
+  CHECK(takers[100].stream == nullptr);
+  FakeConnection& second = bench.connected(1, 100);
+  CHECK(second.open_streams() == 1);
+  CHECK(&takers[0].connection() == &first);
+  CHECK(bench.cluster->open_connections() == 2);
+  CHECK(bench.cluster->idle_connections() == 0);
+  for (Taker& taker : takers) bench.done(taker);
+  CHECK(bench.cluster->idle_connections() == 2);
+}
+
+TEST_CASE("a connection is filled before the next one is used, and another is made when all are full") {
+  Shared bench(2);
+  Taker a, b, c, d;
+  bench.acquire(a);
+  FakeConnection& first = bench.connected(0, 2);
+  CHECK(bench.acquire(b) != nullptr);
+  CHECK(&b.connection() == &first);
+  CHECK(bench.acquire(c) == nullptr);
+  CHECK(bench.asked.size() == 2);
+  FakeConnection& second = bench.connected(1, 2);
+  CHECK(&c.connection() == &second);
+  bench.done(b);  // there is room on both: the one that was full is filled again
+  CHECK(bench.acquire(d) != nullptr);
+  CHECK(&d.connection() == &first);
+  CHECK(bench.acquire(b) != nullptr);
+  CHECK(&b.connection() == &second);
+  for (Taker* taker : {&a, &b, &c, &d}) bench.done(*taker);
+}
+
+TEST_CASE("a stream that ends serves the oldest waiter, before the connection that is being made") {
+  Shared bench(2);
+  Taker a, b, c;
+  bench.acquire(a);
+  bench.connected(0, 2);
+  bench.acquire(b);
+  CHECK(bench.acquire(c) == nullptr);
+  bench.done(a);
+  CHECK(c.stream != nullptr);
+  FakeConnection& late = bench.connected(1, 2);
+  CHECK(late.open_streams() == 0);
+  CHECK(bench.cluster->idle_connections() == 1);
+  bench.done(b);
+  bench.done(c);
+}
+
+TEST_CASE("a backend that takes fewer streams than we allow gets more connections, one after another") {
+  Shared bench(100);
+  std::array<Taker, 5> takers;
+  for (Taker& taker : takers) bench.acquire(taker);
+  CHECK(bench.asked.size() == 1);
+  bench.connected(0, 2);
+  CHECK(bench.asked.size() == 2);
+  bench.connected(1, 2);
+  CHECK(bench.asked.size() == 3);
+  bench.connected(2, 2);
+  CHECK(bench.asked.size() == 3);
+  for (Taker& taker : takers) {
+    CHECK(taker.stream != nullptr);
+    bench.done(taker);
+  }
+}
+
+TEST_CASE("a connect that fails fails all for whom it was made, and counts once") {
+  Shared bench(100);
+  EndpointInfo info = endpoint("127.0.0.1:80");
+  bench.cluster->set_endpoints(set_of({info}));
+  std::array<Taker, 3> takers;
+  for (Taker& taker : takers) bench.acquire(taker);
+  bench.refused(0);
+  for (Taker& taker : takers) {
+    REQUIRE(taker.failures.size() == 1);
+    CHECK(taker.failures[0].retry == Retry::yes);
+    bench.cluster->finish(taker, Outcome::neutral);
+  }
+  CHECK(info.state->consecutive_failures.load() == 1);
+  CHECK(bench.asked.size() == 1);
+}
+
+TEST_CASE("a connection that takes no more streams serves out what it has, and new ones go elsewhere") {
+  Shared bench(10);
+  Taker a, b;
+  bench.acquire(a);
+  FakeConnection& first = bench.connected(0, 10);
+  first.broken = true;
+  first.room_changed(10);
+  CHECK(bench.acquire(b) == nullptr);
+  FakeConnection& second = bench.connected(1, 10);
+  CHECK(&b.connection() == &second);
+  CHECK(!first.closed);
+  bench.done(a);
+  first.finish();  // as after a GOAWAY
+  CHECK(bench.cluster->open_connections() == 1);
+  bench.done(b);
+}
+
+TEST_CASE("more room is used at once") {
+  Shared bench(10);
+  Taker a, b;
+  bench.acquire(a);
+  FakeConnection& first = bench.connected(0, 2);
+  first.room_changed(1);
+  CHECK(bench.acquire(b) == nullptr);
+  first.room_changed(2);
+  REQUIRE(b.stream != nullptr);
+  CHECK(&b.connection() == &first);
+  bench.done(a);
+  bench.done(b);
+  bench.connected(1, 2);
+}
+
+TEST_CASE("who wants a fresh connection gets no stream on one that lay idle") {
+  Shared bench(10);
+  Taker a, fresh;
+  bench.acquire(a);
+  FakeConnection& first = bench.connected(0, 10);
+  bench.done(a);
+  bench.acquire(a);
+  CHECK(&a.connection() == &first);
+  fresh.want_fresh(true);
+  CHECK(bench.acquire(fresh) == nullptr);
+  FakeConnection& second = bench.connected(1, 10);
+  REQUIRE(fresh.stream != nullptr);
+  CHECK(&fresh.connection() == &second);
+  first.idled = false;  // it has shown that it is there
+  bench.done(fresh);
+  CHECK(bench.acquire(fresh) != nullptr);
+  CHECK(&fresh.connection() == &first);
+  bench.done(a);
+  bench.done(fresh);
+}
+
+TEST_CASE("connections that were begun with other settings serve out what they have") {
+  Shared bench(10);
+  Taker a, b, c;
+  bench.acquire(a);
+  FakeConnection& used = bench.connected(0, 10);
+  ClusterSettings other = of_http2(10);
+  other.name = "test";
+  other.http.header_size = 4096;  // says nothing of a connection
+  bench.cluster->set_settings(other);
+  CHECK(bench.acquire(b) != nullptr);
+  bench.done(b);
+  other.http.protocol = http::Protocol::http1;
+  bench.cluster->set_settings(other);
+  CHECK(bench.acquire(b) == nullptr);
+  CHECK(bench.acquire(c) == nullptr);
+  CHECK(bench.asked.size() == 3);  // one each
+  bench.connected(1);
+  bench.connected(2);
+  CHECK(!used.closed);
+  bench.done(a);
+  CHECK(used.closed);
+  bench.done(b);
+  bench.done(c);
+  CHECK(bench.cluster->idle_connections() == 2);
+  other.http.protocol = http::Protocol::http2;
+  bench.cluster->set_settings(other);
+  CHECK(bench.cluster->idle_connections() == 0);
+}
+
+TEST_CASE("connections to an address that the name no longer has get no further streams") {
+  Shared bench(10);
+  EndpointInfo info = endpoint("name:80", {"127.0.0.1:80"});
+  bench.cluster->set_endpoints(set_of({info}));
+  Taker a, b;
+  bench.acquire(a);
+  FakeConnection& old = bench.connected(0, 10);
+  info.addresses = {address("127.0.0.2:80")};
+  bench.cluster->set_endpoints(set_of({info}));
+  CHECK(bench.acquire(b) == nullptr);
+  FakeConnection& now = bench.connected(1, 10);
+  CHECK(&b.connection() == &now);
+  bench.done(a);
+  CHECK(old.closed);
+  bench.done(b);
+}
+
+TEST_CASE("a cluster that ends closes connections that have room, too") {
+  int alive = 0;
+  {
+    Shared bench(10);
+    Taker a;
+    bench.acquire(a);
+    FakeConnection& one = bench.connected(0, 10);
+    bench.cluster->finish(a, Outcome::neutral);  // its stream was cut
+    bench.cluster.reset();
+    CHECK(one.closed);
+    turn(bench.loop);
+    alive = bench.alive;
+  }
+  CHECK(alive == 0);
+}
