@@ -36,6 +36,11 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     begin_tunnel(head);
     return;
   }
+  if (must_upgrade(context_->request) && head.status < 300) {
+    attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
+                                reason::upstream_protocol, "an answer that passes over the Upgrade"}));
+    return;
+  }
   const config::Retries& rule = context_->route->config->retries;
   for (uint16_t status : rule.on_status) {
     if (status != head.status) continue;
@@ -79,6 +84,8 @@ void Exchange::begin_tunnel(http::Message& head) {
                                 reason::upstream_protocol, "101 without a matching Upgrade"}));
     return;
   }
+  if (head.upgrade == websocket && up_->version() == http::Version::http_2)
+    set_handshake_accept(context_->request, head);
   if (head.upgrade == websocket && !handshake_accepted(context_->request, head)) {
     attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
                                 reason::upstream_protocol, "101 without the right Sec-WebSocket-Accept"}));
@@ -185,6 +192,8 @@ void Exchange::answer() {
   }
   RequestContext& context = *context_;
   LocalResponse& local = context.local;
+  if (must_upgrade(context.request) && local.status < 300)
+    refuse(context, 501, reason::request_upgrade, "nothing here makes a tunnel");
   if (!local.reason.empty()) context.reason = local.reason;
   auto* head = context.arena.make<http::Message>(context.arena);
   head->status = local.status;

@@ -46,7 +46,7 @@ TEST_CASE("it begins with the settings that the listener has") {
   Client client(loop, settings, Client::Speaks::http2);
   turn(loop);
   const std::string expected =
-      setting({{3, 7}, {4, 64 * 1024}, {5, 16 * 1024}, {6, 32 * 1024}, {1, 4096}, {9, 1}}) +
+      setting({{3, 7}, {4, 64 * 1024}, {5, 16 * 1024}, {6, 32 * 1024}, {1, 4096}, {8, 1}, {9, 1}}) +
       window(0, 1024 * 1024 - 65535);
   CHECK(client.wire.take() == expected);
 }

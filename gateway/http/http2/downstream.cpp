@@ -45,6 +45,7 @@ void Downstream::start() {
       nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, http2.max_frame_size},
       nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings_.header_size},
       nghttp2_settings_entry{NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, http2.header_table_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},  // RFC 8441 3
       nghttp2_settings_entry{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
   nghttp2_submit_settings(raw(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(raw(), NGHTTP2_FLAG_NONE, 0,
@@ -156,7 +157,7 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
       head_over();
       if (!stream) break;
       if (stream->head_read()) {
-        stream->end_request();
+        stream->asks_for_tunnel() ? stream->refuse_fields() : stream->end_request();
         break;
       }
       stream->end_head(ends_stream(frame) ? EndStream::yes : EndStream::no);

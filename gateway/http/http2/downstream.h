@@ -56,6 +56,8 @@ class DownstreamStream final : public Stream,
   void begin();                     // its handler is told of the head
   void take_body(std::string_view bytes);
   void end_request();  // without or with trailers
+  bool asks_for_tunnel() const { return asks_for_tunnel_; }
+  void refuse_fields();  // that came within its tunnel
   void turn_over();
   void tell();
   // nghttp2 has closed it, because both sides are done or one has reset it.
@@ -70,6 +72,8 @@ class DownstreamStream final : public Stream,
   // Both sides have said all, or we have and want no more.
   bool whole() const { return state_ == Sending::ended && response_out_; }
   bool given_up() const { return given_up_; }
+  // Nothing is to be told of it any more: of a tunnel, that the client has ended its side, too.
+  bool over() const { return whole() && (!tunnel_ || end_told_); }
   // The client is awaited, not we.
   bool body_awaited() const;
   size_t held() const { return arena_.bytes_held() + out.size() + (handler_ ? handler_->held_bytes() : 0); }
@@ -104,13 +108,24 @@ class DownstreamStream final : public Stream,
 
  private:
   enum class Sending : uint8_t { nothing, body, ended };
+  // Bytes that came before the tunnel was made; in the arena.
+  struct EarlyBytes {
+    std::string_view bytes;
+    EarlyBytes* next;
+  };
 
   bool can_send() const;
   nghttp2_session* raw() const;
   bool end_with_trailers() override;
   void on_given() override;
+  void hold_early(std::string_view bytes);
+  void tell_early();
+  void tell_tunnel();
+  void deliver(std::string_view bytes);
   void give_credit();
+  uint32_t cut_code() const { return tunnel_ ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR; }
   void give_up(uint32_t code);
+  void end_request_too();
   void break_off();
   void touch();
   StreamHandler* take_handler();
@@ -143,7 +158,9 @@ class DownstreamStream final : public Stream,
   bool given_up_ : 1 = false;      // we have reset it: nothing goes out any more
   bool broken_off_ : 1 = false;    // because of what its handler sent
   bool client_reset_ : 1 = false;  // the client has
-  uint32_t unconsumed_ = 0;        // of the window, not given back yet
+  bool asks_for_tunnel_ : 1 = false;
+  bool tunnel_ : 1 = false;  // it was made
+  uint32_t unconsumed_ = 0;  // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   uint64_t left_ = 0;  // of the declared length
@@ -154,6 +171,7 @@ class DownstreamStream final : public Stream,
   Message message_;
   Headers trailers_;                 // of the request
   const Headers* ending_ = nullptr;  // of the answer, in the arena
+  EarlyBytes *early_first_ = nullptr, *early_last_ = nullptr;
   RequestHead head_;
   RequestTrailers request_trailers_;
   Error error_;
