@@ -195,7 +195,11 @@ void Session::Writing::run_task() {
   if (!session.transport_) return;
   session.write();
   session.writing_.cancel();
+  // What write() left behind because so much waited has nobody to call for it when the kernel takes all that.
+  const bool full = session.transport_->unsent() >= net::Transport::high_mark;
   session.flush();
+  if (full && session.transport_->unsent() < net::Transport::high_mark)
+    session.loop_.schedule_next_turn(session.writing_);
   session.on_turn_over();
 }
 
