@@ -144,13 +144,14 @@ void Downstream::fail_broken() {
     fail(NGHTTP2_ENHANCE_YOUR_CALM,
          lost(ErrorKind::limit, reason::request_malformed, "the client floods its connection", flooded_));
   else
-    fail(NGHTTP2_PROTOCOL_ERROR,
+    fail(broken_code_,
          lost(ErrorKind::protocol, reason::request_malformed, "the client does not speak HTTP/2"));
 }
 
 void Downstream::fail(uint32_t code, const Error& error) {
   ++depth_;
   owner_.on_limit(error.limit);
+  owner_.on_http2_error(code);
   lose_streams(error);
   if (transport_) {
     append_goaway(code);

@@ -155,6 +155,25 @@ void DownstreamStream::end_request() {
   if (handler_) handler_->on_end();
 }
 
+// The library has taken it already.
+void DownstreamStream::update_priority(std::string_view field) {
+  reprioritised_ = true;
+  priority_ = {};
+  priority_.merge(field);
+}
+
+// RFC 9218 8: who answers knows better, in what it says; in the rest its client is right.
+void DownstreamStream::answer_priority(const Message& head) {
+  const Field* field = head.headers.find("priority");
+  if (!field) return;
+  Priority merged = priority_;
+  if (!reprioritised_)
+    if (const Field* asked = message_.headers.find("priority")) merged.merge(asked->value);
+  merged.merge(field->value);
+  const nghttp2_extpri priority{merged.urgency, merged.incremental ? 1 : 0};
+  nghttp2_session_change_extpri_stream_priority(raw(), id_, &priority, 0);
+}
+
 // RFC 9113 8.5. Its handler hears of it with the reset.
 void DownstreamStream::refuse_fields() {
   error_ = lost(ErrorKind::protocol, reason::request_malformed, "fields within a tunnel");
@@ -244,6 +263,7 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
   ended = !body;
   if (nghttp2_submit_response(raw(), id_, fields.data(), count, body ? &provider : nullptr) != 0)
     return break_off();
+  if (body) answer_priority(head);
   head_out_ = dirty_ = true;
   // One that has no body whatever is sent of it is open until its sender says that it has ended.
   state_ = end == EndStream::yes ? Sending::ended : Sending::body;

@@ -183,6 +183,7 @@ class Upstream final : public UpstreamConnection, private Session {
   void on_error(const Error& error) override;
 
   // --- Session ---
+  bool on_frame_head(const nghttp2_frame_hd& frame) override;
   bool on_frame_begun(const nghttp2_frame_hd& frame) override;
   bool on_head_begun(const nghttp2_frame& frame) override;
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
