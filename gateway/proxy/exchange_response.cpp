@@ -275,7 +275,7 @@ void Exchange::report() {
   for (const ChainLink& link : decision_->chain().completions())
     link.filter->on_complete(call_of(link, context), summary);
   worker_.metrics.record(summary.route, http::name(context.request.method), summary.status, context.reason,
-                         summary.total_ns);
+                         http::name(context.request.version), summary.total_ns);
 }
 
 // The report comes first: the client's address and TLS session are its transport's, which may go with the
@@ -295,6 +295,7 @@ void Exchange::finish(Leave leave) {
                : whole || upgraded_ ? upstream::Outcome::success
                                     : upstream::Outcome::neutral);
   --worker_.metrics.active_requests;
+  if (http2_) --worker_.metrics.http2_streams;
   if (down_) {
     http::Stream* down = down_;
     down_ = nullptr;

@@ -175,6 +175,7 @@ void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms
 http::DownstreamConnection& Door::enlist(std::unique_ptr<http::DownstreamConnection> connection,
                                          Place& place) {
   connection->context = this;
+  if (connection->many_streams()) owner_.http2_opened();
   place.serves(*connection);
   auto& served = *connection.release();
   waits_.add(served, http::Awaited::first_byte);
@@ -199,6 +200,7 @@ http::DownstreamConnection* Door::connection_at(const net::Place& place) {
 
 void Door::left(http::DownstreamConnection& connection) {
   --connections_;
+  if (connection.many_streams()) owner_.http2_closed();
   if (connection.place) static_cast<Place*>(connection.place)->served();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
   report_if_empty();

@@ -50,6 +50,8 @@ class DoorOwner {
   virtual http::DownstreamOwner& downstream_owner() = 0;
   virtual void connection_opened() = 0;
   virtual void connection_closed() = 0;
+  virtual void http2_opened() = 0;
+  virtual void http2_closed() = 0;
   virtual void limit_reached(Limit limit) = 0;
   // Nobody here can make room for a newcomer, but somebody at the same door of another worker may.
   virtual void room_wanted(Door& door, Limit limit) = 0;
