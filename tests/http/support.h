@@ -148,7 +148,7 @@ class Client final : public DownstreamOwner {
   std::unique_ptr<DownstreamConnection> connection;
   size_t closed = 0;
   LimitCounts limits;
-  std::vector<uint32_t> http2_errors;  // codes of GOAWAYs
+  std::vector<uint32_t> http2_errors;                     // codes of GOAWAYs
   IntrusiveList<DownstreamConnection, WaitHook> waiting;  // empty, or this one
 
   enum class Speaks { http1, http2 };
