@@ -22,8 +22,10 @@ constexpr std::array rows{
               "The head took longer than limits.header_timeout, or the body paused for body_timeout or "
               "timeouts.idle or came slower than min_body_rate."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
-    ReasonRow{request_upgrade, 400,
-              "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13."},
+    ReasonRow{
+        request_upgrade, 400,
+        "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13, 501 for "
+        "a :protocol of HTTP/2 that the route does not let through or nothing makes a tunnel of."},
     ReasonRow{request_loop, 508, "Via says that the request came by here before."},
     ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
     ReasonRow{route_method, 405, "A route matches all but the method; Allow lists the methods."},
@@ -42,6 +44,9 @@ constexpr std::array rows{
     ReasonRow{upstream_timeout_total, 504, "The exchange took longer than timeouts.total."},
     ReasonRow{upstream_reset, 502, "The backend closed the connection before its answer was whole."},
     ReasonRow{upstream_protocol, 502, "The backend's answer breaks RFC 9112; none of it was passed on."},
+    ReasonRow{upstream_upgrade, 502,
+              "The backend speaks HTTP/2 and does not say that it takes extended CONNECT (RFC 8441), so no "
+              "WebSocket can be made with it."},
     ReasonRow{upstream_too_large, 502,
               "The head, the trailers or the interim answers of the backend are over upstreams.*.limits."},
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},

@@ -42,6 +42,7 @@ inline constexpr std::string_view upstream_timeout_idle = "upstream.timeout.idle
 inline constexpr std::string_view upstream_timeout_total = "upstream.timeout.total";
 inline constexpr std::string_view upstream_reset = "upstream.reset";
 inline constexpr std::string_view upstream_protocol = "upstream.protocol";
+inline constexpr std::string_view upstream_upgrade = "upstream.upgrade";
 inline constexpr std::string_view upstream_no_healthy_endpoint = "upstream.no_healthy_endpoint";
 inline constexpr std::string_view plugin_error = "plugin.error";
 inline constexpr std::string_view overload = "overload";

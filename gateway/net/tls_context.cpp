@@ -233,6 +233,16 @@ size_t TlsContext::select(std::string_view server_name) const {
   return found ? found->certificates.front() : 0;
 }
 
+bool TlsContext::same_certificates(const TlsServerContext& other, std::string_view server_name) const {
+  const auto& theirs = static_cast<const TlsContext&>(other);  // there is no other kind
+  const Set *set = find(server_name), *its_set = theirs.find(server_name);
+  return std::ranges::equal(
+      (set ? *set : sets_.front()).certificates, (its_set ? *its_set : theirs.sets_.front()).certificates,
+      [&](size_t ours, size_t its) {
+        return X509_cmp(identities_[ours]->leaf.get(), theirs.identities_[its]->leaf.get()) == 0;
+      });
+}
+
 const OcspStaple* TlsContext::staple_of(const X509* leaf) const {
   for (const Identity& identity : identities_)
     if (identity->leaf.get() == leaf) return identity->staple.der.empty() ? nullptr : &identity->staple;

@@ -31,6 +31,7 @@ struct RequestKey {
   std::string method;  // "_OTHER" for what is not one of RFC 9110's or PATCH (OpenTelemetry)
   uint16_t status = 0;
   std::string error_type;  // reason code; empty without one
+  std::string version;     // "1.0", "1.1" or "2"
   auto operator<=>(const RequestKey&) const = default;
 };
 
@@ -44,18 +45,23 @@ class RequestMetrics {
 
   // The worker's thread. Allocates only for a combination that it sees for the first time.
   void record(std::string_view route, std::string_view method, uint16_t status, std::string_view error_type,
-              int64_t ns);
+              std::string_view version, int64_t ns);
   void count_retry() { ++retries_; }
   void tunnel_began() { ++active_tunnels, ++tunnels_; }
+  // Codes of RFC 9113 7; what is beyond them counts as INTERNAL_ERROR.
+  static constexpr size_t http2_codes = 14;
+  void count_http2_error(uint32_t code) { ++http2_errors_[code < http2_codes ? code : 2]; }
 
   LimitCounts limits;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
   int64_t active_tunnels = 0;  // upgraded exchanges; they are among the active requests, too
+  int64_t http2_connections = 0, http2_streams = 0;  // of clients; among the open connections and requests
 
   const std::map<RequestKey, Histogram>& series() const { return series_; }
   uint64_t retries() const { return retries_; }
   uint64_t tunnels() const { return tunnels_; }
+  const std::array<uint64_t, http2_codes>& http2_errors() const { return http2_errors_; }
   void merge(const RequestMetrics& other);
 
  private:
@@ -64,10 +70,11 @@ class RequestMetrics {
   struct Recent {
     const RequestKey* key = nullptr;
     Histogram* histogram = nullptr;
-    uint32_t method_and_status = 0;
+    uint32_t packed = 0;  // method, status and version
   };
   std::array<Recent, 64> recent_{};
   uint64_t retries_ = 0, tunnels_ = 0;
+  std::array<uint64_t, http2_codes> http2_errors_{};
 };
 
 }  // namespace penstock::observe

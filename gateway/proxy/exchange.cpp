@@ -37,6 +37,8 @@ Exchange::Exchange(WorkerContext& worker, http::Stream& stream, Generation& gene
       timer_(worker.loop, [](void* self) { static_cast<Exchange*>(self)->on_timer(); }, this) {
   worker_.pin(generation_);
   ++worker_.metrics.active_requests;
+  http2_ = stream.version() == http::Version::http_2;
+  if (http2_) ++worker_.metrics.http2_streams;
 }
 
 Exchange::~Exchange() = default;

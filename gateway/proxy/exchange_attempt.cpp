@@ -4,6 +4,7 @@
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
+#include "proxy/websocket.h"
 
 namespace penstock::proxy {
 
@@ -14,6 +15,8 @@ void Exchange::open_upstream(const Grant& grant) {
   cluster_ = generation_.clusters[grant.cluster()];
   context_->upstream_name = cluster_->name();
   prepare_request_head(*context_, listener_);
+  if (must_upgrade(context_->request) && context_->request.upgrade == websocket)
+    set_handshake_key(context_->request, worker_.random.next(), worker_.random.next());
   authority_ = context_->request.authority;
   if (route.total_timeout_ms) total_deadline_ms_ = worker_.loop.now_ms() + route.total_timeout_ms;
   next_attempt();

@@ -36,6 +36,11 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     begin_tunnel(head);
     return;
   }
+  if (must_upgrade(context_->request) && head.status < 300) {
+    attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
+                                reason::upstream_protocol, "an answer that passes over the Upgrade"}));
+    return;
+  }
   const config::Retries& rule = context_->route->config->retries;
   for (uint16_t status : rule.on_status) {
     if (status != head.status) continue;
@@ -79,6 +84,8 @@ void Exchange::begin_tunnel(http::Message& head) {
                                 reason::upstream_protocol, "101 without a matching Upgrade"}));
     return;
   }
+  if (head.upgrade == websocket && up_->version() == http::Version::http_2)
+    set_handshake_accept(context_->request, head);
   if (head.upgrade == websocket && !handshake_accepted(context_->request, head)) {
     attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
                                 reason::upstream_protocol, "101 without the right Sec-WebSocket-Accept"}));
@@ -185,6 +192,8 @@ void Exchange::answer() {
   }
   RequestContext& context = *context_;
   LocalResponse& local = context.local;
+  if (must_upgrade(context.request) && local.status < 300)
+    refuse(context, 501, reason::request_upgrade, "nothing here makes a tunnel");
   if (!local.reason.empty()) context.reason = local.reason;
   auto* head = context.arena.make<http::Message>(context.arena);
   head->status = local.status;
@@ -266,7 +275,7 @@ void Exchange::report() {
   for (const ChainLink& link : decision_->chain().completions())
     link.filter->on_complete(call_of(link, context), summary);
   worker_.metrics.record(summary.route, http::name(context.request.method), summary.status, context.reason,
-                         summary.total_ns);
+                         http::name(context.request.version), summary.total_ns);
 }
 
 // The report comes first: the client's address and TLS session are its transport's, which may go with the
@@ -286,6 +295,7 @@ void Exchange::finish(Leave leave) {
                : whole || upgraded_ ? upstream::Outcome::success
                                     : upstream::Outcome::neutral);
   --worker_.metrics.active_requests;
+  if (http2_) --worker_.metrics.http2_streams;
   if (down_) {
     http::Stream* down = down_;
     down_ = nullptr;

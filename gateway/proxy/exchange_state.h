@@ -181,6 +181,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool truncated_ = false;
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
+  bool http2_ = false;  // its client's side
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;
   uint16_t retries_ = 0;  // those of them that count: neither connects that failed nor stale connections

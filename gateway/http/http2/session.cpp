@@ -139,13 +139,17 @@ nghttp2_data_provider provider_of(BodySource& source) {
 
 Session::Session(net::Loop& loop, std::unique_ptr<net::Transport> transport, Role role,
                  uint32_t header_table_size)
-    : loop_(loop), transport_(std::move(transport)), memory_(loop.pieces(), loop.blocks()) {
+    : loop_(loop),
+      transport_(std::move(transport)),
+      memory_(loop.pieces(), loop.blocks()),
+      walk_(role == Role::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   nghttp2_option* options = nullptr;
   if (nghttp2_option_new(&options) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_max_deflate_dynamic_table_size(options, header_table_size);
   nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+  nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);  // max_resets is ours
   nghttp2_mem functions = memory_.functions();
   auto make = role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   const int made = make(&session_, library().callbacks, this, options, &functions);
@@ -161,11 +165,18 @@ Session::~Session() {
 
 bool Session::receive(std::span<const char> bytes) {
   work_ = Work::receiving;
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  while (!bytes.empty() && broken_by_ == 0) {
+    const size_t part = walk_.next(bytes, [this](const nghttp2_frame_hd& frame) {
+      if (!on_frame_head(frame)) broken_by_ = NGHTTP2_ERR_PROTO;
+    });
+    if (broken_by_ != 0) break;
+    const ssize_t taken =
+        nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), part);
+    if (taken < 0) broken_by_ = static_cast<int>(taken);
+    bytes = bytes.subspan(part);
+  }
   work_ = Work::none;
-  if (taken < 0) broken_by_ = static_cast<int>(taken);
-  return taken >= 0;
+  return broken_by_ == 0;
 }
 
 // A frame at a time comes from nghttp2, whole; DATA goes by BodyCallbacks::send.
@@ -195,7 +206,11 @@ void Session::Writing::run_task() {
   if (!session.transport_) return;
   session.write();
   session.writing_.cancel();
+  // What write() left behind because so much waited has nobody to call for it when the kernel takes all that.
+  const bool full = session.transport_->unsent() >= net::Transport::high_mark;
   session.flush();
+  if (full && session.transport_->unsent() < net::Transport::high_mark)
+    session.loop_.schedule_next_turn(session.writing_);
   session.on_turn_over();
 }
 

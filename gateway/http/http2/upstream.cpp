@@ -129,6 +129,11 @@ bool Upstream::spend() {
   return false;
 }
 
+// Of a type that nobody knows, nothing else tells.
+bool Upstream::on_frame_head(const nghttp2_frame_hd& frame) {
+  return frame.type <= NGHTTP2_CONTINUATION || frame.type == NGHTTP2_PRIORITY_UPDATE || spend();
+}
+
 bool Upstream::on_frame_begun(const nghttp2_frame_hd& frame) {
   if (frame.type != NGHTTP2_CONTINUATION) {
     continuations_ = 0;

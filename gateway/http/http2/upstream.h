@@ -103,7 +103,9 @@ class UpstreamStream final : public Stream,
   void give_up(uint32_t code);
   void break_off();
   void lose_later(const Error& error);
+  void send_connect(const Message& head);
   void take_head(EndStream end);
+  void take_tunnel(EndStream end);
   void take_interim();
   Error why_gone();
   Error judged(const Error& error) const;
@@ -124,6 +126,7 @@ class UpstreamStream final : public Stream,
   bool was_high_ : 1 = false;           // over the low mark then
   bool room_ : 1 = false;               // its handler is to be told that there is room again
   bool answering_ : 1 = false;          // a byte of the answer came
+  bool tunnel_ : 1 = false;             // made: both sides end it, and neither has a length or trailers
   bool head_read_ : 1 = false;          // the final one's; fields that come now are trailers
   bool end_told_ : 1 = false;           // with the head, or by on_end
   bool answer_ended_ : 1 = false;       // END_STREAM came
@@ -180,6 +183,7 @@ class Upstream final : public UpstreamConnection, private Session {
   void on_error(const Error& error) override;
 
   // --- Session ---
+  bool on_frame_head(const nghttp2_frame_hd& frame) override;
   bool on_frame_begun(const nghttp2_frame_hd& frame) override;
   bool on_head_begun(const nghttp2_frame& frame) override;
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
