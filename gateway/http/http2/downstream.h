@@ -88,6 +88,7 @@ class DownstreamStream final : public Stream,
   void reset() override;
   void close_after() override;
   void refuse_rest() override {}
+  void lift_body_pace() override;
   Arena& arena() override { return arena_; }
   Version version() const override { return Version::http_2; }
   const net::Address& peer() const override;
@@ -143,6 +144,7 @@ class DownstreamStream final : public Stream,
   bool given_up_ : 1 = false;      // we have reset it: nothing goes out any more
   bool broken_off_ : 1 = false;    // because of what its handler sent
   bool client_reset_ : 1 = false;  // the client has
+  bool pace_lifted_ : 1 = false;   // its body comes when its sender likes
   uint32_t unconsumed_ = 0;        // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
