@@ -104,7 +104,7 @@ void Exchange::advance(Decision::Step step) {
     case Decision::Step::paused:
       state_ = ExchangeState::paused;
       pause_deadline_ms_ = worker_.loop.now_ms() + pause_timeout_ms;
-      timer_.start(pause_timeout_ms);
+      timer_.start(std::clamp<uint64_t>(call_time_left_ms(), 1, pause_timeout_ms));
       return;
   }
 }

@@ -234,7 +234,7 @@ bool Exchange::request_moves() {
 
 void Exchange::on_timer() {
   if (state_ == ExchangeState::paused) {
-    advance(decision_->fail_paused());
+    call_time_left_ms() > 0 ? advance(decision_->fail_paused()) : end_call_in_time();
     return;
   }
   if (!context_->route) return;

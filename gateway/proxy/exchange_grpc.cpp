@@ -22,26 +22,36 @@ void Exchange::begin_web() {
   web_->answers = grpc::answer_kind(context_->request, context_->grpc);
 }
 
+// Of what grpc-timeout gave it, from its head on; UINT64_MAX: nothing is said of that.
+uint64_t Exchange::call_time_left_ms() const {
+  if (context_->grpc == Grpc::none) return UINT64_MAX;
+  const std::optional<uint64_t> timeout = grpc::timeout_ms(context_->request.headers);
+  if (!timeout) return UINT64_MAX;
+  const uint64_t passed = (worker_.loop.now_ns() - start_ns_) / 1'000'000;
+  return *timeout - std::min(*timeout, passed);
+}
+
 // What the route granted goes upstream. False: its time is over, and it was answered.
 bool Exchange::prepare_call() {
   http::Message& head = context_->request;
   if (web_) to_grpc(head, web_->asks);
   // A client may listen for hours and say nothing; timeouts.idle looks at both directions.
   if (context_->grpc == Grpc::native) down_->lift_body_pace();
-  const std::optional<uint64_t> timeout = grpc::timeout_ms(head.headers);
-  if (!timeout) return true;
-  const uint64_t passed = (worker_.loop.now_ns() - start_ns_) / 1'000'000;
-  if (*timeout <= passed) {
-    refuse_and_answer(reason::request_deadline, "the call's time is over");
+  const uint64_t left = call_time_left_ms();
+  if (left == UINT64_MAX) return true;
+  if (left == 0) {
+    end_call_in_time();
     return false;
   }
-  call_timeout_ms_ = *timeout;
-  const uint64_t deadline = worker_.loop.now_ms() + *timeout - passed;
+  call_timeout_ms_ = *grpc::timeout_ms(head.headers);
+  const uint64_t deadline = worker_.loop.now_ms() + left;
   if (total_deadline_ms_ && total_deadline_ms_ <= deadline) return true;
   total_deadline_ms_ = deadline;
   deadline_is_clients_ = true;
   return true;
 }
+
+void Exchange::end_call_in_time() { refuse_and_answer(reason::request_deadline, "the call's time is over"); }
 
 // A backend that is asked later, or by a route that waits for less, is told what is left, as the next hop of
 // a call is; as the client has sent it, it stays otherwise.

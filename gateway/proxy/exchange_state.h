@@ -162,7 +162,9 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
 
   // exchange_grpc.cpp: calls of gRPC
   void begin_web();
+  uint64_t call_time_left_ms() const;
   bool prepare_call();
+  void end_call_in_time();
   void tell_time_left();
   bool request_is_text() const;
   void request_text(std::string_view text);

@@ -215,6 +215,8 @@ refused('/test.Closed/A', grpc.StatusCode.UNAUTHENTICATED, 'auth.missing')
 refused('/test.Peer/Echo', grpc.StatusCode.RESOURCE_EXHAUSTED, 'request.body_too_large', b'x' * 5000)
 refused('/test.Dead/A', grpc.StatusCode.UNAVAILABLE, 'upstream.connect.refused')
 refused('/web/A', grpc.StatusCode.UNIMPLEMENTED, 'Not Found')
+got = failure(lambda: ch.stream_unary('/no.Such/Route')(iter([b'x' * 1000000] * 20)))  # while it still sends
+assert got[0] == grpc.StatusCode.UNIMPLEMENTED and 'route.none' in got[1], got
 assert unary('Rare')(b'once') == b'once'
 refused('/test.Peer/Rare', grpc.StatusCode.RESOURCE_EXHAUSTED, 'limit.rate')
 )");

@@ -172,6 +172,14 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   CHECK(late.client.last_trailers.starts_with("grpc-status: 4\n"));
   CHECK(late.log->last_reason == "request.deadline");
 
+  Call paused;
+  auto waits = ScriptedFilter::request_hook("waits", [](const FilterCall&) { return Action::pause; });
+  paused.route->chain.add(*waits);
+  paused.call("application/grpc", "30m");
+  paused.run();
+  CHECK(paused.client_has("grpc-status: 4"));
+  CHECK(paused.log->last_reason == "request.deadline");
+
   Call connecting;
   connecting.backend->silent = {1};
   connecting.call("application/grpc", "30m");
