@@ -21,6 +21,7 @@ constexpr std::array rows{
     ReasonRow{request_timeout, 408,
               "The head took longer than limits.header_timeout, or the body paused for body_timeout or "
               "timeouts.idle or came slower than min_body_rate."},
+    ReasonRow{request_deadline, 504, "The time that the client gave the call, by grpc-timeout, is over."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
     ReasonRow{
         request_upgrade, 400,

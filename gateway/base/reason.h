@@ -24,6 +24,7 @@ inline constexpr std::string_view request_header_too_large = "request.header_too
 inline constexpr std::string_view request_uri_too_long = "request.uri_too_long";
 inline constexpr std::string_view request_body_too_large = "request.body_too_large";
 inline constexpr std::string_view request_timeout = "request.timeout";
+inline constexpr std::string_view request_deadline = "request.deadline";
 inline constexpr std::string_view request_expectation = "request.expectation";
 inline constexpr std::string_view request_upgrade = "request.upgrade";
 inline constexpr std::string_view request_loop = "request.loop";

@@ -311,6 +311,8 @@ constexpr SchemaRow rows[] = {
     {"routes[].access_log[]", subtree, "", "", "One log, an instance of the plugin type logging"},
     {"routes[].upgrade", list, "websocket", "", "Upgrade protocols that pass"},
     {"routes[].upgrade[]", protocol, "", "", "A protocol's name, or NAME/VERSION"},
+    {"routes[].grpc_web", flag, "false", "",
+     "Calls of gRPC-Web (browsers, HTTP/1.1) reach the backend as gRPC, which needs an upstream of h2"},
     {"routes[].importance", choice, "", "critical|normal|low", "Order of shedding under load", not_yet},
     {"routes[].mirror", group, "", "", "Copies of requests to another upstream", not_yet},
 

@@ -4,20 +4,6 @@
 
 namespace penstock::observe {
 
-void Histogram::record(int64_t ns) {
-  double seconds = static_cast<double>(std::max<int64_t>(ns, 0)) * 1e-9;
-  size_t bucket = std::ranges::lower_bound(duration_bounds, seconds) - duration_bounds.begin();
-  ++buckets[bucket];
-  ++count;
-  sum += seconds;
-}
-
-void Histogram::merge(const Histogram& other) {
-  for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += other.buckets[i];
-  count += other.count;
-  sum += other.sum;
-}
-
 namespace {
 std::string_view known_method(std::string_view method) {
   static constexpr std::string_view known[] = {"GET",     "HEAD",  "POST",  "PUT",    "DELETE",
@@ -63,6 +49,7 @@ void RequestMetrics::record(std::string_view route, std::string_view method, uin
 void RequestMetrics::merge(const RequestMetrics& other) {
   for (const auto& [key, histogram] : other.series_) series_[key].merge(histogram);
   limits.merge(other.limits);
+  calls.merge(other.calls);
   active_requests += other.active_requests;
   open_connections += other.open_connections;
   active_tunnels += other.active_tunnels;

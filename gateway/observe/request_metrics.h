@@ -11,20 +11,10 @@
 #include <vector>
 
 #include "base/limit.h"
+#include "observe/call_metrics.h"
+#include "observe/histogram.h"
 
 namespace penstock::observe {
-
-// Upper bounds in seconds, as OpenTelemetry advises for http.server.request.duration.
-inline constexpr std::array<double, 14> duration_bounds{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
-                                                        0.5,   0.75, 1,     2.5,  5,     7.5, 10};
-
-struct Histogram {
-  std::array<uint64_t, duration_bounds.size() + 1> buckets{};  // not cumulative; the last is +Inf
-  uint64_t count = 0;
-  double sum = 0;  // seconds
-  void record(int64_t ns);
-  void merge(const Histogram& other);
-};
 
 struct RequestKey {
   std::string route;   // empty: no route
@@ -53,6 +43,7 @@ class RequestMetrics {
   void count_http2_error(uint32_t code) { ++http2_errors_[code < http2_codes ? code : 2]; }
 
   LimitCounts limits;
+  CallMetrics calls;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
   int64_t active_tunnels = 0;  // upgraded exchanges; they are among the active requests, too

@@ -58,6 +58,7 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
   first_byte_ns_ = worker_.loop.now_ns();
   state_ = ExchangeState::responding;
   context_->response = &head;
+  if (context_->grpc != Grpc::none) take_call_head(head, end);
   add_via(head, listener_.via);
   prepare_response_head(*context_, head);
   if (!run_response_hooks(head)) {
@@ -66,7 +67,8 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     return;
   }
   if (!request_ended_ && refuses_body(head, end)) down_->refuse_rest();
-  send_response_head(head, end);
+  const bool frame_follows = web_ && web_->translates;
+  send_response_head(head, frame_follows ? http::EndStream::no : end);
   if (end == http::EndStream::yes) response_end();
 }
 
@@ -137,6 +139,7 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
 
 void Exchange::response_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
+  if (web_ && web_->translates) return send_translated(bytes);
   context_->response_body_bytes += bytes.size();
   if (down_) down_->send_data(bytes);
 }
@@ -148,7 +151,7 @@ void Exchange::response_turn_end() {
 }
 
 http::Stream* Exchange::response_sink() const {
-  return state_ == ExchangeState::responding ? down_ : nullptr;
+  return state_ == ExchangeState::responding && !web_ ? down_ : nullptr;
 }
 
 void Exchange::response_spliced(size_t bytes) {
@@ -166,14 +169,18 @@ void Exchange::response_end() {
     return;
   }
   response_ended_ = true;
-  if (response_trailers_) {
-    prepare_response_side_fields(*context_, *response_trailers_);
-    down_->send_trailers(*response_trailers_);
-  } else if (context_->response->body != http::BodyKind::none) {
-    down_->send_end();
-  }
+  if (response_trailers_) prepare_response_side_fields(*context_, *response_trailers_);
+  context_->grpc == Grpc::none ? end_answer() : end_call();
+  if (!down_) return;
   down_->flush();
   finish();
+}
+
+void Exchange::end_answer() {
+  if (response_trailers_)
+    down_->send_trailers(*response_trailers_);
+  else if (context_->response->body != http::BodyKind::none)
+    down_->send_end();
 }
 
 void Exchange::refuse_and_answer(std::string_view reason, std::string_view detail) {
@@ -198,7 +205,8 @@ void Exchange::answer() {
   auto* head = context.arena.make<http::Message>(context.arena);
   head->status = local.status;
   std::string_view body = local.body;
-  if (local.problem) {
+  const bool refused_call = context.grpc != Grpc::none && local.status >= 300;
+  if (local.problem && !refused_call) {
     local.content_type = "application/problem+json";
     body = problem_json(context);
   }
@@ -207,8 +215,10 @@ void Exchange::answer() {
   if (context.route) context.route->response_edits.apply(head->headers, context);
   context.response = head;
   run_response_hooks(*head);
+  if (refused_call) body = refuse_call(*head);
   bool bodiless = context.request.method == http::Method::head || head->status == 204 || head->status == 304;
-  head->has_content_length = head->status != 204 && head->status != 304;
+  const bool trailers_only = refused_call && body.empty();
+  head->has_content_length = head->status != 204 && head->status != 304 && !trailers_only;
   head->content_length = body.size();
   bool empty = bodiless || body.empty();
   head->body = empty ? http::BodyKind::none : http::BodyKind::length;
@@ -216,6 +226,7 @@ void Exchange::answer() {
   if (head->status == 426) head->upgrade = websocket;  // RFC 9110 15.5.22 wants it said
   if (!request_ended_) down_->refuse_rest();  // what is left of the body will not be read as a request
   send_response_head(*head, empty ? http::EndStream::yes : http::EndStream::no);
+  context.response_status = local.status;
   if (!empty) {
     down_->send_data(body);
     down_->send_end();
@@ -230,6 +241,7 @@ void Exchange::cut(std::string_view reason) {
   if (!upgraded_) {
     truncated_ = true;
     context_->reason = reason;
+    if (context_->grpc != Grpc::none && end_call_with(reason)) return finish();
   }
   finish(Leave::broken);
 }
@@ -270,6 +282,7 @@ void Exchange::report() {
   summary.upstream = context.upstream_name;
   summary.endpoint = context.endpoint_address;
   summary.request_id = context.request_id;
+  if (context.grpc != Grpc::none) report_call(summary);
   if (context.reason == reason::request_body_too_large) worker_.metrics.limits.add(Limit::body_size);
   context.phase = Phase::complete;
   for (const ChainLink& link : decision_->chain().completions())

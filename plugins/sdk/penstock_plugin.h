@@ -149,13 +149,19 @@ typedef struct gw_summary {
   gw_str span_id;
   gw_str method, path, query, host;                /* what the attributes request.method ... say, and */
   gw_str client_address, consumer_id, api_version; /* these; ptr NULL: not known */
+  /* With GW_SUMMARY_GRPC, in minor versions that have it: from the path, ptr NULL when it is not that of a
+   * method; what the call ended with, 0 to 16. `status` is then HTTP's, of a refusal the one that a client of
+   * HTTP would have got. */
+  gw_str rpc_service, rpc_method;
+  uint32_t grpc_status, reserved;
 } gw_summary;
 
 enum {
   GW_SUMMARY_UPGRADED = 1,      /* became a tunnel (101) */
   GW_SUMMARY_CLIENT_CLOSED = 2, /* the client left before the end */
   GW_SUMMARY_TRUNCATED = 4,     /* the answer was cut after its head */
-  GW_SUMMARY_SAMPLED = 8        /* the trace of this request is recorded */
+  GW_SUMMARY_SAMPLED = 8,       /* the trace of this request is recorded */
+  GW_SUMMARY_GRPC = 16          /* a call of gRPC */
 };
 
 /* What `penstock explain` shows for one plugin. */

@@ -95,6 +95,7 @@ class DownstreamStream final : public Stream,
   void reset() override;
   void close_after() override;
   void refuse_rest() override {}
+  void lift_body_pace() override;
   Arena& arena() override { return arena_; }
   Version version() const override { return Version::http_2; }
   const net::Address& peer() const override;
@@ -165,8 +166,9 @@ class DownstreamStream final : public Stream,
   bool asks_for_tunnel_ : 1 = false;
   bool tunnel_ : 1 = false;  // it was made
   bool reprioritised_ : 1 = false;
-  Priority priority_;        // of the last PRIORITY_UPDATE, if it was
-  uint32_t unconsumed_ = 0;  // of the window, not given back yet
+  bool pace_lifted_ : 1 = false;  // its body comes when its sender likes
+  Priority priority_;             // of the last PRIORITY_UPDATE, if it was
+  uint32_t unconsumed_ = 0;       // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   uint64_t left_ = 0;  // of the declared length

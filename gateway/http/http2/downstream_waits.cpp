@@ -13,9 +13,14 @@ constexpr uint64_t never = UINT64_MAX;
 // --- a stream ---
 
 bool DownstreamStream::body_awaited() const {
-  if (!handler_ || end_told_ || tunnel_ || gone_ || given_up_ || pauses_.any()) return false;
+  if (!handler_ || end_told_ || tunnel_ || gone_ || given_up_ || pace_lifted_ || pauses_.any()) return false;
   const bool continue_awaited = message_.expect_continue && !interim_ && !answered() && received_ == 0;
   return !continue_awaited && handler_->undelivered() == 0;
+}
+
+void DownstreamStream::lift_body_pace() {
+  pace_lifted_ = true;
+  set_deadline();
 }
 
 void DownstreamStream::set_deadline() {
