@@ -87,21 +87,20 @@ void PrometheusText::histogram(std::span<const Label> labels, std::span<const do
 namespace {
 
 // RFC 9113 7.
-constexpr std::array<std::string_view, RequestMetrics::http2_codes> http2_error_names{
-    "NO_ERROR",
-    "PROTOCOL_ERROR",
-    "INTERNAL_ERROR",
-    "FLOW_CONTROL_ERROR",
-    "SETTINGS_TIMEOUT",
-    "STREAM_CLOSED",
-    "FRAME_SIZE_ERROR",
-    "REFUSED_STREAM",
-    "CANCEL",
-    "COMPRESSION_ERROR",
-    "CONNECT_ERROR",
-    "ENHANCE_YOUR_CALM",
-    "INADEQUATE_SECURITY",
-    "HTTP_1_1_REQUIRED"};
+constexpr std::array<std::string_view, RequestMetrics::http2_codes> http2_error_names{"NO_ERROR",
+                                                                                      "PROTOCOL_ERROR",
+                                                                                      "INTERNAL_ERROR",
+                                                                                      "FLOW_CONTROL_ERROR",
+                                                                                      "SETTINGS_TIMEOUT",
+                                                                                      "STREAM_CLOSED",
+                                                                                      "FRAME_SIZE_ERROR",
+                                                                                      "REFUSED_STREAM",
+                                                                                      "CANCEL",
+                                                                                      "COMPRESSION_ERROR",
+                                                                                      "CONNECT_ERROR",
+                                                                                      "ENHANCE_YOUR_CALM",
+                                                                                      "INADEQUATE_SECURITY",
+                                                                                      "HTTP_1_1_REQUIRED"};
 
 // "/SERVICE/METHOD" as the labels of a call.
 std::array<Label, 3> labels_of(const CallKey& key) {
