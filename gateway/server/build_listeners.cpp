@@ -70,7 +70,8 @@ Place place_of(const net::TlsProblem& problem, const config::Listener& listener)
   const std::string path = "listeners." + listener.name + ".tls";
   const std::string index = "[" + std::to_string(problem.index) + "]";
   switch (problem.of) {
-    case Of::listener: break;
+    case Of::listener:
+    case Of::ca: break;
     case Of::certificate:
       return {tls.certificates[problem.index].at, path + ".certificates" + index, "bad-certificate"};
     case Of::ocsp:
