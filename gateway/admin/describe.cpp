@@ -54,6 +54,17 @@ std::string_view name_of(upstream::BalancePolicy policy) {
   return "least_request";
 }
 
+std::string describe_transport(const upstream::ClusterSettings& cluster) {
+  std::string out;
+  if (cluster.tls) {
+    const std::string& name = cluster.tls->settings().server_name;
+    out = name.empty() ? ", TLS" : ", TLS to " + name;
+  }
+  if (cluster.http.protocol == http::Protocol::http2) out += ", h2";
+  if (cluster.http.protocol == http::Protocol::by_alpn && cluster.tls) out += ", h2 or http/1.1";
+  return out;
+}
+
 }  // namespace
 
 std::string_view name_of(proxy::Explanation::On on) {
@@ -102,9 +113,8 @@ std::string describe_auth(const proxy::Explanation& said, const proxy::RequestCo
 std::string describe_settings(const upstream::ClusterSettings& cluster, const proxy::Route& route) {
   uint32_t ms = route.first_byte_timeout_ms;
   std::string first_byte = ms % 1000 ? fmt::format("{}ms", ms) : fmt::format("{}s", ms / 1000);
-  std::string_view protocol = cluster.http.protocol == http::Protocol::http2 ? ", h2" : "";
-  return fmt::format("{}{}, first_byte {}, retries {}", name_of(cluster.balance), protocol, first_byte,
-                     route.config->retries.attempts);
+  return fmt::format("{}{}, first_byte {}, retries {}", name_of(cluster.balance), describe_transport(cluster),
+                     first_byte, route.config->retries.attempts);
 }
 
 std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target& target) {

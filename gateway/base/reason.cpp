@@ -38,6 +38,21 @@ constexpr std::array rows{
     ReasonRow{upstream_connect_refused, 502, "No endpoint accepted a connection."},
     ReasonRow{upstream_connect_timeout, 504,
               "No endpoint answered a connection attempt within timeouts.connect."},
+    ReasonRow{
+        upstream_tls_handshake, 502,
+        "The TLS handshake with the backend came to nothing: it speaks no TLS, broke the handshake off or "
+        "did something that the rules forbid."},
+    ReasonRow{upstream_tls_refused, 502,
+              "The backend ended the TLS handshake, or the session behind it, by an alert: it wants another "
+              "client certificate, or has no version or suite in common with us."},
+    ReasonRow{upstream_tls_certificate, 502,
+              "The backend's certificate is of no authority in upstreams.*.tls.ca, or not one for servers."},
+    ReasonRow{upstream_tls_expired, 502, "The backend's certificate has expired, or is not valid yet."},
+    ReasonRow{upstream_tls_name, 502,
+              "The backend's certificate is for other names than upstreams.*.tls.server_name, or the "
+              "endpoint's host."},
+    ReasonRow{upstream_tls_protocol, 502,
+              "The backend agrees by ALPN to nothing that upstreams.*.protocol asks for."},
     ReasonRow{upstream_unresolved, 503, "The endpoint's name has no address."},
     ReasonRow{upstream_timeout_first_byte, 504,
               "The backend sent no response head within timeouts.first_byte."},

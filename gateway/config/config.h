@@ -176,6 +176,7 @@ struct Upstream {
   UpstreamLimits limits;
   UpstreamProtocol protocol = UpstreamProtocol::http_1_1;
   UpstreamHttp2 http2;
+  std::optional<UpstreamTls> tls;
 };
 
 struct Config {

@@ -348,7 +348,8 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.limits.trailer_count", integer, "32", "1..1000", "Trailer fields of an answer"},
     {"upstreams.*.limits.max_informational", integer, "16", "0..1000", "Interim answers (1xx) to a request"},
     {"upstreams.*.protocol", choice, "http/1.1", "http/1.1|h2|auto",
-     "What is spoken to the backend: h2 with prior knowledge; auto is by ALPN, and http/1.1 without TLS"},
+     "What is spoken to the backend: over TLS agreed on by ALPN, else h2 with prior knowledge; auto: what it "
+     "chooses, http/1.1 without TLS"},
     {"upstreams.*.http2", group, "", "", "Bounds of HTTP/2 connections, beside limits"},
     {"upstreams.*.http2.max_concurrent_streams", integer, "100", "1..10000",
      "Requests at once on a connection, if the backend takes so many; another is made when all are full"},
@@ -373,7 +374,17 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.circuit_breaker", group, "", "", "Bounds on what is in flight", not_yet},
     {"upstreams.*.slow_start", duration, "", "", "Rising share for a new endpoint", not_yet},
     {"upstreams.*.sticky", group, "", "", "Keep a client on one endpoint", not_yet},
-    {"upstreams.*.tls", group, "", "", "TLS to the backend", not_yet},
+    {"upstreams.*.tls", group, "", "",
+     "TLS to the backend, whose certificate is always verified; absent or none: plain text", none_ok},
+    {"upstreams.*.tls.server_name", text, "", "",
+     "The name or IP address that its certificate is to be for; a name is sent as SNI; absent: the "
+     "endpoint's "
+     "host, or the name under discover"},
+    {"upstreams.*.tls.ca", file, "", "", "PEM file of the CAs that are trusted; absent: the system's"},
+    {"upstreams.*.tls.cert", file, "", "",
+     "PEM file of our certificate chain, for a backend that asks for it"},
+    {"upstreams.*.tls.key", file, "", "", "PEM file of its private key"},
+    {"upstreams.*.tls.min_version", choice, "TLSv1.2", "TLSv1.2|TLSv1.3", "Oldest TLS version accepted"},
 };
 
 }  // namespace

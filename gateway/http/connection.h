@@ -142,8 +142,8 @@ std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
                                                             DownstreamOwner& owner,
                                                             Reading reading = Reading::to_start);
 
-// What a backend is spoken to in.
-enum class Protocol : uint8_t { http1, http2 };
+// What a backend is spoken to in. by_alpn: what it chooses in the TLS handshake, HTTP/1 without one.
+enum class Protocol : uint8_t { http1, http2, by_alpn };
 
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;

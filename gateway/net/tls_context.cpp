@@ -29,13 +29,6 @@ std::string alpn_wire(const std::vector<std::string>& protocols) {
 
 int64_t wall_seconds() { return static_cast<int64_t>(::time(nullptr)); }
 
-std::string day(int64_t seconds) {
-  const time_t when = static_cast<time_t>(seconds);
-  tm parts{};
-  ::gmtime_r(&when, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
-}
-
 }  // namespace
 
 // --- reading ---

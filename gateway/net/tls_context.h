@@ -28,7 +28,6 @@ struct TlsSession {
   std::string sent_name;  // of this ClientHello's SNI, in normal form; empty: none
   TicketRefusal refused_ticket = TicketRefusal::none;
   bool refused_name = false;
-  std::string_view misused;  // why the connection ends, though OpenSSL goes on; static
 };
 
 class TlsContext final : public TlsServerContext {

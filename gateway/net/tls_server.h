@@ -147,7 +147,7 @@ class TlsServer {
   TlsCounters counters;
 
  private:
-  friend class TlsTransport;
+  friend class TlsServerTransport;
   class Waiting;
   Loop& loop_;
   Settings settings_;

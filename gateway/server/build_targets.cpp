@@ -17,6 +17,15 @@ upstream::BalancePolicy policy(config::Balance balance) {
   return upstream::BalancePolicy::least_request;
 }
 
+http::Protocol protocol_of(config::UpstreamProtocol protocol) {
+  switch (protocol) {
+    case config::UpstreamProtocol::http_1_1: break;
+    case config::UpstreamProtocol::http_2: return http::Protocol::http2;
+    case config::UpstreamProtocol::automatic: return http::Protocol::by_alpn;
+  }
+  return http::Protocol::http1;
+}
+
 // One visitor a kind; each fills the target.
 struct Filler {
   Building& building;
@@ -82,8 +91,8 @@ void build_clusters(Building& building) {
     settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
     settings.http.trailer_count = upstream.limits.trailer_count;
     settings.http.max_informational = upstream.limits.max_informational;
-    // `auto` is by ALPN, which needs TLS: none is spoken to backends yet.
-    if (upstream.protocol == config::UpstreamProtocol::http_2) settings.http.protocol = http::Protocol::http2;
+    settings.http.protocol = protocol_of(upstream.protocol);
+    settings.tls = load_upstream_tls(building, upstream);
     take_http2(upstream.http2, settings.http.http2);
     building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
     building.snapshot.clusters.push_back(std::move(settings));

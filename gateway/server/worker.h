@@ -29,7 +29,8 @@ struct WorkerShare {
   observe::RequestMetrics requests;
   uint64_t lag_ms = 0;
   size_t upstream_connections = 0;
-  std::map<std::string, net::TlsCounters> tls;  // by listener
+  std::map<std::string, net::TlsCounters> tls;                // by listener
+  std::map<std::string, upstream::ConnectCounters> connects;  // by upstream
 };
 
 // So that the loop exists before the context that refers to it.

@@ -3,14 +3,18 @@
 // loop thread only; counts that are process-wide are in EndpointState. Knows nothing of routes, plugins or
 // retries: proxy/ decides those.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/intrusive_list.h"
 #include "base/result.h"
 #include "http/connection.h"
+#include "net/tls_client.h"
 #include "upstream/endpoint_set.h"
 
 namespace penstock::upstream {
@@ -25,6 +29,18 @@ struct ClusterSettings {
   uint32_t failures_to_rest = 5;  // in a row
   uint32_t rest_ms = 30'000;
   http::UpstreamSettings http;
+  std::shared_ptr<const net::TlsClientContext> tls;  // null: plain
+};
+
+// What became of a cluster's connects on one worker.
+struct ConnectCounters {
+  enum Kind : uint8_t { full_1_2, resumed_1_2, full_1_3, resumed_1_3, kinds };
+  std::array<uint64_t, kinds> handshakes{};       // of TLS that succeeded
+  std::map<std::string_view, uint64_t> failures;  // by reason code; our own shortages are none
+  void count(const net::TlsInfo& tls) {
+    ++handshakes[(tls.version == "TLSv1.3" ? full_1_3 : full_1_2) + (tls.resumed ? 1 : 0)];
+  }
+  void merge(const ConnectCounters& other);
 };
 
 class Cluster;
@@ -135,6 +151,7 @@ class Cluster {
   size_t attempts() const;          // acquired and not finished: a cluster without any may be destroyed
   size_t open_connections() const;  // for metrics
   size_t idle_connections() const;
+  const ConnectCounters& connects() const;
   void close_idle();  // drain
 
  private:

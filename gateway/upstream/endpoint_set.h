@@ -45,6 +45,7 @@ struct EndpointState {
 
 struct EndpointInfo {
   std::string name;  // "127.0.0.1:9101", "users.internal:80": as in the configuration or the record
+  std::string host;  // the name that was resolved, or the address: what a certificate has to be for
   std::vector<net::Address> addresses;  // tried in turn; empty: the name did not resolve yet
   uint32_t weight = 1;                  // 1..; 0 is left out of the set
   std::shared_ptr<EndpointState> state;

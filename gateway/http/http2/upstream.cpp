@@ -117,7 +117,8 @@ void Upstream::on_drained() {
 
 void Upstream::on_error(const Error& error) {
   ++depth_;
-  end(backend_error(error.kind, reason::upstream_reset, error.text, error.limit));
+  const bool told = error.kind == ErrorKind::tls && !error.reason.empty();
+  end(backend_error(error.kind, told ? error.reason : reason::upstream_reset, error.text, error.limit));
   --depth_;
 }
 
