@@ -26,7 +26,7 @@ class Case:
         return "tls" in self.load
 
 
-# Long bodies and handshakes keep the load and the backend as busy as the proxy, whose core then cannot be full. Little is
+# Long bodies, handshakes and streams of HTTP/2 keep the load and the backend as busy as the proxy, whose core then cannot be full. Little is
 # shared there by what one turn of a loop does for many, so a request costs the same.
 BUSY_LOAD = 0.50
 ANY_LOAD = 0.0  # fixed rates
@@ -47,7 +47,8 @@ def h2(connections, streams, path="/bytes/1024"):
 
 def h2_case(key, title, load, proxies, peers=H2_PEERS, **more):
     name = proxies[-1] if proxies[-1].startswith("penstock") else proxies[-2]
-    return Case(key, f"h2 {title}", load, proxies, {name: 0.95}, peers, p99=1.00, seconds=0.8, **more)
+    return Case(key, f"h2 {title}", load, proxies, {name: 0.95}, peers, p99=1.00, seconds=0.8, busy=BUSY_LOAD,
+                **more)
 
 
 def cases(rates):
