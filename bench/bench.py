@@ -30,7 +30,7 @@ IDLE = {"plain": (10_000, {}, PLAIN), "TLS": (10_000, {"tls": "full"}, PLAIN), "
 
 def parse_options():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("--quick", action="store_true", help="5 rounds of the main cases, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="4 rounds of the main cases, under three minutes")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--cases", help="keys of cases, with commas between")
@@ -43,7 +43,7 @@ def parse_options():
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     # The machine's speed may change by a third within seconds: many short rounds say more than few long ones.
-    options.rounds = options.rounds or (5 if options.quick else 11)
+    options.rounds = options.rounds or (4 if options.quick else 11)
     options.seconds = max(1.2, options.seconds or 1.5)
     return options
 
@@ -208,9 +208,8 @@ def main():
             if not options.skip_extras:
                 extras["system_calls"] = {name: measure.system_calls(run.proxy(name)) for name in
                                           ("floor", *COUNTED) if run.wanted(name) and "strace" not in run.lacking}
-                extras["h2_system_calls"] = run.h2_system_calls()
             if not options.skip_extras and not options.quick:
-                extras.update(instructions=run.instructions(), idle=run.idle_memory(),
+                extras.update(h2_system_calls=run.h2_system_calls(), instructions=run.instructions(), idle=run.idle_memory(),
                               workers=run.second_worker(rates[0]))
         finally:
             run.end()
