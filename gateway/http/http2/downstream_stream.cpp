@@ -6,15 +6,16 @@
 #include "http/http1/serializer.h"
 #include "http/http1/syntax.h"
 #include "http/http2/downstream.h"
+#include "http/http2/outgoing_fields.h"
 
 namespace penstock::http::http2 {
 namespace {
 
-nghttp2_nv pair(std::string_view name, std::string_view value) {
+nghttp2_nv pair(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
   auto bytes = [](std::string_view text) {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
   };
-  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  return {bytes(name), bytes(value), name.size(), value.size(), flags};
 }
 
 // What becomes of a message's fields on this connection. False: one of them could not stand in a head.
@@ -22,7 +23,7 @@ bool add_fields(std::span<nghttp2_nv> out, size_t& count, const Headers& headers
   for (const Field& field : headers.fields()) {
     if (without & http1::bit(field.id)) continue;
     if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
-    out[count++] = pair(field.name, field.value);
+    out[count++] = pair(field.name, field.value, flags_of(field.id));
   }
   return true;
 }
