@@ -120,6 +120,7 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   take(limits, "trailer_count", upstream.limits.trailer_count);
   take(limits, "max_informational", upstream.limits.max_informational);
   compile_protocol(node, path, upstream, build);
+  upstream.health_check = compile_health_check(usable(node, "health_check"), path + ".health_check", build);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

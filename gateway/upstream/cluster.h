@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "http/connection.h"
 #include "upstream/endpoint_set.h"
+#include "upstream/health/check_settings.h"
 
 namespace penstock::upstream {
 
@@ -25,6 +27,7 @@ struct ClusterSettings {
   uint32_t failures_to_rest = 5;  // in a row
   uint32_t rest_ms = 30'000;
   http::UpstreamSettings http;
+  std::optional<CheckSettings> health_check;  // not a worker's business: HealthChecks does it
 };
 
 class Cluster;
@@ -123,7 +126,8 @@ class Cluster {
 
   // The policy's choice among endpoints that are not resting and not tried; when all of those are out, among
   // resting ones not tried (trying beats refusing); null: nothing left to try. An endpoint whose name did not
-  // resolve yet is chosen only as the first one, so that the reason shows.
+  // resolve yet is chosen only as the first one, so that the reason shows. One that active checks have taken
+  // out is never chosen: they bring it back without a request's help.
   Endpoint* pick(const Tried& tried);
 
   // A stream now (an idle connection was there) or null: then on_acquired or on_acquire_failed follows.
