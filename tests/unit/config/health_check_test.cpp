@@ -107,64 +107,56 @@ TEST_CASE("defaults: another kind of check takes its pace alone, another path ta
   CHECK(sooner.interval == 3s);
 }
 
-TEST_CASE("the reference example's check") {
-  const HealthCheck check = *check_of(
-      "",
-      "defaults: { upstream: { health_check: { path: /healthz, interval: 5s, timeout: 2s, healthy: 2, "
-      "unhealthy: 3 } } }\n");
-  CHECK(check.path == "/healthz");
-}
-
 TEST_CASE("checks that cannot be, or could not pass") {
   struct Row {
     const char* check;
     const char* expected;
   };
   const Row rows[] = {
-      {"{ interval: 1s }", "3:44 error[health-check] 'health_check' does not say what is checked\n"},
+      {"{ interval: 1s }", "3:45 error[health-check] 'health_check' does not say what is checked\n"},
       {"{ path: /a, tcp: true }",
-       "3:44 error[health-check] 'health_check' says more than one of path, tcp and grpc\n"},
-      {"{ tcp: false }", "3:65 error[bad-value] tcp is true, or left out\n"},
-      {"true", "3:58 error[bad-value] path 'true' is no path\n"},
-      {"'/a b'", "3:58 error[bad-value] path '/a b' is no path\n"},
-      {"'/a#b'", "3:58 error[bad-value] path '/a#b' is no path\n"},
-      {"\"/a\\nb: c\"", "3:58 error[bad-value] path '/a\nb: c' is no path\n"},
+       "3:45 error[health-check] 'health_check' says more than one of path, tcp and grpc\n"},
+      {"{ tcp: false }", "3:66 error[bad-value] tcp is true, or left out\n"},
+      {"true", "3:59 error[bad-value] path 'true' is no path\n"},
+      {"'/a b'", "3:59 error[bad-value] path '/a b' is no path\n"},
+      {"'/a#b'", "3:59 error[bad-value] path '/a#b' is no path\n"},
+      {"\"/a\\nb: c\"", "3:59 error[bad-value] path '/a\nb: c' is no path\n"},
       {"{ path: /a, interval: 0s }",
-       "3:80 error[out-of-range] interval '0s' is out of range, allowed is 10ms to 24h\n"},
+       "3:81 error[out-of-range] interval '0s' is out of range, allowed is 10ms to 24h\n"},
       {"{ path: /a, healthy: 0 }",
-       "3:79 error[out-of-range] healthy '0' is out of range, allowed is 1 to 1000\n"},
-      {"{ path: /a, port: 0 }", "3:76 error[out-of-range] port '0' is out of range, allowed is 1 to 65535\n"},
+       "3:80 error[out-of-range] healthy '0' is out of range, allowed is 1 to 1000\n"},
+      {"{ path: /a, port: 0 }", "3:77 error[out-of-range] port '0' is out of range, allowed is 1 to 65535\n"},
       {"{ path: /a, method: POST }",
-       "3:78 error[bad-value] method 'POST' is not one of GET, HEAD, OPTIONS\n"},
+       "3:79 error[bad-value] method 'POST' is not one of GET, HEAD, OPTIONS\n"},
       {"{ path: /a, status: 100 }",
-       "3:78 error[bad-value] status '100' is no status 200 to 599, and no range of them\n"},
+       "3:79 error[bad-value] status '100' is no status 200 to 599, and no range of them\n"},
       {"{ path: /a, status: [200, 300-200, 2xx, -204, 200-, 600] }",
-       "3:84 error[bad-value] status '300-200' is no status 200 to 599, and no range of them\n"
-       "3:93 error[bad-value] status '2xx' is no status 200 to 599, and no range of them\n"
-       "3:98 error[bad-value] status '-204' is no status 200 to 599, and no range of them\n"
-       "3:104 error[bad-value] status '200-' is no status 200 to 599, and no range of them\n"
-       "3:110 error[bad-value] status '600' is no status 200 to 599, and no range of them\n"},
-      {"{ path: /a, status: [] }", "3:78 error[bad-value] 'status' is empty, so no check could pass\n"},
-      {"{ path: /a, body: '' }", "3:76 error[bad-value] body has 0 bytes, allowed is 1 to 1024\n"},
-      {"{ path: /a, body: ok, method: HEAD }", "3:76 error[bad-value] an answer to HEAD has no body\n"},
+       "3:85 error[bad-value] status '300-200' is no status 200 to 599, and no range of them\n"
+       "3:94 error[bad-value] status '2xx' is no status 200 to 599, and no range of them\n"
+       "3:99 error[bad-value] status '-204' is no status 200 to 599, and no range of them\n"
+       "3:105 error[bad-value] status '200-' is no status 200 to 599, and no range of them\n"
+       "3:111 error[bad-value] status '600' is no status 200 to 599, and no range of them\n"},
+      {"{ path: /a, status: [] }", "3:79 error[bad-value] 'status' is empty, so no check could pass\n"},
+      {"{ path: /a, body: '' }", "3:77 error[bad-value] body has 0 bytes, allowed is 1 to 1024\n"},
+      {"{ path: /a, body: ok, method: HEAD }", "3:77 error[bad-value] an answer to HEAD has no body\n"},
       {"{ path: /a, headers: { host: x } }",
-       "3:81 error[bad-header] 'host' is written from health_check.host\n"},
+       "3:82 error[bad-header] 'host' is written from health_check.host\n"},
       {"{ path: /a, headers: { connection: close } }",
-       "3:81 error[bad-header] 'connection' is written by the gateway itself for every request\n"},
+       "3:82 error[bad-header] 'connection' is written by the gateway itself for every request\n"},
       {"{ path: /a, headers: { x-a: \"b\\r\\nc: d\" } }",
-       "3:86 error[bad-header] the value of 'x-a' holds a control character, which no header may\n"},
-      {"{ path: /a, host: 'a b' }", "3:76 error[bad-host] host 'a b' is no host\n"},
-      {"{ tcp: true, status: 200 }", "3:71 warning[no-effect] status has no effect beside tcp\n"},
-      {"{ grpc: a.B, body: x }", "3:71 warning[no-effect] body has no effect beside grpc\n"},
+       "3:87 error[bad-header] the value of 'x-a' holds a control character, which no header may\n"},
+      {"{ path: /a, host: 'a b' }", "3:77 error[bad-host] host 'a b' is no host\n"},
+      {"{ tcp: true, status: 200 }", "3:72 warning[no-effect] status has no effect beside tcp\n"},
+      {"{ grpc: a.B, body: x }", "3:72 warning[no-effect] body has no effect beside grpc\n"},
       {"{ path: /a, every: 5s }",
-       "3:70 error[unknown-key] 'every' is not known under upstreams.u.health_check\n"},
+       "3:71 error[unknown-key] 'every' is not known under upstreams.u.health_check\n"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.check);
     CHECK(problems_of(row.check) == row.expected);
   }
   CHECK(problems_of("{ grpc: " + std::string(300, 's') + " }") ==
-        "3:66 error[bad-value] grpc is no name of a service\n");
+        "3:67 error[bad-value] grpc is no name of a service\n");
   CHECK(problems_of("{ path: /a, body: " + std::string(1'025, 's') + " }") ==
-        "3:76 error[bad-value] body has 1025 bytes, allowed is 1 to 1024\n");
+        "3:77 error[bad-value] body has 1025 bytes, allowed is 1 to 1024\n");
 }
