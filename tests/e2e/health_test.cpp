@@ -321,6 +321,27 @@ TEST_CASE("checks that hang keep their places, and the others get their turn all
   CHECK(metric(gateway, up_series(patient.endpoint())) == 1);
 }
 
+TEST_CASE("a passed check ends the rest of an endpoint that requests have failed on") {
+  // It answers its checks and cuts everything else.
+  WireServer server([](Conversation& talk) {
+    if (talk.ended || talk.received.find("\r\n\r\n") == std::string::npos) return;
+    if (talk.received.starts_with("GET /healthz "))
+      talk.to_send = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    talk.close = Conversation::Close::after_sending;
+  });
+  Gateway gateway(configuration(quoted(server.endpoint()), "{ path: /healthz, interval: 2s, jitter: 0% }"));
+  await("a check", [&] { return metric(gateway, ended("passed")) >= 1; });
+  const auto begun = Clock::now();
+  for (int i = 0; i < 5; ++i) CHECK(get(gateway.port(), "/").status == 502);
+  CHECK(metric(gateway, in_state("resting")) == 1);
+  const std::string all = get(gateway.status_port(), "/metrics").body;
+  CHECK(all.find("endpoint=\"" + server.endpoint() + "\",reason=\"passive\"} 1\n") != std::string::npos);
+  await_metric(gateway, in_state("up"), 1);
+  CHECK(Clock::now() - begun < std::chrono::seconds(15));  // half of what a rest takes
+  CHECK(get(gateway.port(), "/").status == 502);           // the next failure begins another
+  CHECK(metric(gateway, in_state("resting")) == 1);
+}
+
 TEST_CASE("a reload keeps what a check has found out, unless it asks something else") {
   Patient one("one"), two("two");
   const std::string endpoints = quoted(one.endpoint()) + ", " + quoted(two.endpoint());
@@ -349,6 +370,19 @@ TEST_CASE("a reload keeps what a check has found out, unless it asks something e
   CHECK(gateway.reload(with("none")).find("reloaded") != std::string::npos);
   CHECK(metric(gateway, in_state("up")) == 2);
   CHECK(who_answers(gateway) == Names{"one", "two"});
+}
+
+TEST_CASE("explain says how an upstream is checked") {
+  TempFolder folder;
+  const auto explained = [&](const std::string& check) {
+    const std::string file = folder.write("gateway.yaml", configuration("\"127.0.0.1:1\"", check));
+    return run({binary("penstock"), "explain", "-c", file, "http://127.0.0.1/"}).out;
+  };
+  CHECK(explained("none").find("checked") == std::string::npos);
+  CHECK(explained("/healthz").find(", checked by GET /healthz\n") != std::string::npos);
+  CHECK(explained("{ tcp: true, port: 9 }").find(", checked by a connection on port 9\n") !=
+        std::string::npos);
+  CHECK(explained("{ grpc: a.B }").find(", checked by gRPC a.B\n") != std::string::npos);
 }
 
 TEST_CASE("a gRPC server's word is taken, with one worker and with four") {
