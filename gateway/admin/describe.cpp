@@ -117,6 +117,20 @@ std::string describe_settings(const upstream::ClusterSettings& cluster, const pr
                      first_byte, route.config->retries.attempts);
 }
 
+std::string describe_check(const upstream::ClusterSettings& cluster) {
+  if (!cluster.health_check) return {};
+  const upstream::CheckQuestion& question = cluster.health_check->question;
+  const std::string port = question.port ? fmt::format(" on port {}", question.port) : std::string();
+  switch (question.kind) {
+    case upstream::CheckKind::tcp: return fmt::format(", checked by a connection{}", port);
+    case upstream::CheckKind::grpc:
+      return fmt::format(", checked by gRPC{}{}{}", question.service.empty() ? "" : " ", question.service,
+                         port);
+    case upstream::CheckKind::http: break;
+  }
+  return fmt::format(", checked by {} {}{}", question.method, question.path, port);
+}
+
 std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target& target) {
   uint64_t before = 0;
   return joined(target.sides, [&](const proxy::Target::Side& side) {

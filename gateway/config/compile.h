@@ -33,6 +33,9 @@ std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path
 // An upstream's; nothing also for `none`.
 std::optional<UpstreamTls> compile_upstream_tls(const Node* node, const std::string& path, Build& build);
 
+// An upstream's `health_check:`; nothing where there is none.
+std::optional<HealthCheck> compile_health_check(const Node* node, const std::string& path, Build& build);
+
 // The parts of a route.
 Match compile_match(const Node& node, const std::string& path, Build& build);
 std::optional<Auth> compile_auth(const Node& route, const std::string& path, Build& build);

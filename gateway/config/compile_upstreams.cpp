@@ -123,6 +123,7 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   take(limits, "max_informational", upstream.limits.max_informational);
   upstream.tls = compile_upstream_tls(usable(node, "tls"), path + ".tls", build);
   compile_protocol(node, path, upstream, build);
+  upstream.health_check = compile_health_check(usable(node, "health_check"), path + ".health_check", build);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

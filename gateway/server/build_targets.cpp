@@ -77,6 +77,40 @@ void take_http2(const config::UpstreamHttp2& from, http::Http2Settings& to) {
   to.ping_timeout_ms = static_cast<uint32_t>(from.ping_timeout.count());
 }
 
+upstream::CheckKind kind_of(config::HealthCheck::Kind kind) {
+  switch (kind) {
+    case config::HealthCheck::Kind::http: return upstream::CheckKind::http;
+    case config::HealthCheck::Kind::tcp: return upstream::CheckKind::tcp;
+    case config::HealthCheck::Kind::grpc: return upstream::CheckKind::grpc;
+  }
+  return upstream::CheckKind::http;
+}
+
+upstream::CheckSettings check_of(const config::HealthCheck& from) {
+  upstream::CheckSettings to;
+  upstream::CheckQuestion& question = to.question;
+  question.kind = kind_of(from.kind);
+  question.port = static_cast<uint16_t>(from.port);
+  question.host = from.host;
+  question.method = from.method;
+  const size_t mark = from.path.find('?');
+  question.path = from.path.substr(0, mark);
+  question.has_query = mark != from.path.npos;
+  if (question.has_query) question.query = from.path.substr(mark + 1);
+  question.headers = from.headers;
+  question.status.clear();
+  for (const config::StatusRange& range : from.status) question.status.push_back({range.first, range.last});
+  question.body = from.body;
+  question.service = from.service;
+  to.pace.interval_ms = static_cast<uint32_t>(from.interval.count());
+  to.pace.timeout_ms = static_cast<uint32_t>(from.timeout.count());
+  to.pace.jitter = from.jitter;
+  to.pace.healthy = from.healthy;
+  to.pace.unhealthy = from.unhealthy;
+  to.pace.body_size = static_cast<uint32_t>(from.body_size);
+  return to;
+}
+
 }  // namespace
 
 void build_clusters(Building& building) {
@@ -94,6 +128,7 @@ void build_clusters(Building& building) {
     settings.http.protocol = protocol_of(upstream.protocol);
     settings.tls = load_upstream_tls(building, upstream);
     take_http2(upstream.http2, settings.http.http2);
+    if (upstream.health_check) settings.health_check = check_of(*upstream.health_check);
     building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
     building.snapshot.clusters.push_back(std::move(settings));
     building.snapshot.cluster_positions.push_back(building.at(upstream.at));

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "observe/prometheus.h"
+#include "server/endpoint_metrics.h"
 #include "server/server.h"
 
 namespace penstock::server {
@@ -133,10 +134,13 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
   if (status_) total.limits.merge(status_->limits());
+  if (health_checks_) total.limits.merge(health_checks_->limits());
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);
   write_connects(out, shares);
+  if (snapshot_ && directory_)
+    write_endpoints(out, {*snapshot_, *directory_, *health_checks_, loop_.now_ms()});
   out.family(
       "penstock_listener_refused_connections_total", MetricKind::counter,
       "Connections closed at accept: over max_connections_per_client, or no place at a door that closes.");

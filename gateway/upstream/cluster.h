@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "http/connection.h"
 #include "net/tls_client.h"
 #include "upstream/endpoint_set.h"
+#include "upstream/health/check_settings.h"
 
 namespace penstock::upstream {
 
@@ -30,6 +32,7 @@ struct ClusterSettings {
   uint32_t rest_ms = 30'000;
   http::UpstreamSettings http;
   std::shared_ptr<const net::TlsClientContext> tls;  // null: plain
+  std::optional<CheckSettings> health_check;         // not a worker's business: HealthChecks does it
 };
 
 // What became of a cluster's connects on one worker.
@@ -139,7 +142,8 @@ class Cluster {
 
   // The policy's choice among endpoints that are not resting and not tried; when all of those are out, among
   // resting ones not tried (trying beats refusing); null: nothing left to try. An endpoint whose name did not
-  // resolve yet is chosen only as the first one, so that the reason shows.
+  // resolve yet is chosen only as the first one, so that the reason shows. One that active checks have taken
+  // out is never chosen: they bring it back without a request's help.
   Endpoint* pick(const Tried& tried);
 
   // A stream now (an idle connection was there) or null: then on_acquired or on_acquire_failed follows.

@@ -36,11 +36,16 @@ class ActiveCount {
   std::array<Line, 8> lines_;
 };
 
+// What active checks say. Of what nothing is known yet is used.
+enum class Health : uint8_t { unknown, up, down };
+
 // Any thread. Relaxed atomics.
 struct EndpointState {
   ActiveCount active;
-  alignas(64) std::atomic<uint32_t> consecutive_failures{0};  // written only when it changes
-  std::atomic<uint64_t> resting_until_ms{0};                  // Loop::now_ms() (monotonic); 0: in use
+  // Beside each other: a pick reads both of the last ones. Written only when they change.
+  alignas(64) std::atomic<uint32_t> consecutive_failures{0};
+  std::atomic<Health> health{Health::unknown};  // HealthChecks writes it
+  std::atomic<uint64_t> resting_until_ms{0};    // Loop::now_ms() (monotonic); 0: in use
 };
 
 struct EndpointInfo {

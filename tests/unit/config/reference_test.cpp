@@ -44,7 +44,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "70:3 error[not-supported-yet] 'keep_last_good' is not supported yet\n"
         "72:1 error[not-supported-yet] 'redis' is not supported yet\n"
         "82:20 error[not-supported-yet] 'mtls_subjects' is not supported yet\n"
-        "114:5 error[not-supported-yet] 'health_check' other than none is not supported yet\n"
         "115:5 error[not-supported-yet] 'outlier' is not supported yet\n"
         "116:5 error[not-supported-yet] 'circuit_breaker' is not supported yet\n"
         "118:5 error[not-supported-yet] 'slow_start' is not supported yet\n"
@@ -102,7 +101,6 @@ TEST_CASE("the keys that are not supported yet") {
       "upstreams.*.discover.srv",
       "upstreams.*.discover.tag",
       "upstreams.*.discover.zookeeper",
-      "upstreams.*.health_check=*",
       "upstreams.*.outlier",
       "upstreams.*.slow_start",
       "upstreams.*.sticky",
@@ -163,8 +161,8 @@ TEST_CASE("the reference example without later work compiles to what it says") {
   replace("[h2, http/1.1]", "[http/1.1]");
   for (const char* line :
        {"      client_auth:", "admin:", "tracing:", "  propagate:", "  zipkin:", "  consul:", "  etcd:",
-        "  zookeeper:", "  keep_last_good:", "redis:", "    health_check: {",
-        "    outlier:", "    circuit_breaker:", "    slow_start:", "    balance: { ring_hash"})
+        "  zookeeper:", "  keep_last_good:", "redis:", "    outlier:", "    circuit_breaker:",
+        "    slow_start:", "    balance: { ring_hash"})
     drop_line(line);
   replace("mtls_subjects: [\"CN=billing,O=Example\"], ", "");
   replace("{ consul: orders, tag: v2 }", "{ dns: orders.internal, port: 80 }");
