@@ -41,6 +41,7 @@ struct Bench : OneRoute {
     auto set = std::make_shared<upstream::EndpointSet>();
     for (uint16_t port : ports)
       set->endpoints.push_back({"127.0.0.1:" + std::to_string(port),
+                                "127.0.0.1",
                                 {*net::Address::from_ip("127.0.0.1", port)},
                                 1,
                                 std::make_shared<upstream::EndpointState>()});

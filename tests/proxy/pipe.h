@@ -38,8 +38,8 @@ struct WireConnector final : upstream::Connector {
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   };
   explicit WireConnector(net::Loop& l) : loop(l) {}
-  std::unique_ptr<Pending> connect(const net::Address& to, uint64_t, http::UpstreamOwner& owner, Done done,
-                                   void* who) override {
+  std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer&, uint64_t,
+                                   http::UpstreamOwner& owner, Done done, void* who) override {
     auto pending = std::make_unique<Made>(done, who);
     bool refused = std::ranges::find(refusing, to.port()) != refusing.end();
     loop.post([this, &owner, done, who, refused, made = pending.get(), alive = pending->alive] {
@@ -97,6 +97,7 @@ struct Pipe : OneRoute, http::DownstreamOwner {
     auto set = std::make_shared<upstream::EndpointSet>();
     for (uint16_t port = 1; port <= endpoints; ++port)
       set->endpoints.push_back({"127.0.0.1:" + std::to_string(port),
+                                "127.0.0.1",
                                 {*net::Address::from_ip("127.0.0.1", port)},
                                 1,
                                 std::make_shared<upstream::EndpointState>()});
