@@ -54,7 +54,7 @@ HealthChecks::HealthChecks(net::Loop& loop, uint64_t seed, Log log, MakeConnecto
     : loop_(loop), random_(seed), log_(std::move(log)), make_connector_(std::move(make_connector)) {
   if (!make_connector_)
     make_connector_ = [&loop](CheckPlan& plan) {
-      return make_connector(loop, plan.cluster, plan.connects, nullptr);
+      return upstream::make_connector(loop, plan.cluster, plan.connects, nullptr);
     };
 }
 
