@@ -87,6 +87,17 @@ void compile_protocol(const Node& node, const std::string& path, Upstream& upstr
         .hint = "protocol: h2";
 }
 
+// By ALPN a backend is offered what the upstream's requests speak.
+void check_grpc_over_tls(const Upstream& upstream, const std::string& path, Build& build) {
+  const auto& check = upstream.health_check;
+  if (!check || check->kind != HealthCheck::Kind::grpc || !upstream.tls) return;
+  if (upstream.protocol != UpstreamProtocol::http_1_1) return;
+  build.diagnostics
+      .error("health-check", check->at, path + ".health_check",
+             "a grpc check speaks HTTP/2, which this upstream does not offer over TLS")
+      .hint = "protocol: h2, or auto";
+}
+
 void compile_one(const Node& own, const Node* defaults, Build& build) {
   const Node node = defaults == nullptr ? own : merge_defaults(*defaults, own);
   Upstream upstream;
@@ -124,6 +135,7 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   upstream.tls = compile_upstream_tls(usable(node, "tls"), path + ".tls", build);
   compile_protocol(node, path, upstream, build);
   upstream.health_check = compile_health_check(usable(node, "health_check"), path + ".health_check", build);
+  check_grpc_over_tls(upstream, path, build);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

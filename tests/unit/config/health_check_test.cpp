@@ -160,3 +160,16 @@ TEST_CASE("checks that cannot be, or could not pass") {
   CHECK(problems_of("{ path: /a, body: " + std::string(1'025, 's') + " }") ==
         "3:77 error[bad-value] body has 1025 bytes, allowed is 1 to 1024\n");
 }
+
+TEST_CASE("a gRPC check over TLS needs an upstream that offers HTTP/2") {
+  const auto problems = [](std::string_view protocol) {
+    return problems_of(fmt::format("{{ grpc: a.B }}, tls: {{ server_name: a.test }}{}", protocol));
+  };
+  const std::string_view error =
+      "3:45 error[health-check] a grpc check speaks HTTP/2, which this upstream does not offer over TLS\n";
+  CHECK(problems("") == error);
+  CHECK(problems(", protocol: http/1.1") == error);
+  CHECK(problems(", protocol: h2") == "");
+  CHECK(problems(", protocol: auto") == "");
+  CHECK(problems_of("{ grpc: a.B }") == "");
+}
