@@ -235,11 +235,16 @@ bool Exchange::request_moves() {
   return true;
 }
 
+// The timer's clock may be a little ahead of that of the call.
+void Exchange::on_pause_timer() {
+  const uint64_t left = call_time_left_ms(), now = worker_.loop.now_ms();
+  if (left == 0) return end_call_in_time();
+  if (now >= pause_deadline_ms_) return advance(decision_->fail_paused());
+  timer_.start(std::min(left, pause_deadline_ms_ - now));
+}
+
 void Exchange::on_timer() {
-  if (state_ == ExchangeState::paused) {
-    call_time_left_ms() > 0 ? advance(decision_->fail_paused()) : end_call_in_time();
-    return;
-  }
+  if (state_ == ExchangeState::paused) return on_pause_timer();
   if (!context_->route) return;
   look_at_writes();
   uint64_t now = worker_.loop.now_ms();

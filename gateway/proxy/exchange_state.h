@@ -137,6 +137,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void look_at_writes();
   bool backends_silence() const;
   void on_timer();
+  void on_pause_timer();
   bool request_moves();
 
   // exchange_response.cpp: the answer

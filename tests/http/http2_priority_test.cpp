@@ -20,11 +20,12 @@ std::string priority_update(uint32_t stream, std::string_view field) {
 struct Two : Peer {
   std::string large = std::string(long_answer, 'x');
 
-  Two(std::string_view first, std::string_view second) {
+  Two(std::string_view first, std::string_view second, const std::string& before = {}) {
     auto asked = [](std::string_view priority) {
       return priority.empty() ? get() : request("GET", "/", {{"priority", std::string(priority)}});
     };
-    send(setting({{4, 1 << 20}}) + window(0, 1 << 21) + head(1, asked(first)) + head(3, asked(second)));
+    send(setting({{4, 1 << 20}}) + window(0, 1 << 21) + before + head(1, asked(first)) +
+         head(3, asked(second)));
     client.wire.transport->block();
   }
   void answer_with(size_t i, std::string_view priority = {}) {
@@ -75,6 +76,22 @@ TEST_CASE("a PRIORITY_UPDATE changes who is next") {
   SUBCASE("of the first") { peer.send(priority_update(1, "u=6")); }
   SUBCASE("of the second") { peer.send(priority_update(3, "u=1, i")); }
   CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("a PRIORITY_UPDATE may come before its request") {
+  Two peer("", "", priority_update(3, "u=5") + priority_update(3, "u=1"));
+  peer.answer_with(0);
+  peer.answer_with(1);
+  CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("PRIORITY_UPDATEs before their requests cost nothing, however many there are") {
+  Peer peer;
+  peer.answer_all();
+  for (uint32_t id = 1; id < 600; id += 2) {
+    const std::string ahead = priority_update(id + 100, "u=1") + priority_update(id, "u=2");
+    REQUIRE(peer.send(ahead + head(id, get())).starts_with("HEADERS " + std::to_string(id) + " "));
+  }
 }
 
 TEST_CASE("who answers may say how urgent it is, and goes on saying it to the client") {
@@ -129,8 +146,14 @@ TEST_CASE("a PRIORITY_UPDATE that is none ends the connection, and one for nobod
     Peer peer;
     CHECK(peer.send(frame(static_cast<Type>(16), none, 1, number(1, 4))) == "GOAWAY 0 1");
   }
+  {
+    Peer peer;
+    CHECK(peer.send(frame(static_cast<Type>(16), none, 0, "abc")) == "GOAWAY 0 6");
+  }
   Peer peer;
   peer.answer_all();
   CHECK(peer.send(priority_update(7, "u=1") + head(1, get())).starts_with("HEADERS 1 "));
   CHECK(peer.send(priority_update(1, "u=1") + head(3, get())).starts_with("HEADERS 3 "));
+  const std::string long_field = "u=1, x=\"" + std::string(16'000, 'y') + "\"";
+  CHECK(peer.send(priority_update(5, long_field) + head(5, get())).starts_with("HEADERS 5 "));
 }

@@ -206,13 +206,7 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
         return spend(control_, Limit::http2_max_control_frames);
       }
       break;
-    case NGHTTP2_PRIORITY_UPDATE: {
-      const auto& update = *static_cast<const nghttp2_ext_priority_update*>(frame.ext.payload);
-      if (update.stream_id == 0) return breaks_off(NGHTTP2_PROTOCOL_ERROR);  // RFC 9218 7.1
-      if (DownstreamStream* updated = stream_of(update.stream_id))
-        updated->update_priority({reinterpret_cast<const char*>(update.field_value), update.field_value_len});
-      break;
-    }
+    case NGHTTP2_PRIORITY_UPDATE: return take_priority_update(frame.hd);
     case NGHTTP2_PING:
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) && drain_ == Drain::told &&
           std::ranges::equal(frame.ping.opaque_data, drain_ping))
@@ -221,6 +215,31 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
     default: break;
   }
   return true;
+}
+
+// RFC 9218 7.1.
+bool Downstream::take_priority_update(const nghttp2_frame_hd& frame) {
+  const PriorityUpdate update = std::exchange(update_, {});
+  if (!update.has_stream()) return breaks_off(NGHTTP2_FRAME_SIZE_ERROR);
+  const int32_t id = update.stream();
+  if (frame.stream_id != 0 || id % 2 == 0) return breaks_off(NGHTTP2_PROTOCOL_ERROR);
+  if (!update.whole()) return true;
+  Priority priority;
+  priority.merge(update.field());
+  if (DownstreamStream* stream = stream_of(id))
+    stream->update_priority(priority);
+  else if (id > nghttp2_session_get_last_proc_stream_id(raw()))
+    early_[next_early_++ % early_.size()] = {static_cast<uint32_t>(id), priority};
+  return true;
+}
+
+const Priority* Downstream::early_priority(int32_t id) const {
+  const Priority* last = nullptr;
+  for (size_t i = 0; i < early_.size(); ++i) {  // from the oldest on
+    const EarlyPriority& each = early_[(next_early_ + i) % early_.size()];
+    if (each.id == static_cast<uint32_t>(id)) last = &each.priority;
+  }
+  return last;
 }
 
 // The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that

@@ -60,7 +60,7 @@ class DownstreamStream final : public Stream,
   void end_request();  // without or with trailers
   bool asks_for_tunnel() const { return asks_for_tunnel_; }
   void refuse_fields();  // that came within its tunnel
-  void update_priority(std::string_view field);
+  void update_priority(Priority priority);
   void turn_over();
   void tell();
   // nghttp2 has closed it, because both sides are done or one has reset it.
@@ -126,6 +126,7 @@ class DownstreamStream final : public Stream,
   void tell_early();
   void tell_tunnel();
   void answer_priority(const Message& head);
+  void take_place(Priority priority);
   void deliver(std::string_view bytes);
   void give_credit();
   uint32_t cut_code() const { return tunnel_ ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR; }
@@ -236,6 +237,9 @@ class Downstream final : public DownstreamConnection, private Session {
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   bool on_frame(const nghttp2_frame& frame) override;
   void on_invalid_frame(const nghttp2_frame& frame) override;
+  void on_extension(std::string_view bytes) override { update_.add(bytes); }
+  bool take_priority_update(const nghttp2_frame_hd& frame);
+  const Priority* early_priority(int32_t id) const;
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
   bool on_stream_closed(void* stream, uint32_t code) override;
@@ -290,6 +294,14 @@ class Downstream final : public DownstreamConnection, private Session {
   Deadline deadline_;
   FloodGuard resets_, control_;
   ClosedStreams closed_streams_;
+  // For streams that are not open yet; who says it of more has the oldest forgotten.
+  struct EarlyPriority {
+    uint32_t id = 0;
+    Priority priority;
+  };
+  std::array<EarlyPriority, 4> early_{};
+  PriorityUpdate update_;  // that is being read
+  uint8_t next_early_ = 0;
   uint64_t waiting_since_ms_;   // accept, or the end of the last stream
   uint64_t head_since_ms_ = 0;  // a head is under way; 0: none
   uint64_t read_ms_;            // when something came last

@@ -83,6 +83,7 @@ void DownstreamStream::end_head(EndStream end) {
   auto channel = tls() ? RequestHead::Channel::secure : RequestHead::Channel::plain;
   if (auto good = head_.finish(end, channel); !good) refuse(good.error());
   asks_for_tunnel_ = !refused_ && !message_.upgrade.empty();
+  if (const Priority* early = connection_.early_priority(id_)) update_priority(*early);
 }
 
 void DownstreamStream::refuse(const Error& error) {
@@ -156,11 +157,16 @@ void DownstreamStream::end_request() {
   if (handler_) handler_->on_end();
 }
 
-// The library has taken it already.
-void DownstreamStream::update_priority(std::string_view field) {
+void DownstreamStream::update_priority(Priority priority) {
   reprioritised_ = true;
-  priority_ = {};
-  priority_.merge(field);
+  priority_ = priority;
+  take_place(priority);
+}
+
+// Among the streams of its connection.
+void DownstreamStream::take_place(Priority priority) {
+  const nghttp2_extpri place{priority.urgency, priority.incremental ? 1 : 0};
+  nghttp2_session_change_extpri_stream_priority(raw(), id_, &place, 0);
 }
 
 // RFC 9218 8: who answers knows better, in what it says; in the rest its client is right.
@@ -171,8 +177,7 @@ void DownstreamStream::answer_priority(const Message& head) {
   if (!reprioritised_)
     if (const Field* asked = message_.headers.find("priority")) merged.merge(asked->value);
   merged.merge(field->value);
-  const nghttp2_extpri priority{merged.urgency, merged.incremental ? 1 : 0};
-  nghttp2_session_change_extpri_stream_priority(raw(), id_, &priority, 0);
+  take_place(merged);
 }
 
 // RFC 9113 8.5. Its handler hears of it with the reset.

@@ -50,6 +50,15 @@ struct Callbacks {
     of(user).on_body(stream, text(bytes, size));
     return 0;
   }
+  static int extension(nghttp2_session*, const nghttp2_frame_hd*, const uint8_t* bytes, size_t size,
+                       void* user) {
+    of(user).on_extension(text(bytes, size));
+    return 0;
+  }
+  static int extension_whole(nghttp2_session*, void** payload, const nghttp2_frame_hd*, void*) {
+    *payload = nullptr;
+    return 0;
+  }
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     of(user).on_frame_sent(*frame);
     return 0;
@@ -115,6 +124,8 @@ struct Library {
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, Callbacks::invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::data);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, Callbacks::extension);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, Callbacks::extension_whole);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::stream_closed);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, BodyCallbacks::send);
@@ -148,7 +159,9 @@ Session::Session(net::Loop& loop, std::unique_ptr<net::Transport> transport, Rol
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_max_deflate_dynamic_table_size(options, header_table_size);
-  nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+  // Not by the library: one for an idle stream makes that stream, which stays in a list of 1.52's after its
+  // memory was freed.
+  if (role == Role::server) nghttp2_option_set_user_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
   nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);  // max_resets is ours
   nghttp2_mem functions = memory_.functions();
   auto make = role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
@@ -182,7 +195,7 @@ bool Session::receive(std::span<const char> bytes) {
 // A frame at a time comes from nghttp2, whole; DATA goes by BodyCallbacks::send.
 void Session::write() {
   if (!transport_) return;
-  if (busy()) return write_later();
+  if (busy() || broken_by_ != 0) return write_later();
   work_ = Work::sending;
   while (transport_->unsent() < net::Transport::high_mark) {
     const uint8_t* frame = nullptr;

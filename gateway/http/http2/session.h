@@ -74,6 +74,8 @@ class Session : protected net::TransportHandler {
   virtual bool on_frame(const nghttp2_frame& frame) = 0;
   virtual void on_invalid_frame(const nghttp2_frame& frame) = 0;
   virtual void on_body(int32_t stream, std::string_view bytes) = 0;
+  // Of PRIORITY_UPDATE; on_frame comes behind all of it.
+  virtual void on_extension(std::string_view /*bytes*/) {}
   virtual void on_frame_sent(const nghttp2_frame& frame) = 0;
   virtual bool on_stream_closed(void* stream, uint32_t code) = 0;
   // --- outside of it, at the end of a turn in which something was written ---

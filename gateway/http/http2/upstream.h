@@ -48,6 +48,7 @@ class UpstreamStream final : public Stream,
 
   // --- for the connection ---
   void head_out() { head_out_ = true; }
+  void end_out() { end_out_ = true; }
   void add_field(std::string_view name, std::string_view value);
   size_t head_bytes() const { return head_read_ ? answer_trailers_.size() : head_.size(); }
   void answering() { answering_ = true; }
@@ -112,6 +113,7 @@ class UpstreamStream final : public Stream,
   void submit(const OutgoingFields& fields, EndStream end);
   StreamHandler* take_handler();
   void news();
+  void end_or_give_up();
 
   Upstream& connection_;
   StreamHandler* handler_;
@@ -120,6 +122,7 @@ class UpstreamStream final : public Stream,
   PauseReasons pauses_;
   bool reused_ : 1;
   bool head_out_ : 1 = false;           // of the request: handed to the transport
+  bool end_out_ : 1 = false;            // the request's END_STREAM is
   bool has_length_ : 1 = false;         // the request's body
   bool dirty_ : 1 = false;              // sent something since the last flush
   bool rest_ : 1 = false;               // and the last flush left some
@@ -226,7 +229,7 @@ class Upstream final : public UpstreamConnection, private Session {
   Deadline deadline_;
   FloodGuard control_;
   uint64_t read_ms_;      // when something came last
-  uint64_t ping_ms_ = 0;  // a PING that waits for its answer; 0: none
+  uint64_t ping_ms_ = 0;  // a PING behind which nothing has come yet; 0: none
   uint32_t open_ = 0;     // streams that nghttp2 has not closed
   uint32_t opened_ = 0;
   uint32_t depth_ = 0;  // of our own frames on the stack

@@ -112,7 +112,10 @@ void UpstreamStream::release() {
   take_handler();
   if (gone_ || !connection_.open_transport()) return;
   connection_.write_later();
-  if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) return;
+  if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) {
+    if (!end_out_) news();
+    return;
+  }
   if (!answering_) connection_.given_up(started_ms_);
   if (tunnel_ && state_ == Sending::ended && out.empty())
     connection_.write();  // our end goes before the reset
@@ -143,10 +146,18 @@ void UpstreamStream::tell() {
   const bool room = room_;
   room_ = false;
   if (room && handler_ && !gone_) handler_->on_drained();
-  if (!handler_) return;
+  if (!handler_) return end_or_give_up();
   if (lost_) return lose(error_);
   // Of a tunnel the backend's end says nothing about our side.
   if (gone_ && (!end_told_ || (tunnel_ && state_ != Sending::ended))) lose(why_gone());
+}
+
+// Nobody wants more of it, its answer is over, and only our end is still to go: if a window of nothing keeps
+// that back, nobody would ever end this stream.
+void UpstreamStream::end_or_give_up() {
+  if (gone_ || given_up_ || end_out_ || state_ != Sending::ended || !out.empty()) return;
+  connection_.write();
+  if (!end_out_) give_up(NGHTTP2_CANCEL);
 }
 
 // Why it is closed although its answer is not over.
