@@ -19,16 +19,18 @@ from pathlib import Path
 import measure
 import proxies
 import report
-from cases import ANY_LOAD, Case, cases, kept
+from cases import ANY_LOAD, H2, H2_TO_H2, PLAIN, Case, cases, h2, kept
 
 ROOT = proxies.HERE.parent
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
-IDLE, COUNTED = 10_000, ("nginx", "haproxy", "penstock", "penstock+plugins")
+COUNTED = ("nginx", "haproxy", "penstock", "penstock+plugins")
+# Idle connections: how many, what the 64 active ones beside them do, and of whom.
+IDLE = {"plain": (10_000, {}, PLAIN), "TLS": (10_000, {"tls": "full"}, PLAIN), "HTTP/2": (2_000, h2(64, 1), H2)}
 
 
 def parse_options():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("--quick", action="store_true", help="5 rounds of the main cases, under three minutes")
+    parser.add_argument("--quick", action="store_true", help="4 rounds of the main cases, under three minutes")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--cases", help="keys of cases, with commas between")
@@ -41,7 +43,7 @@ def parse_options():
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     # The machine's speed may change by a third within seconds: many short rounds say more than few long ones.
-    options.rounds = options.rounds or (5 if options.quick else 11)
+    options.rounds = options.rounds or (4 if options.quick else 11)
     options.seconds = max(1.2, options.seconds or 1.5)
     return options
 
@@ -76,7 +78,8 @@ def commit():
 def machine(build):
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     release = re.search(r'PRETTY_NAME="(.*)"', Path("/etc/os-release").read_text())
-    versions = {"nginx": ["nginx", "-v"], "HAProxy": ["haproxy", "-v"], "Envoy": [proxies.envoy(build), "--version"],
+    versions = {"nginx": ["nginx", "-v"], "HAProxy": ["haproxy", "-v"], "nghttpx": ["nghttpx", "-v"],
+                "h2load": ["h2load", "--version"], "Envoy": [proxies.envoy(build), "--version"],
                 "OpenSSL": ["openssl", "version"]}
     said = {name: output_of(*command) if command[0] and shutil.which(command[0]) else "not here"
             for name, command in versions.items()}
@@ -94,9 +97,10 @@ class Run:
         self.options, self.bench, self.started = options, bench, {}
         self.lacking = proxies.missing(bench.build)
 
-    def wanted(self, name):
-        program = name.partition("+")[0]
-        return program not in self.lacking and (not self.options.only or name in self.options.only.split(","))
+    def wanted(self, name, load=()):
+        program, _, variant = name.partition("+")
+        needs = {program} | ({"nghttpd"} if variant == "h2" else set()) | ({"h2load"} if "streams" in load else set())
+        return needs.isdisjoint(self.lacking) and (not self.options.only or name in self.options.only.split(","))
 
     def proxy(self, name):
         if name not in self.started:
@@ -115,7 +119,7 @@ class Run:
         return [round(most * share, -2).__int__() for share in (0.3, 0.7)]
 
     def rounds(self, chosen):
-        results = {case.key: {name: [] for name in case.proxies if self.wanted(name)} for case in chosen}
+        results = {case.key: {name: [] for name in case.proxies if self.wanted(name, case.load)} for case in chosen}
         for number in range(1, self.options.rounds + 1):
             for case in chosen:
                 # Every other round runs backwards, so that a machine that gets slower favours nobody.
@@ -129,6 +133,11 @@ class Run:
                     print(f"round {number}  {case.title:38} {name:17} {result['rate']:9,.0f}/s  {result['cpu_us']:8.2f} us"
                           f" CPU  p99 {result['p99_us'] / 1000:7.2f} ms  core {result['core_share']:4.0%}{note}", flush=True)
         return results
+
+    def h2_system_calls(self):
+        load = h2(16, 16)
+        return {name: measure.system_calls(self.proxy(name), **load) for name in H2 + H2_TO_H2
+                if self.wanted(name, load) and "strace" not in self.lacking}
 
     def instructions(self):
         counted = {}
@@ -146,16 +155,16 @@ class Run:
 
     def idle_memory(self):
         found = {}
-        for kind, tls in (("plain", False), ("TLS", True)):
-            for name in ("nginx", "haproxy", "penstock"):
-                if not self.wanted(name):
+        for kind, (count, load, names) in IDLE.items():
+            for name in names:
+                if not self.wanted(name, load):
                     continue
                 proxy = self.bench.start(name)
                 try:
-                    found.setdefault(kind, {})[name] = measure.idle_memory(proxy, tls, IDLE)
+                    found.setdefault(kind, {})[name] = measure.idle_memory(proxy, load, count)
                 finally:
                     proxy.stop()
-                print(f"idle {kind:5}  {name:17} {found[kind][name]}", flush=True)
+                print(f"idle {kind:6}  {name:17} {found[kind][name]}", flush=True)
         return found
 
     def second_worker(self, rate):
@@ -200,7 +209,7 @@ def main():
                 extras["system_calls"] = {name: measure.system_calls(run.proxy(name)) for name in
                                           ("floor", *COUNTED) if run.wanted(name) and "strace" not in run.lacking}
             if not options.skip_extras and not options.quick:
-                extras.update(instructions=run.instructions(), idle=run.idle_memory(),
+                extras.update(h2_system_calls=run.h2_system_calls(), instructions=run.instructions(), idle=run.idle_memory(),
                               workers=run.second_worker(rates[0]))
         finally:
             run.end()

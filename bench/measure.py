@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import h2load
 from cases import ANY_LOAD
 from proxies import LOAD_CORE, PROXY_CORE, cpu_nanoseconds, resident_kib, user_and_system_seconds
 
@@ -26,6 +27,8 @@ def load_command(proxy, options):
 
 
 def start_load(proxy, **options):
+    if "streams" in options:
+        return h2load.Load(proxy, LOAD_CORE, **options)
     return subprocess.Popen(load_command(proxy, options), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True)
 
@@ -36,6 +39,8 @@ def result_of(load, seconds):
     except subprocess.TimeoutExpired:
         load.kill()
         raise SystemExit("bench: the load did not end; its figures would say nothing") from None
+    if isinstance(load, h2load.Load):
+        return load.result(output)
     found = re.search(r"^RESULT (.*)$", output, re.M)
     if not found:
         raise SystemExit(f"bench: the load generator gave no result:\n{output}")
@@ -92,24 +97,24 @@ def why_void(case, result, busy):
     return None
 
 
-def system_calls(proxy, fewer=4_000, more=20_000):
+def system_calls(proxy, fewer=4_000, more=20_000, **load):
     """System calls a request by name: the difference of two runs under strace, so that what making the
     connections takes, which both have, does not count."""
-    few, many = calls_of(proxy, fewer), calls_of(proxy, more)
+    few, many = calls_of(proxy, fewer, load), calls_of(proxy, more, load)
     if "error" in few or "error" in many:
         return few if "error" in few else many
     counts = {name: (many[name] - few.get(name, 0)) / (more - fewer) for name in many}
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
-def calls_of(proxy, requests):
+def calls_of(proxy, requests, load):
     strace = subprocess.Popen(["strace", "-c", "-f", "-p", str(proxy.pid)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True)
     first = strace.stderr.readline()
     if "attached" not in first:
         strace.wait()
         return {"error": first.strip()}
-    result_of(start_load(proxy, seconds=60, requests=requests), 60)
+    result_of(start_load(proxy, seconds=60, requests=requests, **load), 60)
     strace.send_signal(signal.SIGINT)
     _, table = strace.communicate(timeout=20)
     rows = (re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?([a-z_0-9]+)$", line) for line in table.splitlines())
@@ -134,14 +139,16 @@ def instructions(proxy, folder, warm=2_000, requests=20_000):
     return counted / requests
 
 
-def idle_memory(proxy, tls, connections):
-    """KiB of resident memory for each idle connection, while 64 others are active."""
-    kind = {"tls": "full"} if tls else {}
+def idle_memory(proxy, kind, connections):
+    """KiB of resident memory for each idle connection, while 64 others are active. `kind`: options of the load."""
     result_of(start_load(proxy, seconds=1, **kind), 1)
     active = start_load(proxy, seconds=12, **kind)
     time.sleep(1)  # what 64 active connections take is taken
     before = resident_kib(proxy.pid)
-    held = start_load(proxy, mode="held", connections=connections, **kind)
+    if "streams" in kind:
+        held = h2load.hold(proxy, LOAD_CORE, connections)
+    else:
+        held = start_load(proxy, mode="held", connections=connections, **kind)
     said = held.stdout.readline()
     if "READY" not in said:
         raise SystemExit(f"bench: {connections} connections could not be held on {proxy.name}: {said}")

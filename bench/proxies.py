@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keys
@@ -16,7 +16,8 @@ HERE = Path(__file__).resolve().parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 # What stands behind the `+` of a proxy's name: the sections of its file that are there.
 FEATURES = {"version": {"version"}, "key": {"key"}, "rate": {"limit"}, "jwt": {"jwt"}, "log": {"log"},
-            "combined": {"log", "combined"}, "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"}}
+            "combined": {"log", "combined"}, "limit": {"limit", "edits"}, "plugins": {"version", "key", "limit", "log"},
+            "h2": {"h2"}}
 
 
 def free_port():
@@ -113,27 +114,43 @@ class Bench:
     folder: Path
     gateway: Path  # the folder of Penstock and its plugins
     backend: int = 0
+    h2_backend: int = 0
     token: str = ""
-    backend_process: subprocess.Popen = None
+    processes: list = field(default_factory=list)  # the backends
 
     def prepare(self):
         (self.folder / "state").mkdir()
         keys.make_certificate(self.folder)
         self.token = keys.make_token(self.folder)
-        self.backend, log = free_port(), self.folder / "backend.log"
+        self.backend = self.start_backend(lambda port: [str(self.build / "penstock_bench_backend"), str(port)])
+        if shutil.which("nghttpd"):
+            self.h2_backend = self.start_h2_backend()
+
+    def start_h2_backend(self):
+        """nghttpd, which keeps its files open."""
+        files = self.folder / "files"
+        (files / "bytes").mkdir(parents=True)
+        for size in (1024, 102_400):
+            (files / "bytes" / str(size)).write_bytes(b"b" * size)
+        return self.start_backend(lambda port: ["nghttpd", "--no-tls", "-a", "127.0.0.1", "-m", "256", "-d", str(files),
+                                                str(port)])
+
+    def start_backend(self, command_for):
+        port = free_port()
+        log = self.folder / f"backend.{port}.log"
         with open(log, "wb") as out:
-            command = [str(self.build / "penstock_bench_backend"), str(self.backend)]
-            self.backend_process = on_cores(LOAD_CORE, command, out)
-        await_port(self.backend_process, self.backend, "the backend", log)
+            self.processes.append(on_cores(LOAD_CORE, command_for(port), out))
+        await_port(self.processes[-1], port, "a backend", log)
+        return port
 
     def end(self):
-        if self.backend_process:
-            stop(self.backend_process)
+        for process in self.processes:
+            stop(process)
 
     def filled(self, template, name, ports, features, workers):
         """The configuration of one proxy, as a file of the run's folder."""
-        values = {"PORT": ports[0], "TLS_PORT": ports[1], "BACKEND": self.backend, "FOLDER": self.folder,
-                  "NAME": name, "WORKERS": workers, "KEY_SHA256": keys.API_KEY_SHA256}
+        values = {"PORT": ports[0], "TLS_PORT": ports[1], "BACKEND": self.backend, "H2_BACKEND": self.h2_backend,
+                  "FOLDER": self.folder, "NAME": name, "WORKERS": workers, "KEY_SHA256": keys.API_KEY_SHA256}
         text = sections((HERE / "peers" / template).read_text(), features)
         path = self.folder / f"{name}.{template}"
         path.write_text(re.sub(r"@([A-Z_0-9]+)@", lambda m: str(values[m[1]]), text))
@@ -153,6 +170,7 @@ class Bench:
             "floor": lambda: [str(self.build / "penstock_floor"), str(ports[0]), str(self.backend)],
             "nginx": lambda: ["nginx", "-c", file("nginx.conf")],
             "haproxy": lambda: ["haproxy", "-db", "-f", file("haproxy.cfg")],
+            "nghttpx": lambda: ["nghttpx", f"--conf={file('nghttpx.conf')}"],
             "envoy": lambda: [envoy(self.build), "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error",
                               "--disable-hot-restart", "-c", file("envoy.yaml")],
             "penstock": lambda: [str(self.gateway / "penstock"), "run", "-c", file("penstock.yaml")],
@@ -168,7 +186,8 @@ def envoy(build):
 
 def missing(build):
     """Programs that the bench wants and that are not here, each with what it is for."""
-    wanted = {"nginx": "a peer", "haproxy": "a peer", "strace": "system calls a request",
+    wanted = {"nginx": "a peer", "haproxy": "a peer", "nghttpx": "a peer of HTTP/2", "h2load": "load of HTTP/2",
+              "nghttpd": "a backend of HTTP/2", "strace": "system calls a request",
               "callgrind_control": "instructions a request"}
     lacking = {name: use for name, use in wanted.items() if not shutil.which(name)}
     return lacking if envoy(build) else {**lacking, "envoy": "a peer in the tables"}

@@ -6,13 +6,14 @@ from statistics import median
 import plot
 
 LABELS = {"floor": "floor (byte relay, no HTTP)", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy",
-          "penstock": "Penstock"}
+          "nghttpx": "nghttpx", "penstock": "Penstock"}
 WITH = {"version": "version", "key": "API key", "rate": "rate limit", "jwt": "RS256 token", "log": "access log",
-        "combined": "access log in nginx's format", "limit": "rate limit and header edits", "plugins": "four plugins"}
+        "combined": "access log in nginx's format", "limit": "rate limit and header edits", "plugins": "four plugins",
+        "h2": "HTTP/2 to the backend"}
 SHOWN = ("rate", "cpu_us", "user_us", "system_us", "p50_us", "p99_us", "p999_us", "core_share")
 MOST_FLOOR = 0.85  # of nginx: above it the machine was too noisy for the run to say anything
 # What is not a ratio of CPU time: the most, and of what.
-IDLE_KIB = {"plain": 0.6, "TLS": 14.6}
+IDLE_KIB = {"plain": 0.6, "TLS": 14.6}  # of HTTP/2: what nghttpx has
 CALLS, INSTRUCTIONS, SECOND_WORKER = 4.1, 4_000, 1.05
 TWO_WORKERS = "CPU time a request with two workers, of that with one"
 
@@ -51,13 +52,18 @@ def summaries(chosen, results):
         rounds = results[case.key]
         by_name = {name: summary(r) for name, r in rounds.items()}
         peers = [p for p in case.peers if "void" not in by_name.get(p, {"void": ""})]
-        better = min(peers, key=lambda p: by_name[p][case.value]["median"], default=None)
-        ratios = {name: {peer: ratio(rounds, name, peer, case.value) for peer in peers} for name in by_name}
-        out[case.key] = {"title": case.title, "value": case.value, "better": better, "proxies": by_name, "ratios": ratios}
+        out[case.key] = {"title": case.title, "proxies": by_name, **beside(rounds, by_name, peers, case.value)}
+        if case.p99:
+            out[case.key]["p99"] = beside(rounds, by_name, peers, "p99_us")
     floor = ratio(results.get("1k", {}), "floor", "nginx", "cpu_us")
     if floor and floor["median"] > MOST_FLOOR:
         out["1k"]["void"] = f"the floor cost {floor['median']:.2f} of nginx: this machine was too busy, the run is void"
     return out
+
+
+def beside(rounds, by_name, peers, value):
+    return {"value": value, "better": min(peers, key=lambda p: by_name[p][value]["median"], default=None),
+            "ratios": {name: {peer: ratio(rounds, name, peer, value) for peer in peers} for name in by_name}}
 
 
 def voids(data):
@@ -76,18 +82,25 @@ def verdict(value, most):
     return "-" if value is None else "met" if value <= most else "missed"
 
 
+def target_row(case, name, found, most):
+    what = "p99" if found["value"] == "p99_us" else "CPU time"
+    got = found["ratios"].get(name, {}).get(found["better"]) if found["better"] else None
+    of = label(found["better"]) if found["better"] else "no peer"
+    return f"{case.title}: {label(name)}, {what} of {of}'s", most, show_ratio(got), verdict(got and got["median"], most)
+
+
 def target_rows(data, chosen):
     for case in chosen:
         found = data["cases"][case.key]
         for name, most in case.targets.items():
-            what = "p99" if case.value == "p99_us" else "CPU time"
-            got = found["ratios"].get(name, {}).get(found["better"]) if found["better"] else None
-            of = label(found["better"]) if found["better"] else "no peer"
-            yield (f"{case.title}: {label(name)}, {what} of {of}'s", most, show_ratio(got),
-                   verdict(got and got["median"], most))
+            yield target_row(case, name, found, most)
+            if case.p99:
+                yield target_row(case, name, found["p99"], case.p99)
     for kind, by_name in data.get("idle", {}).items():
         got = by_name.get("penstock", {}).get("kib")
-        yield f"KiB per idle connection, {kind}", IDLE_KIB[kind], "void" if got is None else f"{got:.2f}", verdict(got, IDLE_KIB[kind])
+        most = IDLE_KIB.get(kind) or by_name.get("nghttpx", {}).get("kib")
+        yield (f"KiB per idle connection, {kind}", "-" if most is None else f"{most:.2f}",
+               "void" if got is None else f"{got:.2f}", verdict(most and got, most))
     if "error" not in (calls := data.get("system_calls", {}).get("penstock", {"error": ""})):
         yield "system calls a request", CALLS, f"{sum(calls.values()):.2f}", verdict(sum(calls.values()), CALLS)
     counted = data.get("instructions", {})
@@ -100,10 +113,11 @@ def target_rows(data, chosen):
 
 
 def case_table(found):
-    what = "p99" if found["value"] == "p99_us" else "CPU"
-    peers = sorted({peer for by_peer in found["ratios"].values() for peer in by_peer})
+    compared = [found] + ([found["p99"]] if "p99" in found else [])
+    columns = [(beside["ratios"], "p99" if beside["value"] == "p99_us" else "CPU", peer) for beside in compared
+               for peer in sorted({peer for by_peer in beside["ratios"].values() for peer in by_peer})]
     head = ["proxy", "requests/s", "CPU us a request", "user + system", "p50 ms", "p99 ms", "p99.9 ms",
-            *[f"{what} of {label(peer)}'s" for peer in peers], "core busy", "rounds"]
+            *[f"{what} of {label(peer)}'s" for _, what, peer in columns], "core busy", "rounds"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, s in found["proxies"].items():
         if "void" in s:
@@ -112,16 +126,24 @@ def case_table(found):
         cells = [label(name), show(s["rate"], digits=0), show(s["cpu_us"]),
                  f"{s['user_us']['median']:.1f} + {s['system_us']['median']:.1f}",
                  show(s["p50_us"], 1000), show(s["p99_us"], 1000), show(s["p999_us"], 1000),
-                 *[show_ratio(found["ratios"][name][peer]) for peer in peers],
+                 *[show_ratio(ratios[name][peer]) for ratios, _, peer in columns],
                  f"{s['core_share']['median']:.0%}", f"{s['rounds']} of {s['of']}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
+def idle_cell(found):
+    if found is None:
+        return "-"
+    return f"{found['kib']:.2f}" if "kib" in found else f"void, {found['void']}"
+
+
 def extras(data):
     lines = []
-    if calls := data.get("system_calls"):
-        lines += ["## System calls under load (strace, 1 KB)", "", "| proxy | system calls a request |", "|---|---|"]
+    for key, load in (("system_calls", "1 KB"), ("h2_system_calls", "HTTP/2, 1 KB, 16 connections with 16 streams")):
+        if not (calls := data.get(key)):
+            continue
+        lines += [f"## System calls under load (strace, {load})", "", "| proxy | system calls a request |", "|---|---|"]
         for name, counts in calls.items():
             shown = ", ".join(f"{call} {count:.2f}" for call, count in counts.items() if call != "error" and count >= 0.005)
             lines.append(f"| {label(name)} | " + (f"not measured: {counts['error']} |" if "error" in counts
@@ -132,10 +154,10 @@ def extras(data):
                   "| proxy | instructions |", "|---|---|"]
         lines += [f"| {label(name)} | {count:,.0f} |" for name, count in counted.items()] + [""]
     if idle := data.get("idle"):
-        lines += ["## Resident memory per idle connection, KiB (10,000 idle, 64 active)", "",
+        lines += ["## Resident memory per idle connection, KiB (10,000 idle, of HTTP/2 2,000; 64 active)", "",
                   "| proxy | " + " | ".join(idle) + " |", "|---" * (len(idle) + 1) + "|"]
-        for name in next(iter(idle.values())):
-            cells = [f"{f['kib']:.2f}" if "kib" in (f := by_name[name]) else f"void, {f['void']}" for by_name in idle.values()]
+        for name in dict.fromkeys(name for by_name in idle.values() for name in by_name):
+            cells = [idle_cell(by_name.get(name)) for by_name in idle.values()]
             lines.append(f"| {label(name)} | " + " | ".join(cells) + " |")
         lines.append("")
     if workers := data.get("workers"):
@@ -152,7 +174,8 @@ def page(data, chosen):
              "Each proxy runs alone on core 0; the load and the backend share core 1. A round with an error, an answer other "
              "than 200, or (but at fixed rates) a proxy's core less than 90% busy is void (the floor's: 75%; long bodies and "
              "handshakes, which keep the load as busy: 50%). CPU time is the process's own, by "
-             "the scheduler. At a fixed rate latency counts from the moment at which a request was due. Below 1 is in "
+             "the scheduler. At a fixed rate latency counts from the moment at which a request was due; over HTTP/2, whose "
+             "load is h2load, from when it was sent, in a closed loop, so that a slower proxy is asked less. Below 1 is in "
              "favour of the row; differences under 5% are noise.", ""]
     lines += [f"**{case['void']}**\n" for case in data["cases"].values() if "void" in case]
     lines += [f"Not here, so not compared: {name} ({use}).\n" for name, use in data["lacking"].items()]

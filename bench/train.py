@@ -10,15 +10,17 @@ from pathlib import Path
 
 import measure
 import proxies
-from cases import kept
+from cases import h2, kept
 
 ROOT = proxies.HERE.parent
 PLAIN = [kept(requests=40_000), kept("/bytes/102400", requests=4_000), kept("/bytes/10485760", 8, requests=60),
          kept("/", 8, body=1 << 20, requests=300), kept("/", body=2_000, requests=4_000), kept(mode="fresh", requests=6_000),
          kept(tls="full", requests=10_000), kept(tls="full", mode="fresh", requests=500),
          kept(tls="resumed", mode="fresh", requests=500)]
+H2 = [{**h2(16, 16), "requests": 30_000}, {**h2(4, 16, "/bytes/102400"), "requests": 2_000}]
 ONE = [kept(requests=20_000)]
-KINDS = {"penstock": PLAIN, "penstock+plugins": ONE, "penstock+limit": ONE, "penstock+log": ONE, "penstock+jwt": ONE}
+KINDS = {"penstock": PLAIN + H2, "penstock+h2": H2, "penstock+plugins": ONE, "penstock+limit": ONE,
+         "penstock+log": ONE, "penstock+jwt": ONE}
 
 
 def main():

@@ -54,6 +54,17 @@ std::string_view name_of(upstream::BalancePolicy policy) {
   return "least_request";
 }
 
+std::string describe_transport(const upstream::ClusterSettings& cluster) {
+  std::string out;
+  if (cluster.tls) {
+    const std::string& name = cluster.tls->settings().server_name;
+    out = name.empty() ? ", TLS" : ", TLS to " + name;
+  }
+  if (cluster.http.protocol == http::Protocol::http2) out += ", h2";
+  if (cluster.http.protocol == http::Protocol::by_alpn && cluster.tls) out += ", h2 or http/1.1";
+  return out;
+}
+
 }  // namespace
 
 std::string_view name_of(proxy::Explanation::On on) {
@@ -102,9 +113,22 @@ std::string describe_auth(const proxy::Explanation& said, const proxy::RequestCo
 std::string describe_settings(const upstream::ClusterSettings& cluster, const proxy::Route& route) {
   uint32_t ms = route.first_byte_timeout_ms;
   std::string first_byte = ms % 1000 ? fmt::format("{}ms", ms) : fmt::format("{}s", ms / 1000);
-  std::string_view protocol = cluster.http.protocol == http::Protocol::http2 ? ", h2" : "";
-  return fmt::format("{}{}, first_byte {}, retries {}", name_of(cluster.balance), protocol, first_byte,
-                     route.config->retries.attempts);
+  return fmt::format("{}{}, first_byte {}, retries {}", name_of(cluster.balance), describe_transport(cluster),
+                     first_byte, route.config->retries.attempts);
+}
+
+std::string describe_check(const upstream::ClusterSettings& cluster) {
+  if (!cluster.health_check) return {};
+  const upstream::CheckQuestion& question = cluster.health_check->question;
+  const std::string port = question.port ? fmt::format(" on port {}", question.port) : std::string();
+  switch (question.kind) {
+    case upstream::CheckKind::tcp: return fmt::format(", checked by a connection{}", port);
+    case upstream::CheckKind::grpc:
+      return fmt::format(", checked by gRPC{}{}{}", question.service.empty() ? "" : " ", question.service,
+                         port);
+    case upstream::CheckKind::http: break;
+  }
+  return fmt::format(", checked by {} {}{}", question.method, question.path, port);
 }
 
 std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target& target) {

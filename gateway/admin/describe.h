@@ -13,6 +13,8 @@ namespace penstock::admin {
 std::string describe_match(const config::Match& match);  // "host=api.example.com path_prefix=/orders"
 std::string describe_auth(const proxy::Explanation& said, const proxy::RequestContext& request);
 std::string describe_settings(const upstream::ClusterSettings& cluster, const proxy::Route& route);
+// ", checked by GET /healthz", or empty.
+std::string describe_check(const upstream::ClusterSettings& cluster);
 std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target& target);
 Explained::Listener describe_listener(const proxy::ListenerInfo& listener, const std::string& host);
 std::string endpoint_name(const config::Endpoint& endpoint);  // "127.0.0.1:9101", "[::1]:80"

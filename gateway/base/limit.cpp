@@ -37,6 +37,7 @@ std::string_view name(Limit limit) {
     case Limit::upstream_http2_max_control_frames: return "upstream.http2.max_control_frames";
     case Limit::upstream_http2_ping_timeout: return "upstream.http2.ping_timeout";
     case Limit::buffered: return "buffered";
+    case Limit::health_checks: return "health_checks";
     case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";
   }

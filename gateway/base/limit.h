@@ -44,6 +44,7 @@ enum class Limit : uint8_t {
   upstream_http2_ping_timeout,
   // of the process
   buffered,
+  health_checks,
   status_max_connections,
   descriptors,
   count_

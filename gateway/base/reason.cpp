@@ -21,9 +21,12 @@ constexpr std::array rows{
     ReasonRow{request_timeout, 408,
               "The head took longer than limits.header_timeout, or the body paused for body_timeout or "
               "timeouts.idle or came slower than min_body_rate."},
+    ReasonRow{request_deadline, 504, "The time that the client gave the call, by grpc-timeout, is over."},
     ReasonRow{request_expectation, 417, "Expect asks for something other than 100-continue."},
-    ReasonRow{request_upgrade, 400,
-              "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13."},
+    ReasonRow{
+        request_upgrade, 400,
+        "A WebSocket handshake that lacks what RFC 6455 asks for; 426 for another version than 13, 501 for "
+        "a :protocol of HTTP/2 that the route does not let through or nothing makes a tunnel of."},
     ReasonRow{request_loop, 508, "Via says that the request came by here before."},
     ReasonRow{route_none, 404, "No route matches the host, path, headers and query."},
     ReasonRow{route_method, 405, "A route matches all but the method; Allow lists the methods."},
@@ -35,6 +38,21 @@ constexpr std::array rows{
     ReasonRow{upstream_connect_refused, 502, "No endpoint accepted a connection."},
     ReasonRow{upstream_connect_timeout, 504,
               "No endpoint answered a connection attempt within timeouts.connect."},
+    ReasonRow{
+        upstream_tls_handshake, 502,
+        "The TLS handshake with the backend came to nothing: it speaks no TLS, broke the handshake off or "
+        "did something that the rules forbid."},
+    ReasonRow{upstream_tls_refused, 502,
+              "The backend ended the TLS handshake, or the session behind it, by an alert: it wants another "
+              "client certificate, or has no version or suite in common with us."},
+    ReasonRow{upstream_tls_certificate, 502,
+              "The backend's certificate is of no authority in upstreams.*.tls.ca, or not one for servers."},
+    ReasonRow{upstream_tls_expired, 502, "The backend's certificate has expired, or is not valid yet."},
+    ReasonRow{upstream_tls_name, 502,
+              "The backend's certificate is for other names than upstreams.*.tls.server_name, or the "
+              "endpoint's host."},
+    ReasonRow{upstream_tls_protocol, 502,
+              "The backend agrees by ALPN to nothing that upstreams.*.protocol asks for."},
     ReasonRow{upstream_unresolved, 503, "The endpoint's name has no address."},
     ReasonRow{upstream_timeout_first_byte, 504,
               "The backend sent no response head within timeouts.first_byte."},
@@ -42,6 +60,9 @@ constexpr std::array rows{
     ReasonRow{upstream_timeout_total, 504, "The exchange took longer than timeouts.total."},
     ReasonRow{upstream_reset, 502, "The backend closed the connection before its answer was whole."},
     ReasonRow{upstream_protocol, 502, "The backend's answer breaks RFC 9112; none of it was passed on."},
+    ReasonRow{upstream_upgrade, 502,
+              "The backend speaks HTTP/2 and does not say that it takes extended CONNECT (RFC 8441), so no "
+              "WebSocket can be made with it."},
     ReasonRow{upstream_too_large, 502,
               "The head, the trailers or the interim answers of the backend are over upstreams.*.limits."},
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},

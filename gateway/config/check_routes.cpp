@@ -159,12 +159,32 @@ void check_plain_text(Build& build) {
   }
 }
 
+bool speaks_http1_alone(const std::string& name, const Build& build) {
+  return std::any_of(build.config.upstreams.begin(), build.config.upstreams.end(), [&](const Upstream& each) {
+    return each.name == name && each.protocol == UpstreamProtocol::http_1_1;
+  });
+}
+
+void check_grpc_web(Build& build) {
+  for (const Route& route : build.config.routes) {
+    if (route.grpc_web == Route::GrpcWeb::kept) continue;
+    const auto* target = std::get_if<UpstreamTarget>(&route.target);
+    if (target == nullptr || target->secret || !speaks_http1_alone(target->upstream, build)) continue;
+    build.diagnostics
+        .warning("grpc-needs-h2", target->at, "routes." + route.name + ".upstream",
+                 fmt::format("'{}' translates gRPC-Web to gRPC, which upstream '{}' is not asked in",
+                             route.name, target->upstream))
+        .hint = "give the upstream protocol: h2";
+  }
+}
+
 }  // namespace
 
 void check_routes(Build& build) {
   check_equal_routes(build);
   check_public_leftovers(build);
   check_plain_text(build);
+  check_grpc_web(build);
 }
 
 }  // namespace penstock::config

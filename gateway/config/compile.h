@@ -30,6 +30,12 @@ void compile_routes(const Node& root, const Node* defaults, Build& build);
 // A listener's `tls:`; nothing where there is none.
 std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path, Build& build);
 
+// An upstream's; nothing also for `none`.
+std::optional<UpstreamTls> compile_upstream_tls(const Node* node, const std::string& path, Build& build);
+
+// An upstream's `health_check:`; nothing where there is none.
+std::optional<HealthCheck> compile_health_check(const Node* node, const std::string& path, Build& build);
+
 // The parts of a route.
 Match compile_match(const Node& node, const std::string& path, Build& build);
 std::optional<Auth> compile_auth(const Node& route, const std::string& path, Build& build);

@@ -29,6 +29,7 @@ void compile_status(const Node& root, Build& build) {
   out.at = node->at;
   take_mode(status, out.socket_mode, *address, "status", build);
   take(status, "max_connections", out.max_connections);
+  take(status, "endpoint_series", out.endpoint_series);
   build.config.status = out;
 }
 
@@ -96,6 +97,7 @@ void compile_process(const Node& root, Build& build) {
   else
     config.state_dir = build.sources.resolve(0, config.state_dir);
   take_size(usable(root, "limits"), "buffered", config.limits.buffered);
+  take(usable(root, "limits"), "health_checks", config.limits.health_checks);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

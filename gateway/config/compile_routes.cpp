@@ -132,6 +132,7 @@ void compile_settings(const Node& node, const std::string& path, Route& route, B
   if (const Node* priority = usable(node, "priority"))
     if (const auto value = parse_integer(priority->text)) route.priority = static_cast<int32_t>(*value);
   if (flag(&node, "forward_credentials", false)) route.forward_credentials = Route::ForwardCredentials::yes;
+  if (flag(&node, "grpc_web", false)) route.grpc_web = Route::GrpcWeb::translated;
   if (uint64_t size = 0; usable(usable(node, "limits"), "body_size") != nullptr) {
     take_size(usable(node, "limits"), "body_size", size);
     route.body_size = size;

@@ -1,4 +1,5 @@
-// The `tls:` of a listener. Whether OpenSSL takes what is written here is seen when the snapshot is built.
+// The `tls:` of a listener and of an upstream. Whether OpenSSL takes what is written here is seen when the
+// snapshot is built.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -122,7 +123,42 @@ void compile_lists(const Node& node, const std::string& path, ListenerTls& tls, 
         .hint = "TLS 1.2 has ciphers";
 }
 
+std::string server_name(const Node& node, const std::string& path, Build& build) {
+  const Node* name = usable(node, "server_name");
+  if (name == nullptr || !name->is_scalar()) return {};
+  const bool address = parse_host_port(fmt::format("[{}]:1", name->text)).has_value();
+  if (!address && !parse_host_port(fmt::format("{}:1", name->text)).has_value())
+    build.diagnostics.error("bad-host", name->at, path + ".server_name",
+                            fmt::format("server_name '{}' is no host name or IP address", shown(*name)));
+  return name->text;
+}
+
+// One without the other is no identity.
+void require_pair(const Node& node, const std::string& path, Build& build) {
+  const Node *cert = node.find("cert"), *key = node.find("key");
+  if ((cert == nullptr) == (key == nullptr)) return;
+  const std::string_view missing = cert == nullptr ? "cert" : "key";
+  build.diagnostics
+      .error("missing-key", (cert != nullptr ? cert : key)->key_at, fmt::format("{}.{}", path, missing),
+             fmt::format("'{}' is missing beside '{}'", missing, cert != nullptr ? "cert" : "key"))
+      .hint = "a client certificate needs both";
+}
+
 }  // namespace
+
+std::optional<UpstreamTls> compile_upstream_tls(const Node* node, const std::string& path, Build& build) {
+  if (node == nullptr || !node->is_map()) return std::nullopt;
+  UpstreamTls tls;
+  tls.at = node->key_at;
+  tls.server_name = server_name(*node, path, build);
+  tls.ca = optional_file(*node, "ca", path, "the CA of the backend's certificate", build);
+  tls.cert = optional_file(*node, "cert", path, "the client certificate", build);
+  tls.key = optional_file(*node, "key", path, "the private key", build);
+  if (!tls.key.path.empty()) warn_readable(tls.key, "the private key", path + ".key", build);
+  require_pair(*node, path, build);
+  tls.min_version = version(*node, "min_version", tls.min_version);
+  return tls;
+}
 
 std::optional<ListenerTls> compile_tls(const Node* node, const std::string& path, Build& build) {
   if (node == nullptr) return std::nullopt;

@@ -78,11 +78,24 @@ void compile_protocol(const Node& node, const std::string& path, Upstream& upstr
   take_or_none(http2, "max_control_frames", upstream.http2.max_control_frames);
   take(http2, "ping_interval", upstream.http2.ping_interval);
   take(http2, "ping_timeout", upstream.http2.ping_timeout);
-  if (http2 != nullptr && upstream.protocol == UpstreamProtocol::http_1_1)
+  const bool may_be_http2 = upstream.protocol == UpstreamProtocol::http_2 ||
+                            (upstream.protocol == UpstreamProtocol::automatic && upstream.tls.has_value());
+  if (http2 != nullptr && !may_be_http2)
     build.diagnostics
         .warning("no-effect", http2->at, path + ".http2",
                  "http2 has no effect, this upstream is not spoken to in it")
         .hint = "protocol: h2";
+}
+
+// By ALPN a backend is offered what the upstream's requests speak.
+void check_grpc_over_tls(const Upstream& upstream, const std::string& path, Build& build) {
+  const auto& check = upstream.health_check;
+  if (!check || check->kind != HealthCheck::Kind::grpc || !upstream.tls) return;
+  if (upstream.protocol != UpstreamProtocol::http_1_1) return;
+  build.diagnostics
+      .error("health-check", check->at, path + ".health_check",
+             "a grpc check speaks HTTP/2, which this upstream does not offer over TLS")
+      .hint = "protocol: h2, or auto";
 }
 
 void compile_one(const Node& own, const Node* defaults, Build& build) {
@@ -119,7 +132,10 @@ void compile_one(const Node& own, const Node* defaults, Build& build) {
   take_size(limits, "trailer_size", upstream.limits.trailer_size);
   take(limits, "trailer_count", upstream.limits.trailer_count);
   take(limits, "max_informational", upstream.limits.max_informational);
+  upstream.tls = compile_upstream_tls(usable(node, "tls"), path + ".tls", build);
   compile_protocol(node, path, upstream, build);
+  upstream.health_check = compile_health_check(usable(node, "health_check"), path + ".health_check", build);
+  check_grpc_over_tls(upstream, path, build);
   build.config.upstreams.push_back(std::move(upstream));
 }
 

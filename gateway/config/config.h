@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "config/health_config.h"
 #include "config/node.h"
 #include "config/route_config.h"
 #include "config/tls_config.h"
@@ -76,6 +77,7 @@ struct Listener {
 struct Status {
   Address address;
   uint32_t max_connections = 100;
+  uint32_t endpoint_series = 1'000;
   uint32_t socket_mode = 0660;
   Position at;
 };
@@ -83,6 +85,7 @@ struct Status {
 // Of the whole process.
 struct ProcessLimits {
   uint64_t buffered = 256 * 1024 * 1024;
+  uint32_t health_checks = 500;
 };
 
 struct Drain {
@@ -164,7 +167,7 @@ struct UpstreamHttp2 {
   Duration ping_interval{0};            // 0: never
   Duration ping_timeout{10'000};
 };
-// Either endpoints or discover, never both. No active health checks yet.
+// Either endpoints or discover, never both.
 struct Upstream {
   std::string name;
   Position at;
@@ -176,6 +179,8 @@ struct Upstream {
   UpstreamLimits limits;
   UpstreamProtocol protocol = UpstreamProtocol::http_1_1;
   UpstreamHttp2 http2;
+  std::optional<UpstreamTls> tls;
+  std::optional<HealthCheck> health_check;
 };
 
 struct Config {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/grpc_status.h"
 #include "base/reason.h"
 #include "config/schema.h"
 
@@ -57,9 +58,11 @@ std::string reference_page() {
   out +=
       "\n## Reasons\nWhat a refusal says in its body, the access log, the metrics and `explain`. Plugins "
       "bring "
-      "codes of their own.\n| reason | status | meaning |\n|---|---|---|\n";
+      "codes of their own.\nA call of gRPC is refused with the status of gRPC beside it.\n"
+      "| reason | status | gRPC | meaning |\n|---|---|---|---|\n";
   for (const ReasonRow& row : reason_table())
-    out += fmt::format("| `{}` | {} | {} |\n", row.code, row.status, escaped(row.meaning));
+    out += fmt::format("| `{}` | {} | {} | {} |\n", row.code, row.status,
+                       penstock::name(grpc_status_of(row.status, row.code)), escaped(row.meaning));
   return out;
 }
 

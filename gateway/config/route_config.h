@@ -183,6 +183,7 @@ struct LogInstance {
 
 struct Route {
   enum class ForwardCredentials : uint8_t { no, yes };
+  enum class GrpcWeb : uint8_t { kept, translated };  // to gRPC
   std::string name;
   Position at;
   Match match;
@@ -203,6 +204,7 @@ struct Route {
   std::optional<std::vector<LogInstance>> access_log;  // nullopt: the global ones; empty: none
   std::vector<std::string> upgrade = {"websocket"};    // lower case
   ForwardCredentials forward_credentials = ForwardCredentials::no;
+  GrpcWeb grpc_web = GrpcWeb::kept;
 };
 
 }  // namespace penstock::config

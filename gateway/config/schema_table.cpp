@@ -105,12 +105,11 @@ constexpr SchemaRow rows[] = {
     {"listeners[].http2.max_frame_size", size, "16KiB", "16KiB..8MiB", "Of a frame that a client sends"},
     {"listeners[].http2.header_table_size", size, "4KiB", "1KiB..64KiB",
      "What is remembered of header fields on either side of a connection (HPACK)"},
-    {"listeners[].http2.max_resets", integer, "200", "1..1000",
+    {"listeners[].http2.max_resets", integer, "200", "1..1000000",
      "Requests that a client takes back unanswered, in 30 s; over it the connection is closed", none_ok},
     {"listeners[].http2.max_control_frames", integer, "2000", "100..1000000",
-     "Frames that bring nothing (PING, SETTINGS, PRIORITY, empty DATA, more windows than DATA), in 10 s; "
-     "over "
-     "it the connection is closed",
+     "Frames that bring nothing (PING, SETTINGS, PRIORITY, empty DATA, unknown types, more windows than "
+     "DATA), in 10 s; over it the connection is closed",
      none_ok},
     {"listeners[].http2.ping_interval", duration, "30s", "1ms..24h",
      "Of silence while a request is open; then the client is asked by a PING whether it is still there"},
@@ -129,6 +128,8 @@ constexpr SchemaRow rows[] = {
     {"status.address", address, "", "unix:*", "IP:port, or unix:PATH", required},
     {"status.max_connections", integer, "100", "1..10000",
      "Of scrapers and probes; over it the one that is silent longest makes room"},
+    {"status.endpoint_series", integer, "1000", "0..1000000",
+     "Endpoints that /metrics shows one by one; all are in the sums by upstream"},
     {"status.socket_mode", mode, "0660", "", "Who may connect to a unix socket: its file's mode"},
     {"admin", group, "", "", "Admin API", not_yet},
 
@@ -137,6 +138,8 @@ constexpr SchemaRow rows[] = {
     {"tracing", group, "", "", "Trace propagation and exporters", not_yet},
 
     {"limits", group, "", "", "Bounds of the whole process"},
+    {"limits.health_checks", integer, "500", "1..100000",
+     "Health checks under way at once, a descriptor each; more wait their turn"},
     {"limits.buffered", size, "256MiB", "16MiB..1024GiB",
      "What is held for clients and backends; over it the largest are cut and new requests answered 503"},
 
@@ -312,6 +315,8 @@ constexpr SchemaRow rows[] = {
     {"routes[].access_log[]", subtree, "", "", "One log, an instance of the plugin type logging"},
     {"routes[].upgrade", list, "websocket", "", "Upgrade protocols that pass"},
     {"routes[].upgrade[]", protocol, "", "", "A protocol's name, or NAME/VERSION"},
+    {"routes[].grpc_web", flag, "false", "",
+     "Calls of gRPC-Web (browsers, HTTP/1.1) reach the backend as gRPC, which needs an upstream of h2"},
     {"routes[].importance", choice, "", "critical|normal|low", "Order of shedding under load", not_yet},
     {"routes[].mirror", group, "", "", "Copies of requests to another upstream", not_yet},
 
@@ -347,7 +352,8 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.limits.trailer_count", integer, "32", "1..1000", "Trailer fields of an answer"},
     {"upstreams.*.limits.max_informational", integer, "16", "0..1000", "Interim answers (1xx) to a request"},
     {"upstreams.*.protocol", choice, "http/1.1", "http/1.1|h2|auto",
-     "What is spoken to the backend: h2 with prior knowledge; auto is by ALPN, and http/1.1 without TLS"},
+     "What is spoken to the backend: over TLS agreed on by ALPN, else h2 with prior knowledge; auto: what it "
+     "chooses, http/1.1 without TLS"},
     {"upstreams.*.http2", group, "", "", "Bounds of HTTP/2 connections, beside limits"},
     {"upstreams.*.http2.max_concurrent_streams", integer, "100", "1..10000",
      "Requests at once on a connection, if the backend takes so many; another is made when all are full"},
@@ -359,19 +365,60 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.http2.header_table_size", size, "4KiB", "1KiB..64KiB",
      "What is remembered of header fields on either side of a connection (HPACK)"},
     {"upstreams.*.http2.max_control_frames", integer, "2000", "100..1000000",
-     "Frames that bring nothing (PING, SETTINGS, empty DATA, more windows than DATA), in 10 s; over it the "
+     "Frames that bring nothing (PING, SETTINGS, empty DATA, unknown types, more windows than DATA), in 10 "
+     "s; over it the "
      "connection is closed",
      none_ok},
     {"upstreams.*.http2.ping_interval", duration, "none", "1ms..24h",
      "Of silence while a request is open; then the backend is asked by a PING whether it is still there",
      none_ok},
     {"upstreams.*.http2.ping_timeout", duration, "10s", "1ms..1h", "For the answer to that PING"},
-    {"upstreams.*.health_check", choice, "none", "none|!*", "Active checks"},
+    {"upstreams.*.health_check", group, "none", "path",
+     "Active checks of every endpoint, once in the process, whatever the number of workers: exactly one of "
+     "path, tcp and grpc. An endpoint is used until `unhealthy` of them have failed in a row",
+     none_ok},
+    {"upstreams.*.health_check.path", text, "", "",
+     "Asked for over HTTP, as protocol says; maybe with ?QUERY"},
+    {"upstreams.*.health_check.tcp", flag, "", "", "true: it is enough that a connection can be made"},
+    {"upstreams.*.health_check.grpc", text, "", "",
+     "A service that grpc.health.v1.Health says SERVING of, over HTTP/2; \"\" is the server as a whole"},
+    {"upstreams.*.health_check.port", integer, "", "1..65535", "In place of the endpoint's own"},
+    {"upstreams.*.health_check.interval", duration, "5s", "10ms..24h",
+     "From the beginning of a check to that of the next one"},
+    {"upstreams.*.health_check.jitter", percent, "10%", "0%..100%",
+     "Of interval, more or less, so that checks do not go in step"},
+    {"upstreams.*.health_check.timeout", duration, "2s", "10ms..1h",
+     "For the connection and the whole answer"},
+    {"upstreams.*.health_check.healthy", integer, "2", "1..1000",
+     "Checks passed in a row before an endpoint is back; one ends a rest after failed requests"},
+    {"upstreams.*.health_check.unhealthy", integer, "3", "1..1000",
+     "Checks failed in a row before an endpoint is out; requests are refused when all are "
+     "(upstream.no_healthy_endpoint)"},
+    {"upstreams.*.health_check.host", text, "", "", "Host, or :authority; absent: the endpoint as written"},
+    {"upstreams.*.health_check.method", choice, "GET", "GET|HEAD|OPTIONS", "Of a path"},
+    {"upstreams.*.health_check.headers", fields, "", "", "Sent with a path: name and value"},
+    {"upstreams.*.health_check.headers.*", text, "", "", "Value, as it is"},
+    {"upstreams.*.health_check.status", list, "200-299", "", "Statuses that pass"},
+    {"upstreams.*.health_check.status[]", text, "", "", "A status, or a range of them: 200-299"},
+    {"upstreams.*.health_check.body", text, "", "",
+     "What the answer's body has to hold somewhere, byte for byte"},
+    {"upstreams.*.health_check.body_size", size, "64KiB", "1KiB..16MiB",
+     "Of an answer's body, which is always read to its end; a larger one fails"},
     {"upstreams.*.outlier", group, "", "", "Ejection by passive checks", not_yet},
     {"upstreams.*.circuit_breaker", group, "", "", "Bounds on what is in flight", not_yet},
     {"upstreams.*.slow_start", duration, "", "", "Rising share for a new endpoint", not_yet},
     {"upstreams.*.sticky", group, "", "", "Keep a client on one endpoint", not_yet},
-    {"upstreams.*.tls", group, "", "", "TLS to the backend", not_yet},
+    {"upstreams.*.tls", group, "", "",
+     "TLS to the backend, whose certificate is always verified; absent or none: plain text", none_ok},
+    {"upstreams.*.tls.server_name", text, "", "",
+     "The name or IP address that its certificate is to be for; a name is sent as SNI; absent: the "
+     "endpoint's "
+     "host, or the name under discover"},
+    {"upstreams.*.tls.ca", file, "", "", "PEM file of the CAs that are trusted; absent: the system's"},
+    {"upstreams.*.tls.cert", file, "", "",
+     "PEM file of our certificate chain, for a backend that asks for it"},
+    {"upstreams.*.tls.key", file, "", "", "PEM file of its private key"},
+    {"upstreams.*.tls.min_version", choice, "TLSv1.2", "TLSv1.2|TLSv1.3", "Oldest TLS version accepted"},
 };
 
 }  // namespace

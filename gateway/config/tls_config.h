@@ -1,7 +1,9 @@
-// The `tls:` of a listener, compiled: plain structs, files resolved. Read-only after load().
+// The `tls:` of a listener and of an upstream, compiled: plain structs, files resolved. Read-only after
+// load().
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "config/route_config.h"
@@ -56,6 +58,15 @@ struct ListenerTls {
   Duration handshake_timeout{10'000};
   uint32_t max_handshakes = 1'000;  // under way in the whole process
   std::optional<Hsts> hsts;
+  Position at;
+};
+
+// To backends. Always verified.
+struct UpstreamTls {
+  std::string server_name;  // empty: each endpoint's host
+  FilePath ca;              // empty: the system's
+  FilePath cert, key;       // both or neither
+  TlsVersion min_version = TlsVersion::tls_1_2;
   Position at;
 };
 

@@ -14,6 +14,7 @@ class DnsProvider final : public Provider {
  public:
   DnsProvider(const config::Upstream& upstream, Sources& sources)
       : upstream_(upstream.name),
+        name_(upstream.discover->name),
         port_(upstream.discover->port),
         sources_(sources),
         watch_(
@@ -32,6 +33,7 @@ class DnsProvider final : public Provider {
       address.set_port(port_);
       upstream::EndpointInfo& info = set->endpoints.emplace_back();
       info.name = address.to_string();
+      info.host = name_;
       info.addresses.push_back(address);
       info.state = sources_.states.get(upstream_, info.name);
     }
@@ -39,7 +41,7 @@ class DnsProvider final : public Provider {
     publish_(std::move(set));
   }
 
-  std::string upstream_;
+  std::string upstream_, name_;
   uint16_t port_;
   Sources& sources_;
   Publish publish_;

@@ -35,6 +35,7 @@ class StaticProvider final : public Provider {
     }
     upstream::EndpointInfo& info = endpoints_.emplace_back();
     info.name = std::move(name);
+    info.host = endpoint.host;
     info.weight = endpoint.weight;
     info.state = sources_.states.get(upstream_, info.name);
     if (auto literal = net::Address::from_ip(endpoint.host, endpoint.port))

@@ -77,6 +77,8 @@ class DownstreamOwner {
   virtual void on_awaiting(DownstreamConnection& /*connection*/, Awaited /*what*/) {}
   // A limit of these settings was reached.
   virtual void on_limit(Limit /*limit*/) {}
+  // HTTP/2: a GOAWAY goes out with this code (RFC 9113 7). 0 says nothing of its client.
+  virtual void on_http2_error(uint32_t /*code*/) {}
   // The client's first bytes are HTTP/2's preface, and the settings allow it: another connection takes its
   // place, which is to be told by begin() of what was read: `before`, maybe empty, and `read`. `connection`
   // is over and its owner removes it (deferred).
@@ -115,6 +117,8 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   virtual void probe() = 0;
   // HTTP/2: bytes that were read before it was made, once its owner knows it.
   virtual void begin(std::string_view /*read*/) {}
+  virtual bool many_streams() const { return false; }  // HTTP/2
+  virtual const net::TlsInfo* tls() const = 0;         // null: plain
 
   // The owner's own data on the connection.
   void* context = nullptr;      // its listener
@@ -138,8 +142,8 @@ std::unique_ptr<DownstreamConnection> make_http2_downstream(net::Loop& loop,
                                                             DownstreamOwner& owner,
                                                             Reading reading = Reading::to_start);
 
-// What a backend is spoken to in.
-enum class Protocol : uint8_t { http1, http2 };
+// What a backend is spoken to in. by_alpn: what it chooses in the TLS handshake, HTTP/1 without one.
+enum class Protocol : uint8_t { http1, http2, by_alpn };
 
 struct UpstreamSettings {
   uint32_t header_size = 64 * 1024;

@@ -17,6 +17,15 @@ Method method_from(std::string_view token) {
   return Method::other;
 }
 
+std::string_view name(Version version) {
+  switch (version) {
+    case Version::http_1_0: return "1.0";
+    case Version::http_1_1: return "1.1";
+    case Version::http_2: return "2";
+  }
+  return {};
+}
+
 bool idempotent(Method method) {
   switch (method) {
     case Method::get:

@@ -18,6 +18,7 @@ Method method_from(std::string_view token);
 bool idempotent(Method method);
 
 enum class Version : uint8_t { http_1_0, http_1_1, http_2 };
+std::string_view name(Version version);  // "1.0", "1.1" or "2", as OpenTelemetry's network.protocol.version
 
 // How the body's end is known. until_close: HTTP/1.0 style responses. unknown: chunked, or HTTP/2 without a
 // length.

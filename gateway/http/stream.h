@@ -114,6 +114,9 @@ class Stream {
   // Downstream: body bytes that the request may have in all, for what is still read of it after its answer:
   // one that goes on over them is the connection's last. Before release().
   virtual void limit_body(uint64_t /*bytes*/) {}
+  // Downstream: its body comes when its sender has something to say: neither body_timeout nor min_body_rate
+  // hold, and whoever called this bounds the time. HTTP/2 alone.
+  virtual void lift_body_pace() {}
 
   // --- facts ---
   virtual Arena& arena() = 0;  // freed at release()

@@ -85,6 +85,8 @@ class TcpTransport final : public Transport, private SocketOwner {
   uint64_t bytes_written() const override { return socket_ ? socket_->bytes_written() : 0; }
   uint64_t bytes_taken() const override { return socket_ ? socket_->bytes_taken() : 0; }
 
+  Socket* leave() { return std::exchange(socket_, nullptr); }
+
  private:
   void on_socket_read(std::span<const char> bytes) override { handler_->on_read(bytes); }
   NextRead<Socket> next_socket_read() override {
@@ -101,7 +103,6 @@ class TcpTransport final : public Transport, private SocketOwner {
     if (!socket_ || !started_) return;
     socket_->set_reading(pauses_.any() ? Reading::off : Reading::on, ReadInto::read_buffer);
   }
-  Socket* leave() { return std::exchange(socket_, nullptr); }
 
   Socket* socket_;
   PauseReasons pauses_;
@@ -178,5 +179,7 @@ std::unique_ptr<Connect> connect_tcp(Loop& loop, const Address& to, uint64_t tim
                                      void* owner) {
   return std::make_unique<TcpConnect>(loop, to, timeout_ms, fn, owner);
 }
+
+Socket& take_socket(Transport& connected) { return *static_cast<TcpTransport&>(connected).leave(); }
 
 }  // namespace penstock::net

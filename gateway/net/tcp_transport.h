@@ -22,4 +22,8 @@ class Connect {
 std::unique_ptr<Connect> connect_tcp(Loop& loop, const Address& to, uint64_t timeout_ms, Connect::Done fn,
                                      void* owner);
 
+// For net/ alone: the socket of a transport that connect_tcp made, which can only be destroyed then. Its
+// events go to nobody who lives until it has another owner.
+Socket& take_socket(Transport& connected);
+
 }  // namespace penstock::net

@@ -19,6 +19,8 @@ std::unexpected<TlsProblem> wrong(TlsProblem::Of of, std::string message) {
   return std::unexpected(TlsProblem{of, 0, TlsProblem::Severity::error, std::move(message)});
 }
 
+}  // namespace
+
 std::string add_authorities(const std::string& path, const std::string& bytes, X509_STORE* store) {
   BioHandle bio = read_from(bytes);
   size_t count = 0;
@@ -32,6 +34,8 @@ std::string add_authorities(const std::string& path, const std::string& bytes, X
   ERR_clear_error();
   return {};
 }
+
+namespace {
 
 std::string add_crls(const std::string& path, const std::string& bytes, ClientTrust& trust) {
   BioHandle bio = read_from(bytes);

@@ -21,6 +21,9 @@ struct ClientTrust {
 // Or what is wrong, with the file it is wrong in.
 std::expected<std::shared_ptr<const ClientTrust>, TlsProblem> read_client_trust(const TlsSettings& settings);
 
+// The certificates of a PEM file; or what is wrong with it.
+std::string add_authorities(const std::string& path, const std::string& bytes, X509_STORE* store);
+
 ClientCertificate describe(X509* certificate);
 
 }  // namespace penstock::net

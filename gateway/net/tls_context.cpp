@@ -29,13 +29,6 @@ std::string alpn_wire(const std::vector<std::string>& protocols) {
 
 int64_t wall_seconds() { return static_cast<int64_t>(::time(nullptr)); }
 
-std::string day(int64_t seconds) {
-  const time_t when = static_cast<time_t>(seconds);
-  tm parts{};
-  ::gmtime_r(&when, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
-}
-
 }  // namespace
 
 // --- reading ---
@@ -231,6 +224,16 @@ const TlsContext::Set* TlsContext::find(std::string_view server_name) const {
 size_t TlsContext::select(std::string_view server_name) const {
   const Set* found = find(server_name);
   return found ? found->certificates.front() : 0;
+}
+
+bool TlsContext::same_certificates(const TlsServerContext& other, std::string_view server_name) const {
+  const auto& theirs = static_cast<const TlsContext&>(other);  // there is no other kind
+  const Set *set = find(server_name), *its_set = theirs.find(server_name);
+  return std::ranges::equal(
+      (set ? *set : sets_.front()).certificates, (its_set ? *its_set : theirs.sets_.front()).certificates,
+      [&](size_t ours, size_t its) {
+        return X509_cmp(identities_[ours]->leaf.get(), theirs.identities_[its]->leaf.get()) == 0;
+      });
 }
 
 const OcspStaple* TlsContext::staple_of(const X509* leaf) const {

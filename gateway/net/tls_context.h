@@ -28,7 +28,6 @@ struct TlsSession {
   std::string sent_name;  // of this ClientHello's SNI, in normal form; empty: none
   TicketRefusal refused_ticket = TicketRefusal::none;
   bool refused_name = false;
-  std::string_view misused;  // why the connection ends, though OpenSSL goes on; static
 };
 
 class TlsContext final : public TlsServerContext {
@@ -41,6 +40,7 @@ class TlsContext final : public TlsServerContext {
   const TlsSettings& settings() const override { return settings_; }
   const std::vector<CertificateFacts>& certificates() const override { return facts_; }
   size_t select(std::string_view server_name) const override;
+  bool same_certificates(const TlsServerContext& other, std::string_view server_name) const override;
   const std::vector<WatchedFile>& files() const override { return files_; }
   const std::shared_ptr<const TicketKeys>& file_tickets() const override { return file_tickets_; }
 

@@ -1,12 +1,12 @@
-// The handshake of a TlsTransport: from the first byte to the first that the handler may read, or to the
-// reason why not.
+// The handshake of a TlsServerTransport: from the first byte to the first that the handler may read, or to
+// the reason why not.
 #include <openssl/err.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "base/reason.h"
-#include "net/tls_transport.h"
+#include "net/tls_server_transport.h"
 
 namespace penstock::net {
 namespace {
@@ -18,23 +18,18 @@ constexpr size_t max_first_bytes = 8 * 1024;
 // Of a server in a hurry, for what lies in the kernel already.
 constexpr uint64_t read_first_ms = 10;
 
-// A key update of 27 bytes takes us as long as 16 KiB of data. Clients that do it at all do it after
-// megabytes.
-constexpr uint64_t key_update_window_ms = 10'000;
-constexpr uint64_t free_key_updates = 32;  // in a window
-constexpr uint64_t bytes_for_key_update = 16 * 1024;
-
 // What the client says before us: RFC 8446 4 has no such message after the handshake, RFC 5246 7.2.2 lets us
 // decline. OpenSSL answers with a warning and goes on; a client could ask for ever, so this is the end.
 void note_renegotiation(const SSL* ssl, int where, int alert) {
   if ((where & SSL_CB_WRITE_ALERT) != SSL_CB_WRITE_ALERT || (alert & 0xff) != SSL_AD_NO_RENEGOTIATION) return;
-  static_cast<TlsSession*>(SSL_get_app_data(ssl))->misused = "the peer asked to renegotiate";
+  static_cast<TlsSession*>(SSL_get_app_data(ssl))->transport->misuse("the peer asked to renegotiate");
 }
 
 // It has read one (RFC 8446 4.6.3) and goes on from there.
 void note_key_update(const SSL* ssl, int where, int) {
   if (where == SSL_CB_ACCEPT_LOOP && SSL_get_state(ssl) == TLS_ST_SR_KEY_UPDATE)
-    static_cast<TlsSession*>(SSL_get_app_data(ssl))->transport->count_key_update();
+    static_cast<TlsSession*>(SSL_get_app_data(ssl))
+        ->transport->count_costly_message("the peer changes its keys too often");
 }
 
 TlsFailure failure_of(unsigned long code) {
@@ -56,9 +51,7 @@ TlsFailure failure_of(unsigned long code) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED: return TlsFailure::client_certificate;
     default: break;
   }
-  const bool alert = ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET &&
-                     reason <= SSL_AD_REASON_OFFSET + 255;
-  return alert ? TlsFailure::client_alert : TlsFailure::protocol;
+  return alert_of(code) > 0 ? TlsFailure::client_alert : TlsFailure::protocol;
 }
 
 // OpenSSL's texts for these say neither whose certificate it is nor what that means for it.
@@ -96,10 +89,9 @@ std::string_view text_of(TlsFailure failure, long verified) {
 
 }  // namespace
 
-TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHandshakeHandler& handshake,
-                           uint64_t quiet_ms)
-    : loop_(server.loop_),
-      socket_(Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this)),
+TlsServerTransport::TlsServerTransport(TlsServer& server, int fd, const Address& peer,
+                                       TlsHandshakeHandler& handshake, uint64_t quiet_ms)
+    : TlsTransport(server.loop_, peer),
       handshake_(new Handshake{
           .server = server,
           .handler = handshake,
@@ -108,10 +100,9 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
           .waits_since_ms = server.loop_.now_ms() - std::min(server.loop_.now_ms(), quiet_ms),
           .until_ms = server.loop_.now_ms() + server.settings_.handshake_timeout_ms,
           .timer = Timer(
-              server.loop_, [](void* self) { static_cast<TlsTransport*>(self)->time_is_over(); }, this)}),
-      plain_(server.loop_.blocks()),
-      peer_(peer) {
-  wire_.output = socket_;
+              server.loop_, [](void* self) { static_cast<TlsServerTransport*>(self)->time_is_over(); },
+              this)}) {
+  own(*Socket::adopt(server.loop_, fd, ErrorSource::downstream, *this));
   session_.transport = this;
   if (server.settings_.handshake_timeout_ms > 0)
     handshake_->timer.start(server.settings_.handshake_timeout_ms);
@@ -123,7 +114,7 @@ TlsTransport::TlsTransport(TlsServer& server, int fd, const Address& peer, TlsHa
 }
 
 // False: the handshake has failed, or waits.
-bool TlsTransport::begin(std::span<const char> bytes) {
+bool TlsServerTransport::begin(std::span<const char> bytes) {
   if (ssl_) return true;
   // A record begins with its type, 22 here; a request line with a letter.
   if (bytes[0] >= 'A' && bytes[0] <= 'Z') {
@@ -137,14 +128,12 @@ bool TlsTransport::begin(std::span<const char> bytes) {
 }
 
 // There may be as many as max_connections of these, so they hold little.
-void TlsTransport::wait_to_begin(std::span<const char> bytes) {
+void TlsServerTransport::wait_to_begin(std::span<const char> bytes) {
   if (bytes.size() > max_first_bytes) {
     lingers_ = false;
     return fail_handshake(TlsFailure::refused, "too many TLS handshakes at once");
   }
-  hold(bytes);
-  more_ = true;
-  sync_reading();
+  wait_with(bytes);
   not_waiting();
   hurry();
   handshake_->server.waiting_->asking.by_number.emplace(handshake_->number, this);
@@ -152,29 +141,28 @@ void TlsTransport::wait_to_begin(std::span<const char> bytes) {
   if (!look.running()) look.start(TlsServer::Waiting::look_again_ms);
 }
 
-bool TlsTransport::begin_late() {
+bool TlsServerTransport::begin_late() {
   if (!handshake_->handler.may_begin()) return false;
-  more_ = false;
+  stop_waiting();
   const std::vector<char> bytes = take_held();
   if (make_session() && !later(bytes)) process(bytes);
   return true;
 }
 
 // With what the server has now: rules that came since the accept hold for this handshake, too.
-bool TlsTransport::make_session() {
+bool TlsServerTransport::make_session() {
   context_ = std::static_pointer_cast<const TlsContext>(handshake_->server.context_);
   handshake_->tickets = handshake_->server.tickets_;
   session_.tickets = handshake_->tickets.get();
   session_.context = context_.get();
   session_.clock = handshake_->server.settings_.clock;
-  ssl_.reset(SSL_new(context_->first()));
-  if (!ssl_) {
+  SSL* session = SSL_new(context_->first());
+  if (!session) {
     fail_handshake(TlsFailure::protocol, "OpenSSL has no memory for a session");
     return false;
   }
+  take_session(session);
   wait_anew();
-  BIO* bio = make_tls_bio(wire_);
-  SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), &session_);
   SSL_set_accept_state(ssl_.get());
   X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_.get()), static_cast<time_t>(session_.clock()));
@@ -182,17 +170,14 @@ bool TlsTransport::make_session() {
   return true;
 }
 
-// Whether this turn has done enough for handshakes: then the bytes wait, and the client with them.
-bool TlsTransport::later(std::span<const char> bytes) {
-  if (loop_.may_work(*this)) return false;
+// True: the bytes wait for a later turn, and the client waits for us.
+bool TlsServerTransport::later(std::span<const char> bytes) {
+  if (may_go_on(bytes)) return false;
   not_waiting();
-  hold(bytes);
-  more_ = true;
-  sync_reading();
   return true;
 }
 
-TlsTransport::Pull TlsTransport::handshake() {
+TlsServerTransport::Pull TlsServerTransport::handshake() {
   ERR_clear_error();
   const uint64_t began_ns = loop_.now_ns();
   const int result = SSL_do_handshake(ssl_.get());
@@ -210,15 +195,15 @@ TlsTransport::Pull TlsTransport::handshake() {
   return Pull::failed;
 }
 
-TlsTransport::Pull TlsTransport::established() {
-  state_ = State::open;
-  describe_session();
+TlsServerTransport::Pull TlsServerTransport::established() {
   const bool new_version = SSL_version(ssl_.get()) >= TLS1_3_VERSION;
+  open(new_version ? note_key_update : note_renegotiation);
+  info_.client = this;
+  info_.server_name = session_.sent_name;
   const int kind = new_version ? TlsCounters::full_1_3 : TlsCounters::full_1_2;
   ++handshake_->server.counters.handshakes[static_cast<size_t>(kind + (info_.resumed ? 1 : 0))];
   if (!info_.resumed && session_.refused_ticket != TicketRefusal::none)
     ++handshake_->server.counters.refused_tickets[static_cast<size_t>(session_.refused_ticket)];
-  SSL_set_info_callback(ssl_.get(), new_version ? note_key_update : note_renegotiation);
   TlsHandshakeHandler& handler = handshake_->handler;
   handshake_over();
   Socket* socket = socket_;  // outlives this object in this frame
@@ -229,32 +214,20 @@ TlsTransport::Pull TlsTransport::established() {
   return left(socket, self) ? Pull::gone : Pull::established;
 }
 
-// OpenSSL reads on by itself: past the mark it gets nothing more of what has come.
-void TlsTransport::count_key_update() {
-  const uint64_t now = loop_.now_ms();
-  if (!key_updates_) key_updates_ = std::make_unique<KeyUpdates>();
-  if (now >= key_updates_->until_ms)
-    *key_updates_ = {.until_ms = now + key_update_window_ms, .bytes_before = bytes_read(), .count = 0};
-  const uint64_t paid = (bytes_read() - key_updates_->bytes_before) / bytes_for_key_update;
-  if (++key_updates_->count <= free_key_updates + paid) return;
-  session_.misused = "the peer changes its keys too often";
-  wire_.input = {};
-}
-
-TlsFailure TlsTransport::why_failed() const {
+TlsFailure TlsServerTransport::why_failed() const {
   if (session_.refused_name) return TlsFailure::unknown_name;
   if (SSL_get_verify_result(ssl_.get()) != X509_V_OK) return TlsFailure::client_certificate;
   return failure_of(ERR_peek_error());
 }
 
-void TlsTransport::not_waiting() {
+void TlsServerTransport::not_waiting() {
   if (!handshake_) return;
   for (auto* list : {&handshake_->server.waiting_->silent, &handshake_->server.waiting_->begun,
                      &handshake_->server.waiting_->asking})
     list->by_number.erase(handshake_->number);
 }
 
-void TlsTransport::wait_anew() {
+void TlsServerTransport::wait_anew() {
   not_waiting();
   handshake_->number = handshake_->server.waiting_->next_number++;
   handshake_->waits_since_ms = loop_.now_ms();
@@ -262,17 +235,17 @@ void TlsTransport::wait_anew() {
   hurry();
 }
 
-void TlsTransport::hurry() {
+void TlsServerTransport::hurry() {
   if (!handshake_->server.hurry_) return;
   const uint64_t now = loop_.now_ms();
-  const bool silent = !ssl_ && !more_;
+  const bool silent = !ssl_ && !waits();
   const uint64_t until = std::min(handshake_->until_ms,
                                   silent ? handshake_->waits_since_ms + handshake_->server.hurry_->silent_ms
                                          : now + handshake_->server.hurry_->begun_ms);
   handshake_->timer.start(until > now ? until - now : 0);
 }
 
-void TlsTransport::time_is_over() {
+void TlsServerTransport::time_is_over() {
   if (loop_.now_ms() >= handshake_->until_ms)
     return fail_handshake(TlsFailure::timeout, "the TLS handshake took too long");
   // Timers run before what has come is read.
@@ -283,7 +256,7 @@ void TlsTransport::time_is_over() {
   fail_later("the TLS handshake was not over when its listener closed");
 }
 
-void TlsTransport::handshake_over() {
+void TlsServerTransport::handshake_over() {
   if (!handshake_) return;
   not_waiting();
   if (ssl_) --handshake_->server.begun_;
@@ -291,7 +264,7 @@ void TlsTransport::handshake_over() {
   handshake_.reset();
 }
 
-void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
+void TlsServerTransport::fail_handshake(TlsFailure failure, std::string_view text) {
   if (handshake_) handshake_->server.counters.count(failure);
   fail_later(text);
   if (failure == TlsFailure::timeout && error_) error_->limit = Limit::handshake_timeout;
@@ -299,7 +272,7 @@ void TlsTransport::fail_handshake(TlsFailure failure, std::string_view text) {
 
 bool TlsServer::Waiting::List::give_up_first(uint64_t by_ms, Waiting& of) {
   for (size_t asks = std::min(most_asks, by_number.size()); asks > 0; --asks) {
-    TlsTransport& first = *by_number.begin()->second;
+    TlsServerTransport& first = *by_number.begin()->second;
     if (first.waits_since_ms() > by_ms) return false;
     if (!first.spare()) return first.give_up(), true;
     by_number.erase(by_number.begin());
@@ -312,33 +285,33 @@ uint64_t TlsServer::Waiting::List::first_since_ms() const {
   return by_number.empty() ? UINT64_MAX : by_number.begin()->second->waits_since_ms();
 }
 
-bool TlsTransport::spare() {
+bool TlsServerTransport::spare() {
   if (!handshake_->spared.keeps({loop_.polls(), loop_.now_ms()}, [&] { return socket_->input_waits(); }))
     return false;
   handshake_->number = handshake_->server.waiting_->next_number++;
   return true;
 }
 
-void TlsTransport::give_up() {
+void TlsServerTransport::give_up() {
   handshake_->server.counters.count(TlsFailure::evicted);
   lingers_ = false;
   fail_later("too many TLS handshakes at once");
 }
 
-void TlsTransport::describe_session() {
-  info_.version = SSL_get_version(ssl_.get());
-  info_.cipher = SSL_get_cipher_name(ssl_.get());
-  info_.resumed = SSL_session_reused(ssl_.get()) == 1;
-  info_.client = this;
-  const unsigned char* alpn = nullptr;
-  unsigned int size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
-  info_.alpn = {reinterpret_cast<const char*>(alpn), size};
-  info_.server_name = session_.sent_name;
+void TlsServerTransport::count_lost_handshake() {
+  if (handshake_) handshake_->server.counters.count(TlsFailure::client_left);
+}
+
+Error TlsServerTransport::session_error(std::string_view text) const {
+  return {.kind = ErrorKind::tls,
+          .source = ErrorSource::downstream,
+          .retry = Retry::no,
+          .reason = reason::client_closed,
+          .text = text};
 }
 
 // With SSL_VERIFY_PEER a certificate that is not verified ends the handshake, so any that is there was.
-const ClientCertificate* TlsTransport::client_certificate() const {
+const ClientCertificate* TlsServerTransport::client_certificate() const {
   if (client_) return client_.get();
   X509* certificate = ssl_ ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
   if (!certificate || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return nullptr;

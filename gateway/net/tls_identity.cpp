@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 
 #include "net/bounded_file.h"
 #include "net/tls_hello.h"
@@ -90,6 +91,13 @@ bool signed_by(OCSP_BASICRESP* basic, const TlsIdentity& identity, X509* issuer)
 }
 
 }  // namespace
+
+std::string day(int64_t seconds) {
+  const time_t when = static_cast<time_t>(seconds);
+  tm parts{};
+  ::gmtime_r(&when, &parts);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
 
 std::expected<std::unique_ptr<TlsIdentity>, std::string> read_identity(const CertificateFiles& files) {
   ERR_clear_error();

@@ -29,6 +29,8 @@ struct TlsIdentity {
   OcspStaple staple;               // der empty: none
 };
 
+// "2026-11-22", of Unix seconds.
+std::string day(int64_t seconds);
 // Without its staple; or one line that says what is wrong.
 std::expected<std::unique_ptr<TlsIdentity>, std::string> read_identity(const CertificateFiles& files);
 struct StapleProblem {

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "net/tls_transport.h"
+#include "net/tls_server_transport.h"
 
 namespace penstock::net {
 
@@ -59,7 +59,7 @@ void TlsServer::serve(std::shared_ptr<const TlsServerContext> context,
 
 std::unique_ptr<Transport> TlsServer::accept(int fd, const Address& peer, TlsHandshakeHandler& handler,
                                              uint64_t quiet_ms) {
-  return std::make_unique<TlsTransport>(*this, fd, peer, handler, quiet_ms);
+  return std::make_unique<TlsServerTransport>(*this, fd, peer, handler, quiet_ms);
 }
 
 bool TlsServer::give_up_oldest(uint64_t silent_by_ms, uint64_t begun_by_ms) {
@@ -83,7 +83,7 @@ void TlsServer::hurry(Hurry hurry) {
 void TlsServer::begin_waiting() {
   auto& asking = waiting_->asking.by_number;
   while (!asking.empty()) {
-    TlsTransport* next = waiting_->newest_next ? asking.rbegin()->second : asking.begin()->second;
+    TlsServerTransport* next = waiting_->newest_next ? asking.rbegin()->second : asking.begin()->second;
     if (!next->begin_late()) break;
     waiting_->newest_next = !waiting_->newest_next;
   }

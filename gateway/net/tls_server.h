@@ -42,6 +42,8 @@ class TlsServerContext {
   // Index of the certificate that this SNI would get (the first of several kinds of key): used by the
   // handshake and by explain alike.
   virtual size_t select(std::string_view server_name) const = 0;
+  // Whether this SNI gets the same certificates from both.
+  virtual bool same_certificates(const TlsServerContext& other, std::string_view server_name) const = 0;
   // Every file behind it, as it was when it was read.
   virtual const std::vector<WatchedFile>& files() const = 0;
   // From TlsSettings::ticket_file; null: none.
@@ -145,7 +147,7 @@ class TlsServer {
   TlsCounters counters;
 
  private:
-  friend class TlsTransport;
+  friend class TlsServerTransport;
   class Waiting;
   Loop& loop_;
   Settings settings_;

@@ -33,10 +33,20 @@ struct TlsSettings {
   std::string ticket_file;             // keys for a fleet; empty: the process makes its own
 };
 
+// Of connections to servers.
+struct TlsClientSettings {
+  CertificateFiles identity;  // shown to a server that asks; cert empty: none
+  std::string ca;             // PEM; empty: the authorities that the system trusts
+  // A name or an IP address that servers have to show, in place of each one's own; empty: that.
+  std::string server_name;
+  TlsVersion min_version = TlsVersion::v1_2;
+  std::vector<std::string> alpn;  // in order of preference; empty: not spoken
+};
+
 // The most that a file may have: what is read is held in memory, some of it several times over.
 struct TlsFileLimits {
   static constexpr size_t certificate = 1024 * 1024, key = 64 * 1024, ocsp = 64 * 1024;
-  static constexpr size_t client_ca = 16 * 1024 * 1024, client_crl = 64 * 1024 * 1024;
+  static constexpr size_t ca = 16 * 1024 * 1024, client_ca = 16 * 1024 * 1024, client_crl = 64 * 1024 * 1024;
   static constexpr size_t ticket_keys = 64 * 1024;
 };
 
@@ -51,7 +61,8 @@ struct TlsProblem {
     group,
     client_ca,
     client_crl,
-    ticket_file
+    ticket_file,
+    ca  // of a TlsClientSettings; its identity is `certificate`, all of it `listener`
   };
   enum class Severity : uint8_t { error, warning };
   Of of = Of::listener;

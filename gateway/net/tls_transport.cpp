@@ -8,8 +8,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/reason.h"
-
 namespace penstock::net {
 namespace {
 
@@ -17,6 +15,11 @@ namespace {
 constexpr uint64_t alert_linger_ms = 500;
 constexpr size_t max_record = 16 * 1024;            // RFC 8446 5.1
 constexpr size_t record_memory = max_record + 512;  // with header, padding and tag
+
+// A key update of 27 bytes takes us as long as 16 KiB of data. Peers that do it at all do it after megabytes.
+constexpr uint64_t costly_window_ms = 10'000;
+constexpr uint64_t free_costly = 32;  // in a window
+constexpr uint64_t bytes_for_costly = 16 * 1024;
 
 // Others of this thread may have left some, which SSL_get_error would take for its own. Clearing an empty
 // queue goes through all its places, so it is looked at first.
@@ -26,18 +29,25 @@ void forget_errors() {
 
 }  // namespace
 
-// What OpenSSL holds for it is thirty times as much.
-static_assert(sizeof(TlsTransport) <= 448);
-
 // --- input ---
 
+void TlsTransport::own(Socket& socket) {
+  socket.set_owner(*this);
+  wire_.output = socket_ = &socket;
+}
+
+void TlsTransport::take_session(SSL* session) {
+  ssl_.reset(session);
+  BIO* bio = make_tls_bio(wire_);
+  SSL_set_bio(session, bio, bio);
+}
+
 void TlsTransport::on_socket_read(std::span<const char> bytes) {
-  if (state_ == State::handshake && (!begin(bytes) || later(bytes))) return;
+  if (state_ == State::handshake && !take_handshake_input(bytes)) return;
   process(bytes);
 }
 
 TlsTransport::~TlsTransport() {
-  handshake_over();
   loop_.blocks().charge(-int64_t{charged_});
   if (socket_) socket_->close();
 }
@@ -53,12 +63,32 @@ std::vector<char> TlsTransport::take_held() {
   return bytes;
 }
 
+void TlsTransport::wait_with(std::span<const char> bytes) {
+  hold(bytes);
+  more_ = true;
+  sync_reading();
+}
+
+bool TlsTransport::may_go_on(std::span<const char> bytes) {
+  if (loop_.may_work(*this)) return true;
+  wait_with(bytes);
+  return false;
+}
+
 // A peer that sends part of a record and stops makes OpenSSL keep a buffer for a whole one.
 void TlsTransport::charge_for_input() {
   const bool part = state_ == State::open && SSL_has_pending(ssl_.get()) == 1;
   const auto now = static_cast<uint32_t>(held_.capacity() + (part ? record_memory : 0));
   if (now == charged_) return;
   loop_.blocks().charge(int64_t{now} - int64_t{std::exchange(charged_, now)});
+}
+
+// For a message behind the handshake OpenSSL makes a buffer of 16 KiB to write from, which
+// SSL_MODE_RELEASE_BUFFERS frees with the next write alone: on an idle connection that would be more than all
+// the rest.
+void TlsTransport::release_buffers() {
+  if (!swollen_ || SSL_has_pending(ssl_.get()) == 1) return;
+  swollen_ = SSL_free_buffers(ssl_.get()) != 1;
 }
 
 // Gives OpenSSL the bytes; what it leaves, because the handler paused, is held.
@@ -71,6 +101,7 @@ void TlsTransport::process(std::span<const char> bytes) {
   more_ = result == Pull::stopped;
   if (more_) hold(wire_.input);
   wire_.input = {};
+  release_buffers();
   charge_for_input();
   ended_ = result == Pull::ended;
   sync_reading();
@@ -116,8 +147,8 @@ TlsTransport::Pull TlsTransport::pull_plaintext() {
     if (filled > 0) handler_->on_read({buffer.data(), filled});
     if (left(socket, self)) return Pull::gone;
     if (state_ == State::failed) return Pull::failed;
-    if (!session_.misused.empty()) {
-      fail_later(session_.misused);
+    if (!misused_.empty()) {
+      fail_later(misused_);
       return Pull::failed;
     }
     if (error == SSL_ERROR_NONE) continue;
@@ -135,11 +166,44 @@ TlsTransport::Pull TlsTransport::pull_plaintext() {
 // Told while all that came before was read: reading stops while anything is held.
 void TlsTransport::on_socket_read_end() {
   if (ended_ || state_ == State::failed) return;
-  if (state_ == State::handshake)
-    return fail_handshake(TlsFailure::client_left, "the peer left during the TLS handshake");
+  if (state_ == State::handshake) {
+    count_lost_handshake();
+    return fail_later("the peer left during the TLS handshake");
+  }
   ended_ = truncated_ = true;
   sync_reading();
   handler_->on_read_end();
+}
+
+// --- after the handshake ---
+
+void TlsTransport::open(void (*watch)(const SSL*, int, int)) {
+  state_ = State::open;
+  describe_session();
+  SSL_set_info_callback(ssl_.get(), watch);
+}
+
+void TlsTransport::describe_session() {
+  info_.version = SSL_get_version(ssl_.get());
+  info_.cipher = SSL_get_cipher_name(ssl_.get());
+  info_.resumed = SSL_session_reused(ssl_.get()) == 1;
+  const unsigned char* alpn = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
+  info_.alpn = {reinterpret_cast<const char*>(alpn), size};
+}
+
+// OpenSSL reads on by itself: past the mark it gets nothing more of what has come.
+void TlsTransport::count_costly_message(std::string_view too_often) {
+  swollen_ = true;
+  const uint64_t now = loop_.now_ms();
+  if (!costly_) costly_ = std::make_unique<Costly>();
+  if (now >= costly_->until_ms)
+    *costly_ = {.until_ms = now + costly_window_ms, .bytes_before = bytes_read(), .count = 0};
+  const uint64_t paid = (bytes_read() - costly_->bytes_before) / bytes_for_costly;
+  if (++costly_->count <= free_costly + paid) return;
+  misuse(too_often);
+  wire_.input = {};
 }
 
 void TlsTransport::wake() {
@@ -244,11 +308,7 @@ Socket* TlsTransport::leave() {
 // The alert that OpenSSL wrote goes out first; the handler hears of it at the end of the turn.
 void TlsTransport::fail_later(std::string_view text) {
   if (state_ == State::failed || !socket_) return;
-  error_.reset(new Error{.kind = ErrorKind::tls,
-                         .source = ErrorSource::downstream,
-                         .retry = Retry::no,
-                         .reason = reason::client_closed,
-                         .text = text});
+  error_ = std::make_unique<Error>(session_error(text));
   state_ = State::failed;
   handshake_over();
   take_held();
@@ -260,7 +320,7 @@ void TlsTransport::fail_later(std::string_view text) {
 
 void TlsTransport::on_socket_error(const Error& error) {
   if (state_ == State::failed) return;  // told already, or about to be
-  if (handshake_) handshake_->server.counters.count(TlsFailure::client_left);
+  if (state_ == State::handshake) count_lost_handshake();
   state_ = State::failed;
   cancel();
   handshake_over();
@@ -278,6 +338,13 @@ void TlsTransport::run_task() {
   if (state_ == State::open && !reads_now()) return;
   const std::vector<char> bytes = take_held();
   process(bytes);
+}
+
+int alert_of(unsigned long code) {
+  const int reason = ERR_GET_REASON(code);
+  const bool alert = ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET &&
+                     reason <= SSL_AD_REASON_OFFSET + 255;
+  return alert ? reason - SSL_AD_REASON_OFFSET : -1;
 }
 
 }  // namespace penstock::net

@@ -84,16 +84,64 @@ void PrometheusText::histogram(std::span<const Label> labels, std::span<const do
   line("_count", labels, {}, static_cast<double>(below));
 }
 
+namespace {
+
+// RFC 9113 7.
+constexpr std::array<std::string_view, RequestMetrics::http2_codes> http2_error_names{"NO_ERROR",
+                                                                                      "PROTOCOL_ERROR",
+                                                                                      "INTERNAL_ERROR",
+                                                                                      "FLOW_CONTROL_ERROR",
+                                                                                      "SETTINGS_TIMEOUT",
+                                                                                      "STREAM_CLOSED",
+                                                                                      "FRAME_SIZE_ERROR",
+                                                                                      "REFUSED_STREAM",
+                                                                                      "CANCEL",
+                                                                                      "COMPRESSION_ERROR",
+                                                                                      "CONNECT_ERROR",
+                                                                                      "ENHANCE_YOUR_CALM",
+                                                                                      "INADEQUATE_SECURITY",
+                                                                                      "HTTP_1_1_REQUIRED"};
+
+// "/SERVICE/METHOD" as the labels of a call.
+std::array<Label, 3> labels_of(const CallKey& key) {
+  const std::string_view path = key.path;
+  const size_t slash = path.rfind('/');
+  const bool named = slash != path.npos && slash > 0;
+  return {Label{"http_route", key.route},
+          Label{"rpc_service", named ? path.substr(1, slash - 1) : std::string_view("_OTHER")},
+          Label{"rpc_method", named ? path.substr(slash + 1) : std::string_view("_OTHER")}};
+}
+
+void write_calls(PrometheusText& out, const CallMetrics& calls) {
+  if (calls.methods().empty()) return;
+  out.family("rpc_server_duration_seconds", MetricKind::histogram, "Time that a call of gRPC took.");
+  for (const auto& [key, method] : calls.methods())
+    out.histogram(labels_of(key), duration_bounds, method.duration.buckets, method.duration.sum);
+  out.family("penstock_grpc_calls_total", MetricKind::counter,
+             "Calls of gRPC by the status they ended with.");
+  for (const auto& [key, method] : calls.methods()) {
+    const auto [route, service, name_of_method] = labels_of(key);
+    for (size_t i = 0; i < method.statuses.size(); ++i)
+      if (method.statuses[i] > 0)
+        out.sample({route, service, name_of_method, {"rpc_grpc_status_code", std::to_string(i)}},
+                   static_cast<double>(method.statuses[i]));
+  }
+}
+
+}  // namespace
+
 void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
   out.family("http_server_request_duration_seconds", MetricKind::histogram,
              "Time from the first byte of a request to the last byte of its answer.");
   for (const auto& [key, histogram] : metrics.series()) {
     std::string status = key.status ? std::to_string(key.status) : "";
-    std::array<Label, 4> labels{Label{"http_route", key.route}, Label{"http_request_method", key.method},
+    std::array<Label, 5> labels{Label{"http_route", key.route}, Label{"http_request_method", key.method},
                                 Label{"http_response_status_code", status},
-                                Label{"error_type", key.error_type}};
+                                Label{"error_type", key.error_type},
+                                Label{"network_protocol_version", key.version}};
     out.histogram(labels, duration_bounds, histogram.buckets, histogram.sum);
   }
+  write_calls(out, metrics.calls);
   out.family("http_server_active_requests", MetricKind::gauge, "Requests that are being served.");
   out.sample({}, static_cast<double>(metrics.active_requests));
   out.family("http_server_open_connections", MetricKind::gauge, "Client connections that are open.");
@@ -103,6 +151,17 @@ void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
   out.sample({}, static_cast<double>(metrics.active_tunnels));
   out.family("penstock_tunnels_total", MetricKind::counter, "Upgrades that a backend accepted.");
   out.sample({}, static_cast<double>(metrics.tunnels()));
+  out.family("penstock_http2_open_connections", MetricKind::gauge,
+             "Client connections of HTTP/2 that are open.");
+  out.sample({}, static_cast<double>(metrics.http2_connections));
+  out.family("penstock_http2_open_streams", MetricKind::gauge,
+             "Requests over HTTP/2, tunnels among them, that are being served.");
+  out.sample({}, static_cast<double>(metrics.http2_streams));
+  out.family("penstock_http2_connection_errors_total", MetricKind::counter,
+             "Client connections of HTTP/2 that were ended with an error, by the code in their GOAWAY.");
+  for (size_t i = 1; i < metrics.http2_errors().size(); ++i)
+    out.sample(std::array{Label{"error", http2_error_names[i]}},
+               static_cast<double>(metrics.http2_errors()[i]));
   out.family("penstock_upstream_retries_total", MetricKind::counter,
              "Attempts that replaced a failed one on another connection or endpoint.");
   out.sample({}, static_cast<double>(metrics.retries()));

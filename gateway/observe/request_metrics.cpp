@@ -4,20 +4,6 @@
 
 namespace penstock::observe {
 
-void Histogram::record(int64_t ns) {
-  double seconds = static_cast<double>(std::max<int64_t>(ns, 0)) * 1e-9;
-  size_t bucket = std::ranges::lower_bound(duration_bounds, seconds) - duration_bounds.begin();
-  ++buckets[bucket];
-  ++count;
-  sum += seconds;
-}
-
-void Histogram::merge(const Histogram& other) {
-  for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += other.buckets[i];
-  count += other.count;
-  sum += other.sum;
-}
-
 namespace {
 std::string_view known_method(std::string_view method) {
   static constexpr std::string_view known[] = {"GET",     "HEAD",  "POST",  "PUT",    "DELETE",
@@ -25,43 +11,51 @@ std::string_view known_method(std::string_view method) {
   return std::ranges::find(known, method) != std::end(known) ? method : std::string_view("_OTHER");
 }
 
-// Short methods differ in their first two bytes and length; "_OTHER" never meets a known one.
-uint32_t packed(std::string_view method, uint16_t status) {
+// Short methods differ in their first two bytes and length; "_OTHER" never meets a known one. The versions
+// differ in their last digit, and a status has ten bits.
+uint32_t pack(std::string_view method, uint16_t status, std::string_view version) {
   return static_cast<uint32_t>(static_cast<unsigned char>(method[0])) << 24 |
-         static_cast<uint32_t>(static_cast<unsigned char>(method[1])) << 16 | status;
+         static_cast<uint32_t>(static_cast<unsigned char>(method[1])) << 16 |
+         (static_cast<uint32_t>(version.back()) & 3) << 14 | (status & 0x3fffu);
 }
 }  // namespace
 
 void RequestMetrics::record(std::string_view route, std::string_view method, uint16_t status,
-                            std::string_view error_type, int64_t ns) {
+                            std::string_view error_type, std::string_view version, int64_t ns) {
   method = known_method(method);
-  uint32_t method_and_status = packed(method, status);
-  size_t slot = (reinterpret_cast<uintptr_t>(route.data()) / 16 + method_and_status + 7 * error_type.size()) %
+  const uint32_t packed = pack(method, status, version);
+  size_t slot = (reinterpret_cast<uintptr_t>(route.data()) / 16 + packed + 7 * (packed >> 14 & 3) +
+                 7 * error_type.size()) %
                 recent_.size();
   Recent& recent = recent_[slot];
   // The address only spreads: an old snapshot's memory may hold another route's name today, so texts are
   // compared.
-  if (recent.histogram && recent.method_and_status == method_and_status && recent.key->route == route &&
+  if (recent.histogram && recent.packed == packed && recent.key->route == route &&
       recent.key->error_type == error_type) {
     recent.histogram->record(ns);
     return;
   }
-  RequestKey key{std::string(route), std::string(method), status, std::string(error_type)};
+  RequestKey key{std::string(route), std::string(method), status, std::string(error_type),
+                 std::string(version)};
   auto it = series_.find(key);
   if (it == series_.end()) {
-    if (series_.size() >= max_series) key = {"other", "_OTHER", 0, "other"};
+    if (series_.size() >= max_series) key = {"other", "_OTHER", 0, "other", std::string(version)};
     it = series_.try_emplace(std::move(key)).first;
   }
   it->second.record(ns);
-  recent = {&it->first, &it->second, method_and_status};
+  recent = {&it->first, &it->second, packed};
 }
 
 void RequestMetrics::merge(const RequestMetrics& other) {
   for (const auto& [key, histogram] : other.series_) series_[key].merge(histogram);
   limits.merge(other.limits);
+  calls.merge(other.calls);
   active_requests += other.active_requests;
   open_connections += other.open_connections;
   active_tunnels += other.active_tunnels;
+  http2_connections += other.http2_connections;
+  http2_streams += other.http2_streams;
+  for (size_t i = 0; i < http2_codes; ++i) http2_errors_[i] += other.http2_errors_[i];
   retries_ += other.retries_;
   tunnels_ += other.tunnels_;
 }

@@ -11,26 +11,17 @@
 #include <vector>
 
 #include "base/limit.h"
+#include "observe/call_metrics.h"
+#include "observe/histogram.h"
 
 namespace penstock::observe {
-
-// Upper bounds in seconds, as OpenTelemetry advises for http.server.request.duration.
-inline constexpr std::array<double, 14> duration_bounds{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
-                                                        0.5,   0.75, 1,     2.5,  5,     7.5, 10};
-
-struct Histogram {
-  std::array<uint64_t, duration_bounds.size() + 1> buckets{};  // not cumulative; the last is +Inf
-  uint64_t count = 0;
-  double sum = 0;  // seconds
-  void record(int64_t ns);
-  void merge(const Histogram& other);
-};
 
 struct RequestKey {
   std::string route;   // empty: no route
   std::string method;  // "_OTHER" for what is not one of RFC 9110's or PATCH (OpenTelemetry)
   uint16_t status = 0;
   std::string error_type;  // reason code; empty without one
+  std::string version;     // "1.0", "1.1" or "2"
   auto operator<=>(const RequestKey&) const = default;
 };
 
@@ -44,18 +35,24 @@ class RequestMetrics {
 
   // The worker's thread. Allocates only for a combination that it sees for the first time.
   void record(std::string_view route, std::string_view method, uint16_t status, std::string_view error_type,
-              int64_t ns);
+              std::string_view version, int64_t ns);
   void count_retry() { ++retries_; }
   void tunnel_began() { ++active_tunnels, ++tunnels_; }
+  // Codes of RFC 9113 7; what is beyond them counts as INTERNAL_ERROR.
+  static constexpr size_t http2_codes = 14;
+  void count_http2_error(uint32_t code) { ++http2_errors_[code < http2_codes ? code : 2]; }
 
   LimitCounts limits;
+  CallMetrics calls;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
   int64_t active_tunnels = 0;  // upgraded exchanges; they are among the active requests, too
+  int64_t http2_connections = 0, http2_streams = 0;  // of clients; among the open connections and requests
 
   const std::map<RequestKey, Histogram>& series() const { return series_; }
   uint64_t retries() const { return retries_; }
   uint64_t tunnels() const { return tunnels_; }
+  const std::array<uint64_t, http2_codes>& http2_errors() const { return http2_errors_; }
   void merge(const RequestMetrics& other);
 
  private:
@@ -64,10 +61,11 @@ class RequestMetrics {
   struct Recent {
     const RequestKey* key = nullptr;
     Histogram* histogram = nullptr;
-    uint32_t method_and_status = 0;
+    uint32_t packed = 0;  // method, status and version
   };
   std::array<Recent, 64> recent_{};
   uint64_t retries_ = 0, tunnels_ = 0;
+  std::array<uint64_t, http2_codes> http2_errors_{};
 };
 
 }  // namespace penstock::observe

@@ -214,6 +214,12 @@ gw_summary summary_of(const proxy::RequestContext& context, const proxy::Summary
   out.client_address = known(context.client_address);
   out.consumer_id = str(context.consumer_id);
   out.api_version = known(context.api_version);
+  if (s.grpc_status >= 0) {
+    out.flags |= GW_SUMMARY_GRPC;
+    out.rpc_service = known(s.rpc_service);
+    out.rpc_method = known(s.rpc_method);
+    out.grpc_status = static_cast<uint32_t>(s.grpc_status);
+  }
   if (context.tls != nullptr) {
     out.tls_version = str(context.tls->version);
     out.tls_cipher = str(context.tls->cipher);

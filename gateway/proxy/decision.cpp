@@ -222,8 +222,12 @@ std::optional<Decision::Step> Decision::judge_forwarding() {
     return Step::respond;
   }
   const auto& passing = request_.route->config->upgrade;
-  if (head.upgrade != websocket || std::ranges::find(passing, websocket) == passing.end())
-    return std::nullopt;
+  const bool passes = std::ranges::find(passing, head.upgrade) != passing.end();
+  if (must_upgrade(head) && !passes) {
+    refuse(request_, 501, reason::request_upgrade, "this route lets no such protocol through");
+    return Step::respond;
+  }
+  if (head.upgrade != websocket || !passes) return std::nullopt;
   HandshakeFault fault = handshake_fault(head);
   if (fault.status == 0) return std::nullopt;
   refuse(request_, fault.status, reason::request_upgrade, fault.detail);

@@ -37,6 +37,8 @@ Exchange::Exchange(WorkerContext& worker, http::Stream& stream, Generation& gene
       timer_(worker.loop, [](void* self) { static_cast<Exchange*>(self)->on_timer(); }, this) {
   worker_.pin(generation_);
   ++worker_.metrics.active_requests;
+  http2_ = stream.version() == http::Version::http_2;
+  if (http2_) ++worker_.metrics.http2_streams;
 }
 
 Exchange::~Exchange() = default;
@@ -55,6 +57,7 @@ void Exchange::begin(http::Message& head) {
   context.monotonic_ns = static_cast<int64_t>(start_ns_);
   context.resumable = this;
   fill_client_facts(context, listener_, *down_, worker_.random);
+  context.grpc = grpc::kind_of(head);
   decision_.emplace(context, listener_);
 }
 
@@ -69,7 +72,9 @@ void Exchange::request_head(http::Message& head, http::EndStream end) {
   }
   context_->random = worker_.random.unit();
   worker_.retry_budget.count_request(worker_.worker, last_activity_ms_);
-  advance(decision_->start());
+  const Decision::Step step = decision_->start();
+  if (context_->grpc > Grpc::native) begin_web();
+  advance(step);
 }
 
 void Exchange::bad_head(const Error& error, http::Message& head) {
@@ -101,7 +106,7 @@ void Exchange::advance(Decision::Step step) {
     case Decision::Step::paused:
       state_ = ExchangeState::paused;
       pause_deadline_ms_ = worker_.loop.now_ms() + pause_timeout_ms;
-      timer_.start(pause_timeout_ms);
+      timer_.start(std::clamp<uint64_t>(call_time_left_ms(), 1, pause_timeout_ms));
       return;
   }
 }
@@ -116,6 +121,10 @@ void Exchange::resume(void* data) {
 void Exchange::request_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
   if (state_ == ExchangeState::answering || state_ == ExchangeState::done) return;
+  request_is_text() ? request_text(bytes) : take_request_data(bytes);
+}
+
+void Exchange::take_request_data(std::string_view bytes) {
   context_->request_body_bytes += bytes.size();
   if (state_ == ExchangeState::tunnel) {
     up_->send_data(bytes);
@@ -145,7 +154,8 @@ bool Exchange::holds_request() const {
 
 // No plugin sees bodies, and a length over the route's limit was refused with the head.
 http::Stream* Exchange::request_sink() const {
-  const bool forwards = state_ == ExchangeState::forwarding || state_ == ExchangeState::responding;
+  const bool forwards =
+      (state_ == ExchangeState::forwarding || state_ == ExchangeState::responding) && !request_is_text();
   return forwards && !holds_request() ? up_ : nullptr;
 }
 
@@ -180,7 +190,9 @@ void Exchange::request_end() {
     if (response_ended_) finish();
     return;
   }
-  if (up_ && state_ != ExchangeState::answering) {
+  if (state_ == ExchangeState::answering) return;
+  if (request_is_text() && !web_->reader.whole()) return refuse_text();
+  if (up_) {
     send_request_rest();
     up_->flush();
   }

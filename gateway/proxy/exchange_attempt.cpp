@@ -4,6 +4,7 @@
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
+#include "proxy/websocket.h"
 
 namespace penstock::proxy {
 
@@ -14,8 +15,11 @@ void Exchange::open_upstream(const Grant& grant) {
   cluster_ = generation_.clusters[grant.cluster()];
   context_->upstream_name = cluster_->name();
   prepare_request_head(*context_, listener_);
+  if (must_upgrade(context_->request) && context_->request.upgrade == websocket)
+    set_handshake_key(context_->request, worker_.random.next(), worker_.random.next());
   authority_ = context_->request.authority;
   if (route.total_timeout_ms) total_deadline_ms_ = worker_.loop.now_ms() + route.total_timeout_ms;
+  if (context_->grpc != Grpc::none && !prepare_call()) return;
   next_attempt();
 }
 
@@ -48,6 +52,7 @@ void Exchange::upstream_ready(http::Stream& stream) {
   up_ = &stream;
   state_ = ExchangeState::forwarding;
   last_activity_ms_ = worker_.loop.now_ms();
+  if (call_timeout_ms_) tell_time_left();
   const http::Message& head = context_->request;
   bool whole = head.body == http::BodyKind::none && request_ended_;
   up_->send_head(head, whole ? http::EndStream::yes : http::EndStream::no);
@@ -230,17 +235,22 @@ bool Exchange::request_moves() {
   return true;
 }
 
+// The timer's clock may be a little ahead of that of the call.
+void Exchange::on_pause_timer() {
+  const uint64_t left = call_time_left_ms(), now = worker_.loop.now_ms();
+  if (left == 0) return end_call_in_time();
+  if (now >= pause_deadline_ms_) return advance(decision_->fail_paused());
+  timer_.start(std::min(left, pause_deadline_ms_ - now));
+}
+
 void Exchange::on_timer() {
-  if (state_ == ExchangeState::paused) {
-    advance(decision_->fail_paused());
-    return;
-  }
+  if (state_ == ExchangeState::paused) return on_pause_timer();
   if (!context_->route) return;
   look_at_writes();
   uint64_t now = worker_.loop.now_ms();
   std::string_view why;
   if (total_deadline_ms_ && now >= total_deadline_ms_)
-    why = reason::upstream_timeout_total;
+    why = deadline_is_clients_ ? reason::request_deadline : reason::upstream_timeout_total;
   else if (first_byte_deadline_ms_ && now >= first_byte_deadline_ms_ && !request_moves())
     why = reason::upstream_timeout_first_byte;
   else if (now >= last_activity_ms_ + context_->route->idle_timeout_ms)
@@ -261,7 +271,8 @@ void Exchange::on_timer() {
     end_tunnel();
     return;
   }
-  bool endpoints_fault = !upgraded_ && !clients_fault && why != reason::upstream_timeout_total;
+  bool in_all = why == reason::upstream_timeout_total || why == reason::request_deadline;
+  bool endpoints_fault = !upgraded_ && !clients_fault && !in_all;
   drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
   if (!head_sent_) {
     refuse_and_answer(why, clients_fault ? "the request's body did not come" : "the upstream took too long");

@@ -36,6 +36,11 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     begin_tunnel(head);
     return;
   }
+  if (must_upgrade(context_->request) && head.status < 300) {
+    attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
+                                reason::upstream_protocol, "an answer that passes over the Upgrade"}));
+    return;
+  }
   const config::Retries& rule = context_->route->config->retries;
   for (uint16_t status : rule.on_status) {
     if (status != head.status) continue;
@@ -53,6 +58,7 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
   first_byte_ns_ = worker_.loop.now_ns();
   state_ = ExchangeState::responding;
   context_->response = &head;
+  if (context_->grpc != Grpc::none) take_call_head(head, end);
   add_via(head, listener_.via);
   prepare_response_head(*context_, head);
   if (!run_response_hooks(head)) {
@@ -61,7 +67,8 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     return;
   }
   if (!request_ended_ && refuses_body(head, end)) down_->refuse_rest();
-  send_response_head(head, end);
+  const bool frame_follows = web_ && web_->translates;
+  send_response_head(head, frame_follows ? http::EndStream::no : end);
   if (end == http::EndStream::yes) response_end();
 }
 
@@ -79,6 +86,8 @@ void Exchange::begin_tunnel(http::Message& head) {
                                 reason::upstream_protocol, "101 without a matching Upgrade"}));
     return;
   }
+  if (head.upgrade == websocket && up_->version() == http::Version::http_2)
+    set_handshake_accept(context_->request, head);
   if (head.upgrade == websocket && !handshake_accepted(context_->request, head)) {
     attempt_failed(attempt_end({ErrorKind::protocol, ErrorSource::upstream, Retry::no,
                                 reason::upstream_protocol, "101 without the right Sec-WebSocket-Accept"}));
@@ -130,6 +139,7 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
 
 void Exchange::response_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
+  if (web_ && web_->translates) return send_translated(bytes);
   context_->response_body_bytes += bytes.size();
   if (down_) down_->send_data(bytes);
 }
@@ -141,7 +151,7 @@ void Exchange::response_turn_end() {
 }
 
 http::Stream* Exchange::response_sink() const {
-  return state_ == ExchangeState::responding ? down_ : nullptr;
+  return state_ == ExchangeState::responding && !web_ ? down_ : nullptr;
 }
 
 void Exchange::response_spliced(size_t bytes) {
@@ -159,14 +169,18 @@ void Exchange::response_end() {
     return;
   }
   response_ended_ = true;
-  if (response_trailers_) {
-    prepare_response_side_fields(*context_, *response_trailers_);
-    down_->send_trailers(*response_trailers_);
-  } else if (context_->response->body != http::BodyKind::none) {
-    down_->send_end();
-  }
+  if (response_trailers_) prepare_response_side_fields(*context_, *response_trailers_);
+  context_->grpc == Grpc::none ? end_answer() : end_call();
+  if (!down_) return;
   down_->flush();
   finish();
+}
+
+void Exchange::end_answer() {
+  if (response_trailers_)
+    down_->send_trailers(*response_trailers_);
+  else if (context_->response->body != http::BodyKind::none)
+    down_->send_end();
 }
 
 void Exchange::refuse_and_answer(std::string_view reason, std::string_view detail) {
@@ -185,11 +199,14 @@ void Exchange::answer() {
   }
   RequestContext& context = *context_;
   LocalResponse& local = context.local;
+  if (must_upgrade(context.request) && local.status < 300)
+    refuse(context, 501, reason::request_upgrade, "nothing here makes a tunnel");
   if (!local.reason.empty()) context.reason = local.reason;
   auto* head = context.arena.make<http::Message>(context.arena);
   head->status = local.status;
   std::string_view body = local.body;
-  if (local.problem) {
+  const bool refused_call = context.grpc != Grpc::none && local.status >= 300;
+  if (local.problem && !refused_call) {
     local.content_type = "application/problem+json";
     body = problem_json(context);
   }
@@ -198,8 +215,10 @@ void Exchange::answer() {
   if (context.route) context.route->response_edits.apply(head->headers, context);
   context.response = head;
   run_response_hooks(*head);
+  if (refused_call) body = refuse_call(*head);
   bool bodiless = context.request.method == http::Method::head || head->status == 204 || head->status == 304;
-  head->has_content_length = head->status != 204 && head->status != 304;
+  const bool trailers_only = refused_call && body.empty();
+  head->has_content_length = head->status != 204 && head->status != 304 && !trailers_only;
   head->content_length = body.size();
   bool empty = bodiless || body.empty();
   head->body = empty ? http::BodyKind::none : http::BodyKind::length;
@@ -207,6 +226,7 @@ void Exchange::answer() {
   if (head->status == 426) head->upgrade = websocket;  // RFC 9110 15.5.22 wants it said
   if (!request_ended_) down_->refuse_rest();  // what is left of the body will not be read as a request
   send_response_head(*head, empty ? http::EndStream::yes : http::EndStream::no);
+  context.response_status = local.status;
   if (!empty) {
     down_->send_data(body);
     down_->send_end();
@@ -221,6 +241,7 @@ void Exchange::cut(std::string_view reason) {
   if (!upgraded_) {
     truncated_ = true;
     context_->reason = reason;
+    if (context_->grpc != Grpc::none && end_call_with(reason)) return finish();
   }
   finish(Leave::broken);
 }
@@ -261,12 +282,13 @@ void Exchange::report() {
   summary.upstream = context.upstream_name;
   summary.endpoint = context.endpoint_address;
   summary.request_id = context.request_id;
+  if (context.grpc != Grpc::none) report_call(summary);
   if (context.reason == reason::request_body_too_large) worker_.metrics.limits.add(Limit::body_size);
   context.phase = Phase::complete;
   for (const ChainLink& link : decision_->chain().completions())
     link.filter->on_complete(call_of(link, context), summary);
   worker_.metrics.record(summary.route, http::name(context.request.method), summary.status, context.reason,
-                         summary.total_ns);
+                         http::name(context.request.version), summary.total_ns);
 }
 
 // The report comes first: the client's address and TLS session are its transport's, which may go with the
@@ -286,6 +308,7 @@ void Exchange::finish(Leave leave) {
                : whole || upgraded_ ? upstream::Outcome::success
                                     : upstream::Outcome::neutral);
   --worker_.metrics.active_requests;
+  if (http2_) --worker_.metrics.http2_streams;
   if (down_) {
     http::Stream* down = down_;
     down_ = nullptr;

@@ -16,6 +16,7 @@
 #include "proxy/client_facts.h"
 #include "proxy/decision.h"
 #include "proxy/exchange.h"
+#include "proxy/grpc_web.h"
 
 namespace penstock::proxy {
 
@@ -104,6 +105,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void bad_head(const Error& error, http::Message& head);
   void bad_body(const Error& error);
   void request_data(std::string_view bytes);
+  void take_request_data(std::string_view bytes);
   bool holds_request() const;
   http::Stream* request_sink() const;
   void request_spliced(size_t bytes);
@@ -135,6 +137,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void look_at_writes();
   bool backends_silence() const;
   void on_timer();
+  void on_pause_timer();
   bool request_moves();
 
   // exchange_response.cpp: the answer
@@ -151,11 +154,30 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void send_response_head(http::Message& head, http::EndStream end);
   void answer();
   void refuse_and_answer(std::string_view reason, std::string_view detail);
+  void end_answer();
   enum class Leave : uint8_t { released, broken };  // the client's stream
   void finish(Leave leave = Leave::released);
   void report();
   void cut(std::string_view reason);
   void end_tunnel();
+
+  // exchange_grpc.cpp: calls of gRPC
+  void begin_web();
+  uint64_t call_time_left_ms() const;
+  bool prepare_call();
+  void end_call_in_time();
+  void tell_time_left();
+  bool request_is_text() const;
+  void request_text(std::string_view text);
+  void refuse_text();
+  void take_call_head(http::Message& head, http::EndStream end);
+  void send_translated(std::string_view bytes);
+  void end_translated(const http::Headers& trailers);
+  void end_call();
+  bool end_call_with(std::string_view reason);
+  void add_status(http::Headers& fields, GrpcStatus status, std::string_view reason, std::string_view detail);
+  std::string_view refuse_call(http::Message& head);
+  void report_call(Summary& summary);
 
   WorkerContext& worker_;
   http::Stream* down_;  // null once it is gone
@@ -181,6 +203,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool truncated_ = false;
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
+  bool http2_ = false;                // its client's side
+  bool deadline_is_clients_ = false;  // total_deadline_ms_: by grpc-timeout
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;
   uint16_t retries_ = 0;  // those of them that count: neither connects that failed nor stale connections
@@ -189,6 +213,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   size_t held_bytes_ = 0;
   http::Headers* request_trailers_ = nullptr;
   http::Headers* response_trailers_ = nullptr;
+  GrpcWeb* web_ = nullptr;  // of a call of gRPC-Web that is translated
   upstream::Tried tried_;
   Error last_error_;
 
@@ -197,6 +222,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   uint64_t request_taken_ = 0;  // by the backend, when its time to answer last ran out
   uint64_t taken_seen_ = 0;     // by both sides' peers, when the idle timeout was last looked at
   uint64_t last_activity_ms_ = 0, first_byte_deadline_ms_ = 0, total_deadline_ms_ = 0, pause_deadline_ms_ = 0;
+  uint64_t call_timeout_ms_ = 0;  // grpc-timeout as it came; 0: there was none
 };
 
 // forward_head.cpp: what the backend gets to see (LANGUAGE.md "Forwarding", "rewrite").

@@ -35,6 +35,8 @@ struct Summary {
            response_body_bytes = 0;
   bool upgraded = false, client_closed = false, truncated = false;
   std::string_view reason, plugin, route, upstream, endpoint, request_id;
+  int8_t grpc_status = -1;                   // of a call of gRPC
+  std::string_view rpc_service, rpc_method;  // from its path
 };
 
 // What explain shows for one plugin.

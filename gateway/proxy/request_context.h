@@ -13,6 +13,7 @@
 #include "net/address.h"
 #include "proxy/attribute.h"
 #include "proxy/consumers.h"
+#include "proxy/grpc.h"
 
 namespace penstock::http {
 class Stream;
@@ -105,6 +106,7 @@ struct RequestContext {
   std::string_view sent_path,
       sent_host;                // as the client sent them; the head's own are rewritten for the upstream
   std::string_view sent_query;  // set when credentials were taken out of the head's; for the log
+  Grpc grpc = Grpc::none;       // whether it is a call of gRPC
   int64_t wall_ns = 0;          // at the start; explain and tests choose it
   int64_t monotonic_ns = 0;
 
@@ -129,8 +131,11 @@ struct RequestContext {
   std::string_view reason;           // final reason code of the exchange
   std::string_view plugin;           // the instance that answered or failed
   uint64_t request_body_bytes = 0, response_body_bytes = 0;
+  // Of a call of gRPC that the gateway answered itself: what a client of HTTP would have got, though it sent
+  // 200.
   uint16_t response_status = 0;
-  Resumable* resumable = nullptr;  // null where pausing is not possible
+  std::optional<GrpcStatus> grpc_status;  // the call's, once it is known
+  Resumable* resumable = nullptr;         // null where pausing is not possible
 
   bool in_group(std::string_view group) const;
   // data() is null when it is not known (yet) for this request; otherwise valid as long as the request.

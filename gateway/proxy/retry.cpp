@@ -56,7 +56,8 @@ RetryVerdict judge(const config::Retries& rule, http::Method method, const Attem
   if (end.response_bytes_received) return RetryVerdict::no;
   if (end.error.kind == ErrorKind::timeout)
     return rule.on_timeout ? RetryVerdict::elsewhere : RetryVerdict::no;
-  if (end.error.kind == ErrorKind::reset || end.error.kind == ErrorKind::closed) {
+  if (end.error.kind == ErrorKind::reset || end.error.kind == ErrorKind::closed ||
+      end.error.kind == ErrorKind::tls) {
     if (end.reused_connection) return RetryVerdict::free;
     return rule.on_reset ? RetryVerdict::elsewhere : RetryVerdict::no;
   }

@@ -18,6 +18,17 @@ struct HandshakeFault {
 };
 HandshakeFault handshake_fault(const http::Message& request);
 
+// A request for a tunnel that cannot go on without one: an extended CONNECT of HTTP/2, to which a 2xx would
+// be the tunnel itself (RFC 8441 5). In HTTP/1.1 a request without its Upgrade is still a request.
+inline bool must_upgrade(const http::Message& request) {
+  return request.version == http::Version::http_2 && !request.upgrade.empty();
+}
+
+// HTTP/2 knows no key: ours, for a backend of HTTP/1.1 (RFC 6455 4.1: 16 bytes at random, in base64).
+void set_handshake_key(http::Message& request, uint64_t random, uint64_t more_random);
+// And no accept: ours, for a client of HTTP/1.1.
+void set_handshake_accept(const http::Message& request, http::Message& response);
+
 // Is this the one Sec-WebSocket-Accept that answers that request (RFC 6455 4.2.2)?
 bool handshake_accepted(const http::Message& request, const http::Message& response);
 

@@ -14,10 +14,6 @@ std::vector<std::string> names_of(const std::vector<config::NameRef>& refs) {
   return names;
 }
 
-net::TlsVersion version_of(config::TlsVersion version) {
-  return version == config::TlsVersion::tls_1_3 ? net::TlsVersion::v1_3 : net::TlsVersion::v1_2;
-}
-
 net::ClientAuth client_auth_of(config::ClientAuth::Mode mode) {
   switch (mode) {
     case config::ClientAuth::Mode::none: return net::ClientAuth::none;
@@ -57,20 +53,14 @@ net::TlsSettings tls_settings(const config::Listener& listener) {
   return settings;
 }
 
-// Where a problem stands in the configuration.
-struct Place {
-  config::Position at;
-  std::string path;
-  std::string_view code;
-};
-
-Place place_of(const net::TlsProblem& problem, const config::Listener& listener) {
+TlsPlace place_of(const net::TlsProblem& problem, const config::Listener& listener) {
   using Of = net::TlsProblem::Of;
   const config::ListenerTls& tls = *listener.tls;
   const std::string path = "listeners." + listener.name + ".tls";
   const std::string index = "[" + std::to_string(problem.index) + "]";
   switch (problem.of) {
-    case Of::listener: break;
+    case Of::listener:
+    case Of::ca: break;
     case Of::certificate:
       return {tls.certificates[problem.index].at, path + ".certificates" + index, "bad-certificate"};
     case Of::ocsp:
@@ -100,13 +90,7 @@ std::shared_ptr<const net::TlsServerContext> load_tls(Building& building, const 
   if (!building.diagnostics.ok() && !readable(settings)) return nullptr;
   std::vector<net::TlsProblem> problems;
   auto context = net::TlsServerContext::load(std::move(settings), problems);
-  for (const net::TlsProblem& problem : problems) {
-    const Place place = place_of(problem, listener);
-    if (problem.severity == net::TlsProblem::Severity::error)
-      building.diagnostics.error(place.code, place.at, place.path, problem.message);
-    else
-      building.diagnostics.warning(place.code, place.at, place.path, problem.message);
-  }
+  for (const net::TlsProblem& problem : problems) report(problem, place_of(problem, listener), building);
   return context;
 }
 
@@ -183,6 +167,17 @@ std::string cidr_text(const config::Network& network) {
 }
 
 }  // namespace
+
+net::TlsVersion version_of(config::TlsVersion version) {
+  return version == config::TlsVersion::tls_1_3 ? net::TlsVersion::v1_3 : net::TlsVersion::v1_2;
+}
+
+void report(const net::TlsProblem& problem, const TlsPlace& place, Building& building) {
+  if (problem.severity == net::TlsProblem::Severity::error)
+    building.diagnostics.error(place.code, place.at, place.path, problem.message);
+  else
+    building.diagnostics.warning(place.code, place.at, place.path, problem.message);
+}
 
 void build_listeners(Building& building) {
   for (const config::Listener& listener : building.config.listeners) {

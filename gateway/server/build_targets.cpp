@@ -17,6 +17,15 @@ upstream::BalancePolicy policy(config::Balance balance) {
   return upstream::BalancePolicy::least_request;
 }
 
+http::Protocol protocol_of(config::UpstreamProtocol protocol) {
+  switch (protocol) {
+    case config::UpstreamProtocol::http_1_1: break;
+    case config::UpstreamProtocol::http_2: return http::Protocol::http2;
+    case config::UpstreamProtocol::automatic: return http::Protocol::by_alpn;
+  }
+  return http::Protocol::http1;
+}
+
 // One visitor a kind; each fills the target.
 struct Filler {
   Building& building;
@@ -68,6 +77,40 @@ void take_http2(const config::UpstreamHttp2& from, http::Http2Settings& to) {
   to.ping_timeout_ms = static_cast<uint32_t>(from.ping_timeout.count());
 }
 
+upstream::CheckKind kind_of(config::HealthCheck::Kind kind) {
+  switch (kind) {
+    case config::HealthCheck::Kind::http: return upstream::CheckKind::http;
+    case config::HealthCheck::Kind::tcp: return upstream::CheckKind::tcp;
+    case config::HealthCheck::Kind::grpc: return upstream::CheckKind::grpc;
+  }
+  return upstream::CheckKind::http;
+}
+
+upstream::CheckSettings check_of(const config::HealthCheck& from) {
+  upstream::CheckSettings to;
+  upstream::CheckQuestion& question = to.question;
+  question.kind = kind_of(from.kind);
+  question.port = static_cast<uint16_t>(from.port);
+  question.host = from.host;
+  question.method = from.method;
+  const size_t mark = from.path.find('?');
+  question.path = from.path.substr(0, mark);
+  question.has_query = mark != from.path.npos;
+  if (question.has_query) question.query = from.path.substr(mark + 1);
+  question.headers = from.headers;
+  question.status.clear();
+  for (const config::StatusRange& range : from.status) question.status.push_back({range.first, range.last});
+  question.body = from.body;
+  question.service = from.service;
+  to.pace.interval_ms = static_cast<uint32_t>(from.interval.count());
+  to.pace.timeout_ms = static_cast<uint32_t>(from.timeout.count());
+  to.pace.jitter = from.jitter;
+  to.pace.healthy = from.healthy;
+  to.pace.unhealthy = from.unhealthy;
+  to.pace.body_size = static_cast<uint32_t>(from.body_size);
+  return to;
+}
+
 }  // namespace
 
 void build_clusters(Building& building) {
@@ -82,9 +125,10 @@ void build_clusters(Building& building) {
     settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
     settings.http.trailer_count = upstream.limits.trailer_count;
     settings.http.max_informational = upstream.limits.max_informational;
-    // `auto` is by ALPN, which needs TLS: none is spoken to backends yet.
-    if (upstream.protocol == config::UpstreamProtocol::http_2) settings.http.protocol = http::Protocol::http2;
+    settings.http.protocol = protocol_of(upstream.protocol);
+    settings.tls = load_upstream_tls(building, upstream);
     take_http2(upstream.http2, settings.http.http2);
+    if (upstream.health_check) settings.health_check = check_of(*upstream.health_check);
     building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
     building.snapshot.clusters.push_back(std::move(settings));
     building.snapshot.cluster_positions.push_back(building.at(upstream.at));

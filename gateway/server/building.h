@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/diagnostic.h"
+#include "net/tls_client.h"
 #include "plugin/host.h"
 #include "proxy/snapshot.h"
 
@@ -19,6 +20,7 @@ struct Building {
   config::Diagnostics& diagnostics;
   proxy::Snapshot& snapshot;
 
+  net::AuthorityFiles authorities;
   std::map<std::string, uint32_t> clusters;  // by upstream name, into Snapshot::clusters
   // Instances by name; null: its configuration was refused and reported.
   std::map<std::string, const proxy::Filter*> plugins;
@@ -53,6 +55,18 @@ class PluginTargets final : public plugin::TargetSink {
 
 // build_listeners.cpp
 void build_listeners(Building& building);
+// Where a problem stands in the configuration.
+struct TlsPlace {
+  config::Position at;
+  std::string path;
+  std::string_view code;
+};
+net::TlsVersion version_of(config::TlsVersion version);
+void report(const net::TlsProblem& problem, const TlsPlace& place, Building& building);
+
+// build_upstream_tls.cpp; null: plain, or wrong and reported.
+std::shared_ptr<const net::TlsClientContext> load_upstream_tls(Building& building,
+                                                               const config::Upstream& upstream);
 
 // build_routes.cpp: only for a configuration without errors so far.
 void build_consumers(Building& building);

@@ -59,7 +59,21 @@ net::TlsServer::Settings Door::tls_settings() const {
 }
 
 void Door::serve_tls(TlsServing tls) {
-  if (tls_) tls_->serve(std::move(tls.context), std::move(tls.tickets));
+  if (!tls_) return;
+  const auto before = std::exchange(tls_context_, tls.context);
+  tls_->serve(std::move(tls.context), std::move(tls.tickets));
+  if (!before || before == tls_context_) return;
+  for_each_connection(
+      [&](http::DownstreamConnection& connection) { drain_if_outdated(connection, *before); });
+}
+
+// Who was shown a certificate that is not served any more is to come again: a client of HTTP/2 hears so at
+// once and loses nothing, one of HTTP/1.1 with its next answer.
+void Door::drain_if_outdated(http::DownstreamConnection& connection, const net::TlsServerContext& made_with) {
+  const net::TlsInfo* tls = connection.tls();
+  if (!tls || &made_with == tls_context_.get()) return;
+  if (!tls_context_->same_certificates(made_with, tls->server_name))
+    connection.drain(settings_.idle_timeout_ms);
 }
 
 void Door::close(uint32_t idle_grace_ms) {
@@ -158,7 +172,8 @@ bool Door::admit_handshake(Handshake& handshake) {
   return false;
 }
 
-void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place) {
+void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place,
+                 const net::TlsServerContext* made_with) {
   const bool alone = settings_.protocols == http::Protocols::http2;
   const net::TlsInfo* tls = transport->tls();
   const bool http2 = alone ? !tls || tls->alpn.empty() || tls->alpn == "h2" : tls && tls->alpn == "h2";
@@ -170,11 +185,13 @@ void Door::serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms
   if (accepted_ms < loop.now_ms()) served.count_wait_from(accepted_ms);
   ++connections_;
   if (closed()) served.drain(idle_grace_ms_);  // its handshake was over too late
+  if (made_with) drain_if_outdated(served, *made_with);
 }
 
 http::DownstreamConnection& Door::enlist(std::unique_ptr<http::DownstreamConnection> connection,
                                          Place& place) {
   connection->context = this;
+  if (connection->many_streams()) owner_.http2_opened();
   place.serves(*connection);
   auto& served = *connection.release();
   waits_.add(served, http::Awaited::first_byte);
@@ -199,6 +216,7 @@ http::DownstreamConnection* Door::connection_at(const net::Place& place) {
 
 void Door::left(http::DownstreamConnection& connection) {
   --connections_;
+  if (connection.many_streams()) owner_.http2_closed();
   if (connection.place) static_cast<Place*>(connection.place)->served();
   owner_.door_loop().defer_delete(std::unique_ptr<net::Deferred>(&connection));
   report_if_empty();

@@ -50,6 +50,8 @@ class DoorOwner {
   virtual http::DownstreamOwner& downstream_owner() = 0;
   virtual void connection_opened() = 0;
   virtual void connection_closed() = 0;
+  virtual void http2_opened() = 0;
+  virtual void http2_closed() = 0;
   virtual void limit_reached(Limit limit) = 0;
   // Nobody here can make room for a newcomer, but somebody at the same door of another worker may.
   virtual void room_wanted(Door& door, Limit limit) = 0;
@@ -156,8 +158,11 @@ class Door {
   void take_queue();
   void release_socket();
   net::TlsServer::Settings tls_settings() const;
+  void drain_if_outdated(http::DownstreamConnection& connection, const net::TlsServerContext& made_with);
   bool admit_handshake(Handshake& handshake);
-  void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place);
+  // `made_with`: whose certificates its client was shown; null: none.
+  void serve(std::unique_ptr<net::Transport> transport, uint64_t accepted_ms, Place& place,
+             const net::TlsServerContext* made_with = nullptr);
   http::DownstreamConnection& enlist(std::unique_ptr<http::DownstreamConnection> connection, Place& place);
   void handshake_over(Handshake& handshake);
   void gave_back(Place& place);
@@ -185,6 +190,7 @@ class Door {
   proxy::Generation* generation_;
   http::DownstreamSettings settings_;    // borrowed by the connections
   std::unique_ptr<net::TlsServer> tls_;  // null: plain
+  std::shared_ptr<const net::TlsServerContext> tls_context_;
   std::unique_ptr<net::Acceptor> acceptor_;
   bool closed_ = false;
   size_t queue_left_ = 0;  // of the accept queue of a closed door

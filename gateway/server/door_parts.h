@@ -149,10 +149,14 @@ class Door::Handshake final : public net::Deferred,
     auto transport = std::move(transport_);
     transport->set_handler(nullptr);
     Door& door = door_;
-    door.serve(std::move(transport), door.owner_.door_loop().now_ms(), place_);
+    door.serve(std::move(transport), door.owner_.door_loop().now_ms(), place_, context_.get());
     door.handshake_over(*this);
   }
-  bool may_begin() override { return begun_ = door_.admit_handshake(*this); }
+  bool may_begin() override {
+    begun_ = door_.admit_handshake(*this);
+    if (begun_) context_ = door_.tls_context_;
+    return begun_;
+  }
   void on_read(std::span<const char>) override {}  // nothing is read before start_reading()
   void on_read_end() override {}
   void on_drained() override {}
@@ -166,7 +170,8 @@ class Door::Handshake final : public net::Deferred,
   net::Address peer_;
   Place& place_;  // the socket's, while transport_ is here
   std::unique_ptr<net::Transport> transport_;
-  bool begun_ = false;  // counted in max_handshakes
+  std::shared_ptr<const net::TlsServerContext> context_;  // whose certificates it shows
+  bool begun_ = false;                                    // counted in max_handshakes
   bool waited_ = false;
 };
 

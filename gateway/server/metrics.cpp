@@ -4,6 +4,7 @@
 #include <map>
 
 #include "observe/prometheus.h"
+#include "server/endpoint_metrics.h"
 #include "server/server.h"
 
 namespace penstock::server {
@@ -56,18 +57,42 @@ void write_workers(observe::PrometheusText& out,
   out.sample({}, static_cast<double>(upstream_connections));
 }
 
+constexpr std::array<std::pair<std::string_view, std::string_view>, net::TlsCounters::kinds> handshake_kinds{
+    {{"TLSv1.2", "false"}, {"TLSv1.2", "true"}, {"TLSv1.3", "false"}, {"TLSv1.3", "true"}}};
+
+void write_connects(observe::PrometheusText& out,
+                    const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
+  std::map<std::string, upstream::ConnectCounters> total;
+  for (const auto& share : shares)
+    for (const auto& [name, counters] : share->connects) total[name].merge(counters);
+  out.family("penstock_upstream_connect_failures_total", MetricKind::counter,
+             "Connections to backends that could not be made, TLS handshakes among them, by reason.");
+  for (const auto& [name, counters] : total)
+    for (const auto& [reason, count] : counters.failures)
+      out.sample({{"upstream", name}, {"reason", reason}}, static_cast<double>(count));
+  out.family("penstock_upstream_tls_handshakes_total", MetricKind::counter,
+             "TLS handshakes with backends that succeeded.");
+  for (const auto& [name, counters] : total)
+    for (size_t i = 0; i < counters.handshakes.size(); ++i)
+      if (counters.handshakes[i] > 0)
+        out.sample({{"upstream", name},
+                    {"version", handshake_kinds[i].first},
+                    {"resumed", handshake_kinds[i].second}},
+                   static_cast<double>(counters.handshakes[i]));
+}
+
 void write_handshakes(observe::PrometheusText& out,
                       const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
   std::map<std::string, net::TlsCounters> total;
   for (const auto& share : shares)
     for (const auto& [listener, counters] : share->tls) total[listener].merge(counters);
   if (total.empty()) return;
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, net::TlsCounters::kinds> kinds{
-      {{"TLSv1.2", "false"}, {"TLSv1.2", "true"}, {"TLSv1.3", "false"}, {"TLSv1.3", "true"}}};
   out.family("penstock_tls_handshakes_total", MetricKind::counter, "TLS handshakes that succeeded.");
   for (const auto& [listener, counters] : total)
-    for (size_t i = 0; i < kinds.size(); ++i)
-      out.sample({{"listener", listener}, {"version", kinds[i].first}, {"resumed", kinds[i].second}},
+    for (size_t i = 0; i < handshake_kinds.size(); ++i)
+      out.sample({{"listener", listener},
+                  {"version", handshake_kinds[i].first},
+                  {"resumed", handshake_kinds[i].second}},
                  static_cast<double>(counters.handshakes[i]));
   out.family("penstock_tls_handshake_failures_total", MetricKind::counter,
              "TLS handshakes that came to nothing, by reason.");
@@ -109,9 +134,13 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
   if (status_) total.limits.merge(status_->limits());
+  if (health_checks_) total.limits.merge(health_checks_->limits());
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);
+  write_connects(out, shares);
+  if (snapshot_ && directory_)
+    write_endpoints(out, {*snapshot_, *directory_, *health_checks_, loop_.now_ms()});
   out.family(
       "penstock_listener_refused_connections_total", MetricKind::counter,
       "Connections closed at accept: over max_connections_per_client, or no place at a door that closes.");

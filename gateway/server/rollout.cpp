@@ -75,7 +75,10 @@ ExitCode Server::start() {
   resolver_ = std::make_unique<net::Resolver>(loop_, dns_servers(config));
   directory_ =
       std::make_unique<discovery::Directory>(discovery::Sources{loop_, *resolver_, endpoint_states_});
+  health_checks_ =
+      std::make_unique<upstream::HealthChecks>(loop_, seed(), [](const std::string& line) { say(line); });
   directory_->subscribe([this](const std::string& upstream, discovery::Directory::Set set) {
+    health_checks_->set_endpoints(upstream, *set);
     for (auto& worker : workers_) worker->set_endpoints(upstream, set);
   });
   certificates_ =
@@ -191,6 +194,10 @@ void Server::commit() {
   }
   budget_.set_limit(config.limits.buffered);
   directory_->apply(config.upstreams);
+  health_checks_->set_most(config.limits.health_checks);
+  health_checks_->apply(snapshot_->clusters);
+  for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
+    health_checks_->set_endpoints(cluster.name, *directory_->current(cluster.name));
   certificates_->apply(*snapshot_);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
   if (rollout_->status || !config.status) {

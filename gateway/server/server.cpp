@@ -114,6 +114,7 @@ void Server::worker_ended() {
   signals_.reset();
   for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) std::signal(number, SIG_IGN);
   directory_.reset();
+  health_checks_.reset();
   certificates_.reset();
   say("stopped");
   loop_.stop();

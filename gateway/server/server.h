@@ -23,6 +23,7 @@
 #include "server/loaded_configuration.h"
 #include "server/status.h"
 #include "server/worker.h"
+#include "upstream/health/health_checks.h"
 
 namespace penstock::server {
 
@@ -86,6 +87,7 @@ class Server final : private StatusSource {
   PluginEnvironment plugins_;
   std::unique_ptr<net::Resolver> resolver_;
   upstream::EndpointStates endpoint_states_;
+  std::unique_ptr<upstream::HealthChecks> health_checks_;
   std::unique_ptr<discovery::Directory> directory_;
   std::unique_ptr<proxy::RetryBudget> retry_budget_;
   std::unique_ptr<Certificates> certificates_;

@@ -150,7 +150,10 @@ void Worker::collect(std::function<void(std::shared_ptr<const WorkerShare>)> don
     auto share = std::make_shared<WorkerShare>();
     share->requests.merge(metrics);
     share->lag_ms = loop.lag_ms();
-    for (const auto& [name, use] : clusters_) share->upstream_connections += use.cluster->open_connections();
+    for (const auto& [name, use] : clusters_) {
+      share->upstream_connections += use.cluster->open_connections();
+      share->connects[name].merge(use.cluster->connects());
+    }
     share->tls = past_tls_;
     auto add = [&](const Door& door) {
       if (const auto* counters = door.tls_counters()) share->tls[door.info().name].merge(*counters);

@@ -29,7 +29,8 @@ struct WorkerShare {
   observe::RequestMetrics requests;
   uint64_t lag_ms = 0;
   size_t upstream_connections = 0;
-  std::map<std::string, net::TlsCounters> tls;  // by listener
+  std::map<std::string, net::TlsCounters> tls;                // by listener
+  std::map<std::string, upstream::ConnectCounters> connects;  // by upstream
 };
 
 // So that the loop exists before the context that refers to it.
@@ -103,6 +104,8 @@ class Worker final : private WorkerLoop,
   http::DownstreamOwner& downstream_owner() override { return *this; }
   void connection_opened() override { ++metrics.open_connections; }
   void connection_closed() override { --metrics.open_connections; }
+  void http2_opened() override { ++metrics.http2_connections; }
+  void http2_closed() override { --metrics.http2_connections; }
   void limit_reached(Limit limit) override { metrics.limits.add(limit); }
   void room_wanted(Door& door, Limit limit) override;
   void hand_over(Door& door, uint32_t to) override;
@@ -115,6 +118,7 @@ class Worker final : private WorkerLoop,
   void on_closed(http::DownstreamConnection& connection) override;
   void on_awaiting(http::DownstreamConnection& connection, http::Awaited what) override;
   void on_limit(Limit limit) override { metrics.limits.add(limit); }
+  void on_http2_error(uint32_t code) override { metrics.count_http2_error(code); }
   void on_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
                 std::string_view before, std::string_view read) override;
   // proxy::WorkerContext

@@ -19,13 +19,28 @@ uint32_t share_of(uint32_t limit, uint32_t worker, uint32_t workers) {
   return limit == 0 ? 0 : std::max(1u, share);
 }
 
+bool same_tls(const ClusterSettings& one, const ClusterSettings& other) {
+  if (!one.tls || !other.tls) return !one.tls && !other.tls;
+  return one.tls->digest() == other.tls->digest();
+}
+
+bool may_be_http2(const ClusterSettings& settings) {
+  return settings.http.protocol == http::Protocol::http2 ||
+         (settings.http.protocol == http::Protocol::by_alpn && settings.tls);
+}
+
 // Whether those that are there were begun with something that a new one would not be.
-bool other_connections(const http::UpstreamSettings& one, const http::UpstreamSettings& other) {
-  return one.protocol != other.protocol ||
-         (one.protocol == http::Protocol::http2 && one.http2 != other.http2);
+bool other_connections(const ClusterSettings& one, const ClusterSettings& other) {
+  return one.http.protocol != other.http.protocol || !same_tls(one, other) ||
+         (may_be_http2(one) && one.http.http2 != other.http.http2);
 }
 
 }  // namespace
+
+void ConnectCounters::merge(const ConnectCounters& other) {
+  for (size_t i = 0; i < handshakes.size(); ++i) handshakes[i] += other.handshakes[i];
+  for (const auto& [reason, count] : other.failures) failures[reason] += count;
+}
 
 struct Cluster::State {
   ClusterShared shared;
@@ -46,7 +61,7 @@ Cluster::Cluster(net::Loop& loop, uint32_t worker, uint32_t workers, ClusterSett
       workers_(std::max(1u, workers)),
       set_(std::make_shared<const EndpointSet>()),
       state_(std::make_unique<State>()) {
-  if (!connector) connector = make_tcp_connector(loop, settings_.http, descriptors);
+  if (!connector) connector = make_connector(loop, settings_, state_->shared.connects, descriptors);
   state_->connector = std::move(connector);
   state_->shared.connector = state_->connector.get();
   state_->shared.worker = worker;
@@ -63,10 +78,11 @@ Cluster::~Cluster() {
 void Cluster::set_settings(ClusterSettings settings) {
   bool other_policy = !state_->balancer || settings.balance != settings_.balance;
   ClusterShared& shared = state_->shared;
-  if (other_connections(settings.http, settings_.http)) ++shared.epoch;
+  if (other_connections(settings, settings_)) ++shared.epoch;
+  // The one that sessions were made with, while it does the same.
+  if (settings.tls && same_tls(settings, settings_)) settings.tls = settings_.tls;
   settings_ = std::move(settings);
-  const http::UpstreamSettings& http = settings_.http;
-  shared.streams_each = http.protocol == http::Protocol::http2 ? http.http2.max_concurrent_streams : 1;
+  shared.streams_each = may_be_http2(settings_) ? settings_.http.http2.max_concurrent_streams : 1;
   shared.max_idle = share_of(settings_.max_idle, worker_, workers_);
   shared.idle_timeout_ms = settings_.idle_timeout_ms;
   shared.failures_to_rest = settings_.failures_to_rest;
@@ -94,7 +110,7 @@ void Cluster::set_endpoints(std::shared_ptr<const EndpointSet> set) {
     if (found != known.end() && found->second->shared_state() == info.state) {
       endpoint = found->second;
       known.erase(found);
-      endpoint->pool().set_addresses(info.addresses);
+      endpoint->pool().set_place(info.host, info.addresses);
     } else {
       endpoint = new Endpoint(loop_, info, state_->shared);
       state_->endpoints.push_back(*endpoint);
@@ -128,6 +144,8 @@ http::Stream* Cluster::acquire(Attempt& attempt, Endpoint& endpoint, uint32_t co
 void Cluster::finish(Attempt& attempt, Outcome outcome) {
   if (Endpoint* endpoint = attempt.endpoint()) endpoint->finish(attempt, outcome);
 }
+
+const ConnectCounters& Cluster::connects() const { return state_->shared.connects; }
 
 size_t Cluster::attempts() const { return state_->shared.attempts; }
 

@@ -3,15 +3,21 @@
 // loop thread only; counts that are process-wide are in EndpointState. Knows nothing of routes, plugins or
 // retries: proxy/ decides those.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/intrusive_list.h"
 #include "base/result.h"
 #include "http/connection.h"
+#include "net/tls_client.h"
 #include "upstream/endpoint_set.h"
+#include "upstream/health/check_settings.h"
 
 namespace penstock::upstream {
 
@@ -25,6 +31,19 @@ struct ClusterSettings {
   uint32_t failures_to_rest = 5;  // in a row
   uint32_t rest_ms = 30'000;
   http::UpstreamSettings http;
+  std::shared_ptr<const net::TlsClientContext> tls;  // null: plain
+  std::optional<CheckSettings> health_check;         // not a worker's business: HealthChecks does it
+};
+
+// What became of a cluster's connects on one worker.
+struct ConnectCounters {
+  enum Kind : uint8_t { full_1_2, resumed_1_2, full_1_3, resumed_1_3, kinds };
+  std::array<uint64_t, kinds> handshakes{};       // of TLS that succeeded
+  std::map<std::string_view, uint64_t> failures;  // by reason code; our own shortages are none
+  void count(const net::TlsInfo& tls) {
+    ++handshakes[(tls.version == "TLSv1.3" ? full_1_3 : full_1_2) + (tls.resumed ? 1 : 0)];
+  }
+  void merge(const ConnectCounters& other);
 };
 
 class Cluster;
@@ -123,7 +142,8 @@ class Cluster {
 
   // The policy's choice among endpoints that are not resting and not tried; when all of those are out, among
   // resting ones not tried (trying beats refusing); null: nothing left to try. An endpoint whose name did not
-  // resolve yet is chosen only as the first one, so that the reason shows.
+  // resolve yet is chosen only as the first one, so that the reason shows. One that active checks have taken
+  // out is never chosen: they bring it back without a request's help.
   Endpoint* pick(const Tried& tried);
 
   // A stream now (an idle connection was there) or null: then on_acquired or on_acquire_failed follows.
@@ -135,6 +155,7 @@ class Cluster {
   size_t attempts() const;          // acquired and not finished: a cluster without any may be destroyed
   size_t open_connections() const;  // for metrics
   size_t idle_connections() const;
+  const ConnectCounters& connects() const;
   void close_idle();  // drain
 
  private:

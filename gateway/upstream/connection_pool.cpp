@@ -43,7 +43,7 @@ ConnectionPool::ConnectionPool(net::Loop& loop, Endpoint& endpoint, ClusterShare
       endpoint_(endpoint),
       shared_(shared),
       streams_each_(shared.streams_each),
-      epoch_(shared.epoch),
+      settings_seen_(shared.epoch),
       idle_timer_(loop, &ConnectionPool::on_idle_timer, this),
       wait_timer_(loop, &ConnectionPool::on_wait_timer, this) {}
 
@@ -145,9 +145,14 @@ void ConnectionPool::serve_waiters() {
     take_waiter(*waiter).on_acquired(*stream);
   }
   serving_ = false;
-  // A connection that broke before it could be lent leaves a waiter without one in the making.
-  if (!connects_suffice() && resolved()) start_connect(waiters_.front()->deadline_ms_);
+  connect_for_waiters();
   trim();
+}
+
+// A connection that broke before it could be lent leaves a waiter without one in the making; one that takes
+// fewer streams than was expected, several.
+void ConnectionPool::connect_for_waiters() {
+  while (!connects_suffice() && resolved()) start_connect(waiters_.back()->deadline_ms_);
 }
 
 void ConnectionPool::arm_wait_timer() {
@@ -202,9 +207,10 @@ void ConnectionPool::connect_to(size_t index, size_t addresses_left, uint64_t de
   connecting->index = index;
   connecting->addresses_left = addresses_left;
   connecting->deadline_ms = deadline_ms;
+  connecting->epoch = epoch_;
   // An address that does not answer must leave time for the others.
   connecting->pending = shared_.connector->connect(
-      connecting->address, std::max<uint64_t>(1, time_left / addresses_left), *this,
+      connecting->address, peer_, std::max<uint64_t>(1, time_left / addresses_left), *this,
       [](void* who, Result<std::unique_ptr<http::UpstreamConnection>> result) {
         auto& self = *static_cast<Connecting*>(who);
         self.pool->on_connected(self, std::move(result));
@@ -225,21 +231,30 @@ void ConnectionPool::on_connected(Connecting& connecting,
   --connecting_count_;
   if (result) {
     preferred_ = connecting.index;
-    adopt(std::move(*result), connecting.address);
+    adopt(std::move(*result), connecting);
+  } else if (connecting.epoch != epoch_) {  // says nothing of what would be made now
+    connect_for_waiters();
   } else {
-    if (result.error().limit == Limit::none) endpoint_.count(Outcome::failure);  // else it is our shortage
-    fail_waiters(connect_error(result.error()));
+    const Error error = connect_error(result.error());
+    if (error.limit == Limit::none) {  // else it is our shortage
+      endpoint_.count(Outcome::failure);
+      ++shared_.connects.failures[error.reason];
+    }
+    fail_waiters(error);
   }
   endpoint_.unref();
 }
 
 // --- connections ---
 
-void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
-                           const net::Address& address) {
+void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection, const Connecting& made_by) {
   endpoint_.ref();
-  connection->context = new Pooled{Pooled::Place::busy, address, epoch_};
+  connection->context = new Pooled{Pooled::Place::busy, made_by.address, made_by.epoch};
   ++busy_count_;
+  if (made_by.epoch != epoch_) {  // what it was made with has changed meanwhile
+    discard(*connection.release());
+    return connect_for_waiters();
+  }
   streams_each_ = std::max(1u, connection->most_streams());
   http::UpstreamConnection& made = *connection.release();  // deleted late
   make_idle(made);
@@ -296,10 +311,13 @@ void ConnectionPool::forget(http::UpstreamConnection& connection) {
   endpoint_.unref();
 }
 
-void ConnectionPool::set_addresses(const std::vector<net::Address>& addresses) {
-  if (addresses == addresses_) return;
+void ConnectionPool::set_place(const std::string& host, const std::vector<net::Address>& addresses) {
+  const bool renamed = host != peer_.host();
+  if (addresses == addresses_ && !renamed) return;
   addresses_ = addresses;
   preferred_ = 0;
+  peer_.set_host(host);
+  if (renamed) ++epoch_;
   drop_outdated();
 }
 
@@ -345,8 +363,9 @@ void ConnectionPool::on_idle_timer(void* self) {
 
 void ConnectionPool::apply_limits() {
   idle_timer_.stop();  // it may run for a longer idle_timeout
-  if (epoch_ != shared_.epoch) {
-    epoch_ = shared_.epoch;
+  if (settings_seen_ != shared_.epoch) {
+    settings_seen_ = shared_.epoch;
+    ++epoch_;
     streams_each_ = shared_.streams_each;
     drop_outdated();
   }

@@ -13,6 +13,7 @@
 #include "http/connection.h"
 #include "net/loop.h"
 #include "net/timer.h"
+#include "net/tls_client.h"
 #include "upstream/cluster.h"
 #include "upstream/connector.h"
 
@@ -29,6 +30,7 @@ struct ClusterShared {
   size_t attempts = 0;
   uint32_t streams_each = 1;  // that a connection takes at once, as far as we allow
   uint32_t epoch = 0;         // of the settings that connections are made with: those of others serve out
+  ConnectCounters connects;
 };
 
 class ConnectionPool final : public http::UpstreamOwner {
@@ -40,8 +42,9 @@ class ConnectionPool final : public http::UpstreamOwner {
   http::Stream* acquire(Attempt& attempt, uint32_t connect_timeout_ms);
   void cancel(Attempt& attempt);  // a waiting one; its connection is still made and becomes idle
 
-  // In the order in which they are tried. Connections to others are closed when they are idle.
-  void set_addresses(const std::vector<net::Address>& addresses);
+  // In the order in which they are tried. Connections to others, or under another name, are closed when they
+  // are idle.
+  void set_place(const std::string& host, const std::vector<net::Address>& addresses);
   bool resolved() const { return !addresses_.empty(); }
 
   void apply_limits();                 // after these changed
@@ -61,6 +64,7 @@ class ConnectionPool final : public http::UpstreamOwner {
     size_t index;  // of the address
     size_t addresses_left;
     uint64_t deadline_ms;
+    uint32_t epoch;
     std::unique_ptr<Connector::Pending> pending;
   };
   struct Pooled;
@@ -84,9 +88,10 @@ class ConnectionPool final : public http::UpstreamOwner {
   void arm_wait_timer();
 
   void start_connect(uint64_t deadline_ms);
+  void connect_for_waiters();
   void connect_to(size_t index, size_t addresses_left, uint64_t deadline_ms);
   void on_connected(Connecting& connecting, Result<std::unique_ptr<http::UpstreamConnection>> result);
-  void adopt(std::unique_ptr<http::UpstreamConnection> connection, const net::Address& address);
+  void adopt(std::unique_ptr<http::UpstreamConnection> connection, const Connecting& made_by);
   void trim();
   static bool is_idle(const http::UpstreamConnection& connection);
   void make_idle(http::UpstreamConnection& connection);
@@ -108,11 +113,13 @@ class ConnectionPool final : public http::UpstreamOwner {
   IntrusiveList<Attempt> waiters_;                 // oldest first
   IntrusiveList<Connecting> connecting_;
   uint32_t idle_count_ = 0, busy_count_ = 0;  // busy: all that are in use
-  uint32_t streams_each_;  // that the last connection took, and the next one is expected to
-  uint32_t epoch_;         // of the settings that were last seen
+  uint32_t streams_each_;   // that the last connection took, and the next one is expected to
+  uint32_t epoch_ = 0;      // of what connections are made with
+  uint32_t settings_seen_;  // ClusterShared::epoch
   uint32_t waiting_ = 0, waiting_fresh_ = 0, connecting_count_ = 0;
   bool serving_ = false;
   Keep keep_ = Keep::idle;
+  net::TlsPeer peer_{{}};
   net::Timer idle_timer_;
   net::Timer wait_timer_;
   std::vector<net::Address> addresses_;

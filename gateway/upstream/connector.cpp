@@ -15,13 +15,21 @@ constexpr uint64_t descriptor_wait_ms = 500;
 // The next try, when a client has given its own and when nobody has.
 constexpr uint64_t given_ms = 5, none_ms = 50;
 
-class TcpPending final : public Connector::Pending, private http::UpstreamStart {
+class NewConnection final : public Connector::Pending, private http::UpstreamStart {
  public:
-  TcpPending(net::Loop& loop, const http::UpstreamSettings& settings, http::UpstreamOwner& owner,
-             DescriptorOwner* descriptors, Connector::Done done, void* who)
-      : loop_(loop), settings_(settings), owner_(owner), descriptors_(descriptors), done_(done), who_(who) {}
+  NewConnection(net::Loop& loop, const ClusterSettings& settings, ConnectCounters& counters,
+                net::TlsPeer& peer, http::UpstreamOwner& owner, DescriptorOwner* descriptors,
+                Connector::Done done, void* who)
+      : loop_(loop),
+        settings_(settings),
+        counters_(counters),
+        peer_(peer),
+        owner_(owner),
+        descriptors_(descriptors),
+        done_(done),
+        who_(who) {}
 
-  ~TcpPending() override {
+  ~NewConnection() override {
     if (!made_) return;
     done_ = nullptr;
     made_->close();
@@ -36,7 +44,11 @@ class TcpPending final : public Connector::Pending, private http::UpstreamStart 
 
  private:
   void connect(uint64_t timeout_ms) {
-    connect_ = net::connect_tcp(loop_, to_, timeout_ms, &TcpPending::on_connected, this);
+    if (settings_.tls)
+      connect_ =
+          net::connect_tls(loop_, to_, timeout_ms, settings_.tls, peer_, &NewConnection::on_connected, this);
+    else
+      connect_ = net::connect_tcp(loop_, to_, timeout_ms, &NewConnection::on_connected, this);
   }
   void connect_again() {
     uint64_t now = loop_.now_ms();
@@ -51,19 +63,34 @@ class TcpPending final : public Connector::Pending, private http::UpstreamStart 
   }
 
   static void on_connected(void* self, Result<std::unique_ptr<net::Transport>> result) {
-    auto& pending = *static_cast<TcpPending*>(self);
+    auto& pending = *static_cast<NewConnection*>(self);
     if (!result && result.error().limit == Limit::descriptors && pending.wait_for_descriptor()) return;
     if (!result) return pending.done_(pending.who_, std::unexpected(result.error()));
-    if (pending.settings_.protocol == http::Protocol::http2) return pending.begin_http2(std::move(*result));
-    pending.done_(pending.who_, http::make_http1_upstream(pending.loop_, std::move(*result),
-                                                          pending.settings_, pending.owner_));
+    pending.speak(std::move(*result));
+  }
+
+  void speak(std::unique_ptr<net::Transport> transport) {
+    const net::TlsInfo* tls = transport->tls();
+    if (tls) counters_.count(*tls);
+    const bool chose_http2 = tls && tls->alpn == "h2";
+    const http::Protocol asked = settings_.http.protocol;
+    // RFC 9113 3.2: over TLS nobody is spoken to in HTTP/2 who did not agree to it.
+    if (asked == http::Protocol::http2 && tls && !chose_http2)
+      return done_(who_, std::unexpected(no_http2()));
+    if (asked == http::Protocol::http2 || (asked == http::Protocol::by_alpn && chose_http2))
+      return begin_http2(std::move(transport));
+    done_(who_, http::make_http1_upstream(loop_, std::move(transport), settings_.http, owner_));
+  }
+  static Error no_http2() {
+    return {ErrorKind::tls, ErrorSource::upstream, Retry::yes, reason::upstream_tls_protocol,
+            "the backend does not choose HTTP/2 (ALPN)"};
   }
 
   // Connected is who can be spoken to: what does not speak HTTP/2 fails here, where no request was sent yet.
   void begin_http2(std::unique_ptr<net::Transport> transport) {
     uint64_t now = loop_.now_ms();
     late_.start(deadline_ms_ > now ? deadline_ms_ - now : 1);
-    made_ = http::make_http2_upstream(loop_, std::move(transport), settings_, owner_, *this);
+    made_ = http::make_http2_upstream(loop_, std::move(transport), settings_.http, owner_, *this);
   }
   void on_usable(http::UpstreamConnection&) override {
     late_.stop();
@@ -84,43 +111,48 @@ class TcpPending final : public Connector::Pending, private http::UpstreamStart 
   }
 
   net::Loop& loop_;
-  const http::UpstreamSettings& settings_;
+  const ClusterSettings& settings_;
+  ConnectCounters& counters_;
+  net::TlsPeer& peer_;
   http::UpstreamOwner& owner_;
   DescriptorOwner* descriptors_;
   Connector::Done done_;
   void* who_;
   net::Address to_;
   uint64_t deadline_ms_ = 0, wait_until_ms_ = 0;
-  net::Timer again_{loop_, [](void* self) { static_cast<TcpPending*>(self)->connect_again(); }, this};
+  net::Timer again_{loop_, [](void* self) { static_cast<NewConnection*>(self)->connect_again(); }, this};
   std::unique_ptr<net::Connect> connect_;
   std::unique_ptr<http::UpstreamConnection> made_;  // not usable yet
-  net::Timer late_{loop_, [](void* self) { static_cast<TcpPending*>(self)->on_late(); }, this};
+  net::Timer late_{loop_, [](void* self) { static_cast<NewConnection*>(self)->on_late(); }, this};
   bool too_late_ = false;
 };
 
-class TcpConnector final : public Connector {
+class NetConnector final : public Connector {
  public:
-  TcpConnector(net::Loop& loop, const http::UpstreamSettings& settings, DescriptorOwner* descriptors)
-      : loop_(loop), settings_(settings), descriptors_(descriptors) {}
+  NetConnector(net::Loop& loop, const ClusterSettings& settings, ConnectCounters& counters,
+               DescriptorOwner* descriptors)
+      : loop_(loop), settings_(settings), counters_(counters), descriptors_(descriptors) {}
 
-  std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms, http::UpstreamOwner& owner,
-                                   Done done, void* who) override {
-    auto pending = std::make_unique<TcpPending>(loop_, settings_, owner, descriptors_, done, who);
+  std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer& peer, uint64_t timeout_ms,
+                                   http::UpstreamOwner& owner, Done done, void* who) override {
+    auto pending =
+        std::make_unique<NewConnection>(loop_, settings_, counters_, peer, owner, descriptors_, done, who);
     pending->start(to, timeout_ms);
     return pending;
   }
 
  private:
   net::Loop& loop_;
-  const http::UpstreamSettings& settings_;
+  const ClusterSettings& settings_;
+  ConnectCounters& counters_;
   DescriptorOwner* descriptors_;
 };
 
 }  // namespace
 
-std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings,
-                                              DescriptorOwner* descriptors) {
-  return std::make_unique<TcpConnector>(loop, settings, descriptors);
+std::unique_ptr<Connector> make_connector(net::Loop& loop, const ClusterSettings& settings,
+                                          ConnectCounters& counters, DescriptorOwner* descriptors) {
+  return std::make_unique<NetConnector>(loop, settings, counters, descriptors);
 }
 
 }  // namespace penstock::upstream

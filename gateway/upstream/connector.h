@@ -1,5 +1,5 @@
-// How a connection to an endpoint is made: TCP, and HTTP/1.1 or HTTP/2 as the settings say; TLS behind the
-// same call one day. Owned by a cluster; one worker. Knows nothing of endpoints and waiting attempts.
+// How a connection to an endpoint is made: TCP or TLS, and HTTP/1.1 or HTTP/2, as the settings say or the
+// backend chooses. Owned by a cluster; one worker. Knows nothing of endpoints and waiting attempts.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -8,6 +8,8 @@
 #include "base/result.h"
 #include "http/connection.h"
 #include "net/address.h"
+#include "net/tls_client.h"
+#include "upstream/cluster.h"
 
 namespace penstock::upstream {
 
@@ -21,7 +23,8 @@ class Connector {
   };
   virtual ~Connector() = default;
   // done(who, ...) comes exactly once, never inside connect(). `owner` gets the events of the connection.
-  virtual std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms,
+  // `peer` is whom TLS is to meet there; it outlives the connection.
+  virtual std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer& peer, uint64_t timeout_ms,
                                            http::UpstreamOwner& owner, Done done, void* who) = 0;
 };
 
@@ -35,9 +38,9 @@ class DescriptorOwner {
   ~DescriptorOwner() = default;
 };
 
-// `settings` is borrowed for the lifetime of the connections, `descriptors` (may be null) for the
-// connector's.
-std::unique_ptr<Connector> make_tcp_connector(net::Loop& loop, const http::UpstreamSettings& settings,
-                                              DescriptorOwner* descriptors);
+// `settings` is borrowed for the lifetime of the connections, `counters` and `descriptors` (may be null) for
+// the connector's.
+std::unique_ptr<Connector> make_connector(net::Loop& loop, const ClusterSettings& settings,
+                                          ConnectCounters& counters, DescriptorOwner* descriptors);
 
 }  // namespace penstock::upstream

@@ -12,7 +12,7 @@ const std::string& name_of(const Endpoint& endpoint) { return endpoint.name(); }
 
 Endpoint::Endpoint(net::Loop& loop, const EndpointInfo& info, ClusterShared& shared)
     : loop_(loop), shared_(shared), name_(info.name), state_(info.state), pool_(loop, *this, shared) {
-  pool_.set_addresses(info.addresses);
+  pool_.set_place(info.host, info.addresses);
 }
 
 http::Stream* Endpoint::acquire(Attempt& attempt, uint32_t connect_timeout_ms) {

@@ -36,15 +36,21 @@ class ActiveCount {
   std::array<Line, 8> lines_;
 };
 
+// What active checks say. Of what nothing is known yet is used.
+enum class Health : uint8_t { unknown, up, down };
+
 // Any thread. Relaxed atomics.
 struct EndpointState {
   ActiveCount active;
-  alignas(64) std::atomic<uint32_t> consecutive_failures{0};  // written only when it changes
-  std::atomic<uint64_t> resting_until_ms{0};                  // Loop::now_ms() (monotonic); 0: in use
+  // Beside each other: a pick reads both of the last ones. Written only when they change.
+  alignas(64) std::atomic<uint32_t> consecutive_failures{0};
+  std::atomic<Health> health{Health::unknown};  // HealthChecks writes it
+  std::atomic<uint64_t> resting_until_ms{0};    // Loop::now_ms() (monotonic); 0: in use
 };
 
 struct EndpointInfo {
   std::string name;  // "127.0.0.1:9101", "users.internal:80": as in the configuration or the record
+  std::string host;  // the name that was resolved, or the address: what a certificate has to be for
   std::vector<net::Address> addresses;  // tried in turn; empty: the name did not resolve yet
   uint32_t weight = 1;                  // 1..; 0 is left out of the set
   std::shared_ptr<EndpointState> state;

@@ -106,13 +106,17 @@ void query_pieces(Line& out, std::string_view query, const Redaction& redaction)
   redaction.query(query.substr(0, Line::max_value), [&](std::string_view piece) { out.escaped_more(piece); });
 }
 
+// Daemons that do not know the flag do not set it.
+bool is_call(const gw_summary& s) { return s.flags & GW_SUMMARY_GRPC; }
+
 // All that comes from outside. A masked query may be longer than it was, so such a one does not count as
 // short.
 size_t text_bytes(const Facts& f, const Redaction& redaction) {
   const gw_summary& s = f.summary;
+  const size_t rpc = is_call(s) ? s.rpc_service.len + s.rpc_method.len : 0;
   const size_t query = redaction.masks_queries() && !f.query.empty() ? Line::max_value + 1 : f.query.size();
   return s.trace_id.len + s.span_id.len + s.route.len + s.upstream.len + s.endpoint.len + s.reason.len +
-         s.plugin.len + s.request_id.len + s.tls_version.len + s.protocol.len + f.client.size() +
+         s.plugin.len + s.request_id.len + s.tls_version.len + s.protocol.len + f.client.size() + rpc +
          f.api_version.size() + f.consumer.size() + f.method.size() + f.host.size() + f.path.size() + query +
          f.user_agent.size();
 }
@@ -125,6 +129,10 @@ void write_members(Members& out, const Facts& f, const Redaction& redaction, Sec
   out.text(R"(,"trace_id":")", view(s.trace_id));
   out.text(R"(,"span_id":")", view(s.span_id));
   if (s.status != 0) out.number(R"(,"http.response.status_code":)", s.status);
+  if (is_call(s)) {
+    out.text(R"(,"rpc.system":")", "grpc");
+    out.number(R"(,"rpc.grpc.status_code":)", s.grpc_status);
+  }
   out.text(R"(,"penstock.route":")", view(s.route));
   out.text(R"(,"penstock.upstream":")", view(s.upstream));
   out.text(R"(,"penstock.endpoint":")", view(s.endpoint));
@@ -149,6 +157,10 @@ void write_members(Members& out, const Facts& f, const Redaction& redaction, Sec
   out.text(R"(,"http.request.method":")", f.method);
   out.text(R"(,"server.address":")", f.host);
   out.text(R"(,"url.path":")", f.path);
+  if (is_call(s)) {
+    out.text(R"(,"rpc.service":")", view(s.rpc_service));
+    out.text(R"(,"rpc.method":")", view(s.rpc_method));
+  }
   out.query(R"(,"url.query":")", f.query, redaction);
   out.text(R"(,"user_agent.original":")", f.user_agent);
 }

@@ -47,7 +47,6 @@ extern "C" {
    (table)->struct_size >= (size_t)((const char*)(&(table)->member + 1) - (const char*)(table)))
 
 /* ---- Basic types ---- */
-
 typedef struct gw_str {
   const char* ptr; /* may be NULL when len is 0; NULL from a getter means: not there (as opposed to empty) */
   size_t len;
@@ -101,7 +100,6 @@ enum { GW_BODY_END = 1 };
 enum { GW_REQUEST = 0, GW_RESPONSE = 1, GW_REQUEST_TRAILERS = 2, GW_RESPONSE_TRAILERS = 3 };
 
 /* ---- What a plugin is ---- */
-
 /* Host services. [ANY THREAD], valid from init to deinit. */
 typedef struct gw_host {
   uint32_t struct_size;
@@ -149,13 +147,18 @@ typedef struct gw_summary {
   gw_str span_id;
   gw_str method, path, query, host;                /* what the attributes request.method ... say, and */
   gw_str client_address, consumer_id, api_version; /* these; ptr NULL: not known */
+  /* With GW_SUMMARY_GRPC: from the path, ptr NULL when it names no method; what the call ended with, 0 to 16.
+   * `status` is then what a client of HTTP would have got. */
+  gw_str rpc_service, rpc_method;
+  uint32_t grpc_status, reserved;
 } gw_summary;
 
 enum {
   GW_SUMMARY_UPGRADED = 1,      /* became a tunnel (101) */
   GW_SUMMARY_CLIENT_CLOSED = 2, /* the client left before the end */
   GW_SUMMARY_TRUNCATED = 4,     /* the answer was cut after its head */
-  GW_SUMMARY_SAMPLED = 8        /* the trace of this request is recorded */
+  GW_SUMMARY_SAMPLED = 8,       /* the trace of this request is recorded */
+  GW_SUMMARY_GRPC = 16          /* a call of gRPC */
 };
 
 /* What `penstock explain` shows for one plugin. */
@@ -226,7 +229,6 @@ typedef struct gw_entry {
 extern GW_EXPORT const gw_entry gw_plugin_entry;
 
 /* ---- gw.http/0: the request and its answer ---- */
-
 /* One field. Return 0 to go on, anything else ends the walk. The views die with the callback. */
 typedef gw_rc (*gw_header_fn)(void* user, gw_str name, gw_str value);
 
@@ -289,7 +291,6 @@ typedef struct gw_http_v0 {
 #define GW_HTTP_V0 "gw.http/0"
 
 /* ---- gw.consumer/0: who is asking ---- */
-
 enum { GW_CREDENTIAL_API_KEY = 1, GW_CREDENTIAL_JWT = 2 };
 enum { GW_CARRIER_HEADER = 1, GW_CARRIER_QUERY = 2, GW_CARRIER_COOKIE = 3 };
 
@@ -327,7 +328,6 @@ typedef struct gw_consumer_v0 {
 #define GW_CONSUMER_V0 "gw.consumer/0"
 
 /* ---- gw.connection/0: the client's connection ---- */
-
 typedef struct gw_connection_v0 {
   uint32_t struct_size, reserved;
   /* [worker] Views until the hook returns. peer_address is the TCP peer, not the attribute client.address. */
@@ -339,7 +339,6 @@ typedef struct gw_connection_v0 {
 #define GW_CONNECTION_V0 "gw.connection/0"
 
 /* ---- gw.clock/0: time that tests and explain can choose ---- */
-
 typedef struct gw_clock_v0 {
   uint32_t struct_size, reserved;
   /* [ANY THREAD] Nanoseconds since 1970 UTC; nanoseconds of a clock that never goes back. */
@@ -352,7 +351,6 @@ typedef struct gw_clock_v0 {
 #define GW_CLOCK_V0 "gw.clock/0"
 
 /* ---- gw.async/0: waiting without blocking the worker ---- */
-
 typedef struct gw_async_v0 {
   uint32_t struct_size, reserved;
   /* [worker] A ticket for the GW_PAUSE that this hook is about to return. The newest one counts. The host
@@ -369,7 +367,6 @@ typedef struct gw_async_v0 {
 #define GW_ASYNC_V0 "gw.async/0"
 
 /* ---- gw.kv/0: state that survives a reload ---- */
-
 /* One window of a rate limit. count per period; burst is what may come at once. All three >= 1,
  * count and burst < 2^32, period_ns < 2^53. */
 typedef struct gw_limit {
@@ -401,7 +398,6 @@ typedef struct gw_kv_v0 {
 #define GW_KV_V0 "gw.kv/0"
 
 /* ---- gw.config/0: the instance's part of the configuration ---- */
-
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
 enum { GW_HOOK_RESPONSE_HEADERS = 1 };
 
@@ -454,7 +450,6 @@ typedef struct gw_config_v0 { /* [configure] for the whole table, but for instan
 #define GW_CONFIG_V0 "gw.config/0"
 
 /* ---- gw.log/0, gw.metric/0, gw.event/0 ---- */
-
 enum { GW_LOG_DEBUG = 0, GW_LOG_INFO = 1, GW_LOG_WARNING = 2, GW_LOG_ERROR = 3 };
 
 typedef struct gw_log_v0 {

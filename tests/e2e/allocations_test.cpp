@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "e2e/grpc_support.h"
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 #include "programs/allocations/counts.h"
@@ -119,6 +120,27 @@ TEST_CASE("nor does one that comes over HTTP/2") {
   std::string both = bare(backend);
   both.replace(both.find("\"127.0.0.1:0\" }\nroutes"), 15, "\"127.0.0.1:0\", protocols: [h2, http/1.1] }");
   CHECK(taken_over_http2(both) < now_and_then);
+}
+
+TEST_CASE("nor does a call of gRPC with a deadline, nor one of gRPC-Web") {
+  GrpcServer server;
+  const std::string configuration = grpc_configuration(server.endpoint, "grpc_web: true, ");
+  SharedCounts counts;
+  Gateway gateway(configuration, counts.environment());
+  const auto ask = [&] {
+    const Ran ran = grpc_client(gateway, "for i in range(1000): unary('Echo')(b'hello', timeout=20)");
+    CAPTURE(ran.err);
+    REQUIRE(ran.exit_code == 0);
+    return counts.made();
+  };
+  const uint64_t before = ask();
+  CHECK(ask() - before < 500);  // its connection takes some; a call would a thousand times
+
+  const std::string head = "POST /test.Peer/Echo HTTP/1.1\r\nhost: a\r\n";
+  CHECK(taken(configuration, head + "content-type: application/grpc-web\r\ncontent-length: 8\r\n\r\n" +
+                                 std::string("\0\0\0\0\3abc", 8)) < now_and_then);
+  CHECK(taken(configuration, head + "content-type: application/grpc-web-text\r\ncontent-length: 12\r\n\r\n"
+                                    "AAAAAANhYmM=") < now_and_then);
 }
 
 TEST_CASE("a request with version, authentication, rate limit and log takes nothing from the heap") {

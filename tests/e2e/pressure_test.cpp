@@ -263,9 +263,11 @@ TEST_CASE("uploads in masses that no backend takes stay under the bound too, and
         }
       }
     await("somebody is answered", [&] { return served(gateway.port()); });
-    CHECK(metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte);
+    // One turn of the loop may read from all of them before the first one is ended.
+    CHECK(metric(gateway, "penstock_buffered_bytes") < 32.0 * mebibyte);
+    await("room is made", [&] { return metric(gateway, "penstock_buffered_bytes") < 20.0 * mebibyte; });
   }
-  if (copied) CHECK(reached(gateway, "buffered") > 0);
+  if (copied) await("the bound is reached", [&] { return reached(gateway, "buffered") > 0; });
   CHECK(gateway.resident_bytes() - before < 48 * mebibyte * memory_factor);
   uploads.clear();
   await("all is free", [&] { return metric(gateway, "penstock_buffered_bytes") < 1.0 * mebibyte; });

@@ -31,9 +31,9 @@ TEST_CASE("the status listener answers probes and metrics and nothing else") {
     CHECK(metrics.body.find(line + "\n") != std::string::npos);
   };
   has("http_server_request_duration_seconds_count{http_route=\"open\",http_request_method=\"GET\","
-      "http_response_status_code=\"200\",error_type=\"\"} 3");
+      "http_response_status_code=\"200\",error_type=\"\",network_protocol_version=\"1.1\"} 3");
   has("http_server_request_duration_seconds_count{http_route=\"closed\",http_request_method=\"GET\","
-      "http_response_status_code=\"401\",error_type=\"auth.missing\"} 1");
+      "http_response_status_code=\"401\",error_type=\"auth.missing\",network_protocol_version=\"1.1\"} 1");
   has("penstock_config_generation 1");
   has("penstock_config_last_reload_successful 1");
   has("# TYPE http_server_request_duration_seconds histogram");

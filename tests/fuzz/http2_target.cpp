@@ -31,6 +31,8 @@ class Request final : public StreamHandler {
   void on_head(Message& head, EndStream end) override {
     next(Step::head);
     promise(!head.authority.empty(), "a request has an authority");
+    asks_for_tunnel_ = !head.upgrade.empty();
+    promise(!asks_for_tunnel_ || end == EndStream::yes, "what follows a CONNECT is no body");
     if (!http1::write_request(backend_, head, end, body_)) return release();
     if (end == EndStream::yes) whole();
   }
@@ -49,16 +51,26 @@ class Request final : public StreamHandler {
   }
   void on_informational(Message&) override { promise(false, "a client sends no interim answers"); }
   void on_data(std::string_view bytes) override {
+    if (tunnel_ != Tunnel::none) {
+      promise(stream && tunnel_ == Tunnel::open && !bytes.empty(), "a tunnel's bytes come before its end");
+      waiting += bytes.size();
+      return;
+    }
     promise(stream && step_ == Step::head && !bytes.empty(), "data comes between head and end");
     promise(body_.data(backend_, bytes), "no body is longer than its length");
     waiting += bytes.size();
   }
   void on_trailers(Headers& trailers) override {
-    promise(stream && step_ == Step::head, "trailers come behind data");
+    promise(stream && step_ == Step::head && tunnel_ == Tunnel::none, "trailers come behind data");
     trailers_ = true;
     promise(body_.trailers(backend_, trailers), "trailers can be written");
   }
   void on_end() override {
+    if (tunnel_ != Tunnel::none) {
+      promise(stream && tunnel_ == Tunnel::open, "a tunnel ends once");
+      tunnel_ = Tunnel::ended;
+      return;
+    }
     next(Step::end);
     if (!trailers_) promise(body_.end(backend_), "no body is shorter than its length");
     whole();
@@ -90,6 +102,25 @@ class Request final : public StreamHandler {
       stream->flush();
     }
   }
+  void make_tunnel(size_t size) {
+    if (!asks_for_tunnel_ || tunnel_ != Tunnel::none) return;
+    Message head(stream->arena());
+    head.status = 101;
+    tunnel_ = Tunnel::open;
+    stream->send_head(head, EndStream::no);
+    say(size);
+  }
+  void say(size_t size) {
+    if (tunnel_ == Tunnel::none) return;
+    std::string bytes(size, 'x');  // gone when flush() has returned
+    stream->send_data(bytes);
+    stream->flush();
+  }
+  void end_tunnel() {
+    if (tunnel_ == Tunnel::none) return;
+    stream->send_end();
+    stream->flush();
+  }
   void release() {
     if (stream) std::exchange(stream, nullptr)->release();
   }
@@ -119,6 +150,8 @@ class Request final : public StreamHandler {
   http1::BodyWriter body_;
   Step step_ = Step::nothing;
   bool trailers_ = false;
+  bool asks_for_tunnel_ = false;
+  enum class Tunnel { none, open, ended } tunnel_ = Tunnel::none;  // by the client
 };
 
 class Gateway final : public DownstreamOwner {
@@ -163,6 +196,9 @@ class Gateway final : public DownstreamOwner {
         break;
       case 0x84: request.stream->pause(PauseReason::sink_full); break;
       case 0x85: request.stream->close_after(); break;
+      case 0x8a: request.make_tunnel(how); break;
+      case 0x8b: request.say(how * size_t{500}); break;
+      case 0x8c: request.end_tunnel(); break;
       default: break;
     }
   }

@@ -26,6 +26,7 @@ constexpr std::array all{
     Target{"ticket_keys", fuzz_ticket_keys, {"ticket_keys", ""}},
     Target{"http2", fuzz_http2, {"http2", ""}},
     Target{"http2_answer", fuzz_http2_answer, {"http2_answers", ""}},
+    Target{"grpc_health", fuzz_grpc_health, {"grpc_health", ""}},
 };
 
 int hex_value(char c) {

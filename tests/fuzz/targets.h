@@ -47,5 +47,6 @@ void fuzz_server_name(std::string_view bytes);     // tls_targets.cpp
 void fuzz_ticket_keys(std::string_view bytes);
 void fuzz_http2(std::string_view bytes);         // http2_target.cpp
 void fuzz_http2_answer(std::string_view bytes);  // http2_answer_target.cpp
+void fuzz_grpc_health(std::string_view bytes);   // grpc_health_target.cpp
 
 }  // namespace penstock::fuzz

@@ -46,7 +46,7 @@ TEST_CASE("it begins with the settings that the listener has") {
   Client client(loop, settings, Client::Speaks::http2);
   turn(loop);
   const std::string expected =
-      setting({{3, 7}, {4, 64 * 1024}, {5, 16 * 1024}, {6, 32 * 1024}, {1, 4096}, {9, 1}}) +
+      setting({{3, 7}, {4, 64 * 1024}, {5, 16 * 1024}, {6, 32 * 1024}, {1, 4096}, {8, 1}, {9, 1}}) +
       window(0, 1024 * 1024 - 65535);
   CHECK(client.wire.take() == expected);
 }
@@ -106,6 +106,24 @@ TEST_CASE("a body goes by its window, and its handler hears of room") {
   CHECK(peer.reader.body(1) == large);
   r.release();
   CHECK(peer.client.closed == 0);
+}
+
+TEST_CASE("what waited for a full transport goes on to its end once that takes all again") {
+  Peer peer;
+  peer.send(setting({{4, 1 << 20}}) + window(0, 1 << 20) + head(1, get()));
+  const std::string large(700'000, 'a');
+  peer.client.wire.transport->block();
+  send_head(peer.stream(), 200);
+  peer.stream().stream->send_data(large);
+  peer.stream().stream->send_end();
+  peer.stream().stream->flush();
+  peer.got();
+  CHECK(peer.reader.body(1).size() < large.size());
+  peer.client.wire.transport->room();  // nothing else calls for more: neither windows nor another answer
+  for (int i = 0; i < 20; ++i) peer.got();
+  CHECK(peer.reader.body(1).size() == large.size());
+  peer.stream().release();
+  CHECK(peer.client.connection->open_streams() == 0);
 }
 
 TEST_CASE("a stream that waits for its window keeps no other waiting") {

@@ -83,6 +83,16 @@ TEST_CASE("a malformed head resets its stream, is told for the log, and the conn
   }
 }
 
+// RFC 9113 8.3.1. nghttp2 1.64 says so itself, 1.52 leaves it to us.
+TEST_CASE("user information in :authority is malformed") {
+  Peer peer;
+  peer.answer_all();
+  const std::string got = peer.send(head(1, get("/", "u@x"), end_stream | end_headers));
+  CHECK((got.starts_with("HEADERS 1 :status=400") || got == "RST 1 1"));
+  CHECK(peer.client.log().starts_with("bad request."));
+  CHECK(peer.send(head(99, get())) == served);
+}
+
 TEST_CASE("what HTTP/1.1 would be refused for is refused with the same status") {
   struct Case {
     std::string_view name;
@@ -93,7 +103,6 @@ TEST_CASE("what HTTP/1.1 would be refused for is refused with the same status") 
   auto with = [](Fields more) { return request("GET", "/", more); };
   const int whole = end_stream | end_headers;
   const Case cases[] = {
-      {"user information", get("/", "u@x"), whole, "400"},
       {"another host", with({{"host", "y"}}), whole, "400"},
       {"a look-alike of a length", with({{"content_length", "5"}}), whole, "400"},
       {"a look-alike of a coding", with({{"transfer_encoding", "chunked"}}), whole, "400"},
@@ -201,6 +210,26 @@ TEST_CASE("what breaks the connection's rules ends it with the code that RFC 911
       {"an acknowledgement with values", hello() + frame(settings, 1, 0, number(0, 6)), 6},
       {"a window over its range", hello() + window(0, 0x7fffffff), 3},
       {"an initial window over its range", hello() + setting({{4, 0x80000000}}), 3},
+      {"a window of 0 for the connection", hello() + window(0, 0), 1},
+      {"a window for an idle stream", hello() + window(1, 1), 1},
+      {"a short window", hello() + frame(window_update, 0, 0, "123"), 6},
+      {"a reset of an idle stream", hello() + reset(1, 8), 1},
+      {"a reset without a stream", hello() + reset(0, 8), 1},
+      {"a short reset", hello() + head(1, get()) + frame(rst_stream, 0, 1, "12"), 6},
+      {"PRIORITY without a stream", hello() + frame(priority, 0, 0, "12345"), 1},
+      {"PUSH switched on to 2", hello() + setting({{2, 2}}), 1},
+      {"extended CONNECT switched on by 2", hello() + setting({{8, 2}}), 1},
+      {"a PING for a stream", hello() + frame(ping, 0, 1, "12345678"), 1},
+      {"a GOAWAY for a stream", hello() + frame(goaway, 0, 1, number(0, 8)), 1},
+      {"HEADERS with more padding than frame", hello() + frame(headers, 5 | padded, 1, "\x09" + hpack({})),
+       1},
+      {"a stream identifier that was passed over", hello() + head(5, get()) + head(3, get()), 1},
+      {"a head for a stream that its client has reset",
+       hello() + head(1, get()) + reset(1, 8) + head(1, get()), 5},
+      {"DATA on a stream that its client has reset",
+       hello() + head(1, request("POST", "/"), end_headers) + reset(1, 8) + body(1, "a"), 5},
+      {"a head within the head of another stream",
+       hello() + frame(headers, end_stream, 1, hpack(get())) + head(3, get()), 1},
       {"a frame size out of range", hello() + setting({{5, 1}}), 1},
       {"padding over its frame",
        hello() + head(1, request("POST", "/"), end_headers) +
@@ -255,6 +284,9 @@ TEST_CASE("floods of what brings nothing end their connection and are counted") 
       {"windows of a stream", window(1, 1)},
       {"empty DATA", body(1, "")},
       {"DATA of padding alone", body(1, std::string("\x01\0", 2), padded)},
+      {"frames of a type that nobody knows", frame(static_cast<Type>(0xbe), 0, 1, "x")},
+      {"the same without a stream", frame(static_cast<Type>(0x0a), 0, 0)},
+      {"PRIORITY_UPDATE", frame(static_cast<Type>(16), 0, 0, number(1, 4) + "u=1")},
   };
   for (const Case& each : cases) {
     CAPTURE(each.name);
@@ -265,6 +297,151 @@ TEST_CASE("floods of what brings nothing end their connection and are counted") 
     CHECK(peer.client.closed == 1);
     CHECK(peer.client.limits.of(each.limit) == 1);
     CHECK(peer.stream().log().find("| reset ") != std::string::npos);
+  }
+}
+
+TEST_CASE("what breaks the rules of a stream resets it with the code that RFC 9113 gives, and no other") {
+  struct Case {
+    std::string_view name;
+    std::string sent;
+    int code;
+  };
+  const std::string open = head(1, request("POST", "/"), end_headers);
+  const std::string ended = head(1, get());
+  const Case cases[] = {
+      {"a window of 0", open + window(1, 0), 1},
+      {"a window over its range", open + window(1, 0x7fffffff), 3},
+      {"DATA behind its end", ended + body(1, "a"), 5},
+      {"HEADERS behind its end", ended + head(1, {{"a", "b"}}), 5},
+      {"trailers without an end", open + head(1, {{"a", "b"}}, end_headers), 1},
+      {"a pseudo-header in trailers", open + head(1, {{":path", "/"}}), 1},
+      {"a status in trailers", open + head(1, {{":status", "200"}}), 1},
+      {"an upper-case name in trailers", open + head(1, {{"A", "b"}}), 1},
+      {"a field of the connection in trailers", open + head(1, {{"connection", "close"}}), 1},
+      {"more DATA than its window", open + body(1, std::string(11, 'a')), 3},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    DownstreamSettings settings = far_away();
+    settings.http2.stream_window = 10;
+    Peer peer(settings);
+    const std::string got = peer.send(each.sent);
+    const std::string code = std::to_string(each.code);
+    const bool stream = got.find("RST 1 " + code) != std::string::npos;
+    // RFC 9113 5.4.1: an error of a stream may be taken for one of its connection.
+    const bool connection = got.find("GOAWAY 1 " + code) != std::string::npos;
+    CHECK((stream || connection));
+    CHECK_FALSE(peer.stream().open);
+    if (!stream) continue;
+    peer.answer_all();
+    CHECK(peer.send(head(99, get())) == served);
+  }
+}
+
+TEST_CASE("what was on its way to a stream that we have reset is passed over") {
+  Peer peer(far_away());
+  peer.send(head(1, request("POST", "/"), end_headers));
+  answer(peer.stream(), 403, "no");
+  peer.stream().release();
+  CHECK(peer.got().ends_with("RST 1 0"));
+  peer.answer_all();
+  CHECK(peer.send(body(1, "more") + body(1, "", end_stream)).find("GOAWAY") == std::string::npos);
+  CHECK(peer.send(head(99, get())) == served);
+  SUBCASE("also by a stream that was refused and is not told so yet") {
+    DownstreamSettings settings = far_away();
+    settings.http2.max_concurrent_streams = 1;
+    net::Loop loop;
+    Client client(loop, settings, Client::Speaks::http2);
+    Reader reader;
+    feed(client.wire, hello() + head(1, get()) + head(3, request("POST", "/"), end_headers) + body(3, "a") +
+                          body(3, "b", end_stream));
+    turn(loop);
+    CHECK(reader.text(client.wire.take()).ends_with("RST 3 7"));
+    CHECK(client.closed == 0);
+  }
+  SUBCASE("but not for ever") {
+    std::string got;
+    for (uint32_t id = 101; id < 101 + 64; id += 2) peer.send(head(id, get()));  // it is long ago now
+    for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(body(1, "x"), 100));
+    CHECK(got.ends_with(" 11"));
+    CHECK(peer.client.limits.of(Limit::http2_max_control_frames) == 1);
+  }
+  SUBCASE("and not if it brings nothing") {
+    std::string got;
+    for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(body(1, ""), 100));
+    CHECK(got.ends_with(" 11"));
+  }
+  SUBCASE("nor are heads, which are unpacked all the same") {
+    std::string got;
+    for (int i = 0; i < 30 && peer.client.closed == 0; ++i)
+      got = peer.send(repeated(head(1, {{"a", "b"}}), 100));
+    CHECK(got.ends_with(" 11"));
+  }
+}
+
+TEST_CASE("resets of streams that are over are a flood like any other") {
+  Peer peer(far_away());
+  peer.answer_all();
+  peer.send(head(1, get()));
+  std::string got;
+  for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(reset(1, 8), 100));
+  CHECK(got.ends_with(" 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_control_frames) == 1);
+}
+
+TEST_CASE("max_resets: none means any number, and the library has no bound of its own") {
+  DownstreamSettings settings = far_away();
+  settings.http2.max_resets = settings.http2.max_control_frames = 0;
+  Peer peer(settings);
+  peer.answer_all();
+  for (uint32_t id = 1; id < 6'000; id += 2) peer.send(head(id, get()) + reset(id, 8));
+  CHECK(peer.client.closed == 0);
+  CHECK(peer.send(head(9'999, get())).starts_with("HEADERS 9999 :status=200"));
+}
+
+TEST_CASE("a flood is its connection's own: another is served meanwhile, and what is held stays little") {
+  const std::string bomb = "\x40" + std::string("\x01") + "a" + "\x7f" + std::string("\xbd\x1d", 2) +
+                           std::string(3'900, 'z') + std::string(10'000, '\xbe');
+  const std::string open = head(1, request("POST", "/"), end_headers);
+  struct Case {
+    std::string_view name;
+    std::string first, then;
+  };
+  const Case cases[] = {
+      {"SETTINGS", open, repeated(setting({{4, 1}}), 50)},
+      {"PING", open, repeated(frame(ping, 0, 0, "12345678"), 50)},
+      {"unknown frames", open, repeated(frame(static_cast<Type>(0xbe), 0, 1, "x"), 50)},
+      {"a head without an end", frame(headers, end_stream, 1, hpack(get())),
+       frame(continuation, none, 1, hpack({{"a", std::string(10'000, 'b')}}))},
+      {"a head that unpacks", open, frame(headers, end_stream | end_headers, 3, hpack(get()) + bomb)},
+      {"requests whose answers nobody takes", setting({{4, 0}}), ""},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    DownstreamSettings settings = far_away();
+    Peer good(settings);
+    good.answer_all();
+    Client bad(good.loop, settings, Client::Speaks::http2);
+    bad.prepare = [](Recorder& made) {
+      made.at_head = [](Recorder& r) {
+        if (!r.events.back().ends_with(" END")) return;
+        answer(r, 200, std::string(10'000, 'x'));
+        r.release();
+      };
+    };
+    feed(bad.wire, hello() + each.first);
+    uint32_t id = 1;
+    for (uint32_t i = 0; i < 60; ++i, id += 2) {
+      if (bad.connection) feed(bad.wire, each.then.empty() ? head(id, get()) : each.then);
+      CHECK(good.send(head(id, get())).starts_with("HEADERS " + std::to_string(id) + " :status=200"));
+      if (bad.connection) CHECK(bad.connection->held_bytes() < 2'000'000);
+      bad.wire.take();
+    }
+    CHECK(good.client.closed == 0);
+    if (each.then.empty()) continue;  // max_concurrent_streams bounds it
+    CHECK(bad.closed == 1);
+    REQUIRE(bad.http2_errors.size() == 1);
+    CHECK(bad.http2_errors[0] == 11);
   }
 }
 

@@ -76,6 +76,32 @@ TEST_CASE("a request that meets a GOAWAY on its way out is not sent") {
   CHECK(backend.closed == 1);
 }
 
+TEST_CASE("a backend that goes away with its first SETTINGS was never one") {
+  Played backend(Played::Says::nothing);
+  backend.send(setting({}) + goaway_frame(0, 0));
+  CHECK(backend.usable == 0);
+  CHECK(backend.closed == 1);
+  CHECK(backend.unusable.kind == ErrorKind::refused);
+}
+
+// A window of nothing keeps our END_STREAM back: without a reset the stream would stay for good.
+TEST_CASE("an answer before the request's end, whose end has no window, leaves no stream behind") {
+  Played backend(Played::Says::settings, Played::quiet(), {{4, 10}});
+  Recorder early;
+  backend.ask(early, Method::post, EndStream::no);
+  const std::string ten(10, 'x');
+  early.stream->send_data(ten);
+  early.stream->flush();
+  backend.got();
+  early.at_head = [](Recorder& r) {
+    r.stream->send_end();
+    r.release();
+  };
+  CHECK(backend.send(answer_head(1, "200", {}, whole)) == "RST 1 8");
+  CHECK(backend.connection->open_streams() == 0);
+  CHECK(backend.idle == 1);
+}
+
 TEST_CASE("an idle connection goes with its backend's GOAWAY or FIN") {
   for (const bool fin : {false, true}) {
     Played backend;

@@ -85,7 +85,6 @@ TEST_CASE("a request's head is written in the form of HTTP/2") {
   head.has_content_length = true;
   head.content_length = 3;
   head.body = BodyKind::length;
-  head.upgrade = "websocket";
   for (auto [name, value] :
        {std::pair("x-a", "1"), std::pair("connection", "x-b"), std::pair("host", "other"),
         std::pair("transfer-encoding", "chunked"), std::pair("trailer", "t")})

@@ -25,6 +25,7 @@ struct Wire {
   bool paused = false;
   bool reading = false;
   net::Address peer, local;
+  const net::TlsInfo* tls = nullptr;
   bool input_waits = false;                      // what the kernel would say
   class ScriptedTransport* transport = nullptr;  // null once destroyed
 
@@ -112,6 +113,7 @@ class ScriptedTransport final : public net::Transport {
   uint64_t bytes_read() const override { return read_; }
   uint64_t bytes_written() const override { return written_; }
   bool truncated() const override { return truncated_; }
+  const net::TlsInfo* tls() const override { return wire_.tls; }
 
  private:
   friend void feed(Wire& wire, std::string_view bytes);

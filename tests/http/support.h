@@ -148,6 +148,7 @@ class Client final : public DownstreamOwner {
   std::unique_ptr<DownstreamConnection> connection;
   size_t closed = 0;
   LimitCounts limits;
+  std::vector<uint32_t> http2_errors;                     // codes of GOAWAYs
   IntrusiveList<DownstreamConnection, WaitHook> waiting;  // empty, or this one
 
   enum class Speaks { http1, http2 };
@@ -172,6 +173,7 @@ class Client final : public DownstreamOwner {
     loop.defer_delete(std::move(connection));
   }
   void on_limit(Limit limit) override { limits.add(limit); }
+  void on_http2_error(uint32_t code) override { http2_errors.push_back(code); }
   void on_http2(DownstreamConnection& from, std::unique_ptr<net::Transport> transport,
                 std::string_view before, std::string_view read) override {
     CHECK(&from == connection.get());

@@ -1,6 +1,7 @@
 // The backend's connection: lent, reused, and given up as soon as anything is not exact.
 #include <doctest/doctest.h>
 
+#include "base/reason.h"
 #include "support.h"
 
 using namespace penstock;
@@ -313,4 +314,85 @@ TEST_CASE("closing tells the stream that is open") {
   CHECK(stream.error.kind == ErrorKind::cancelled);
   CHECK(stream.error.retry == Retry::no);
   CHECK(backend.closed == 1);
+}
+
+TEST_CASE("over TLS an answer that ends with its connection is whole with close_notify alone") {
+  for (const bool tunnel : {false, true}) {
+    for (const bool cut : {false, true}) {
+      CAPTURE(tunnel);
+      CAPTURE(cut);
+      net::Loop loop;
+      Backend backend(loop);
+      Recorder stream;
+      backend.open(stream);
+      Message head(stream.stream->arena());
+      fill_request(head);
+      if (tunnel) head.upgrade = "websocket";
+      stream.stream->send_head(head, EndStream::yes);
+      stream.stream->flush();
+      turn(loop);
+      feed(backend.wire, tunnel ? "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nabc"
+                                : "HTTP/1.1 200 OK\r\n\r\nabc");
+      cut ? feed_truncated_end(backend.wire) : feed_end(backend.wire);
+      if (!cut) {
+        CHECK(stream.events.back() == "end");
+        stream.release();
+        continue;
+      }
+      CHECK(stream.error.kind == ErrorKind::tls);
+      CHECK(stream.error.reason == reason::upstream_reset);
+      CHECK(stream.error.retry == Retry::no);
+      CHECK(backend.closed == 1);
+    }
+  }
+}
+
+TEST_CASE("where the message tells its own end, an end of TLS without close_notify takes nothing from it") {
+  net::Loop loop;
+  Backend backend(loop);
+  Recorder stream;
+  backend.open(stream);
+  ask(backend, stream);
+  feed(backend.wire, ok);
+  feed_truncated_end(backend.wire);
+  CHECK(stream.log() == "200 OK length=2 | data ok | end");
+  stream.release();
+  CHECK(backend.idle == 0);
+}
+
+TEST_CASE("a TLS connection says goodbye between two messages, never within one") {
+  const net::TlsInfo tls;
+  for (const bool within : {false, true}) {
+    for (const bool theirs : {false, true}) {
+      net::Loop loop;
+      Backend backend(loop);
+      backend.wire.tls = &tls;
+      Recorder stream;
+      backend.open(stream);
+      ask(backend, stream);
+      if (!within) {
+        feed(backend.wire, ok);
+        stream.release();
+      }
+      if (theirs)
+        feed_end(backend.wire);
+      else
+        backend.connection->close();
+      CHECK(backend.closed == 1);
+      CHECK(backend.wire.end == (within ? Wire::End::destroyed : Wire::End::graceful));
+    }
+  }
+}
+
+TEST_CASE("what TLS says of a refusal is the reason that the stream is told") {
+  net::Loop loop;
+  Backend backend(loop);
+  Recorder stream;
+  backend.open(stream);
+  ask(backend, stream);
+  feed_error(backend.wire, {ErrorKind::tls, ErrorSource::upstream, Retry::no, reason::upstream_tls_refused,
+                            "the backend asks for a client certificate"});
+  CHECK(stream.error.kind == ErrorKind::tls);
+  CHECK(stream.error.reason == reason::upstream_tls_refused);
+  CHECK(stream.error.retry == Retry::if_reused);
 }

@@ -148,6 +148,26 @@ TEST_CASE("a plain line is the one that would be written with care") {
   }
 }
 
+TEST_CASE("a call of gRPC has its service, method and status, and nothing else has") {
+  gw_summary s = summary();
+  const auto record = [&](std::string_view agent) {
+    return json::parse(line_of({s, "POST", "/pkg.S/M", {}, "h", "c", {}, {}, agent, {}}, {{}, {}}));
+  };
+  s.rpc_service = gw::str("pkg.S");
+  s.rpc_method = gw::str("M");
+  s.grpc_status = 14;
+  for (const char* name : {"rpc.system", "rpc.service", "rpc.method", "rpc.grpc.status_code"})
+    CHECK(!record("agent").contains(name));
+  s.flags = GW_SUMMARY_GRPC;
+  for (const std::string_view agent : {"agent", "one with a \" quote"}) {  // the short way and the long one
+    const json parsed = record(agent);
+    CHECK(parsed["rpc.system"] == "grpc");
+    CHECK(parsed["rpc.service"] == "pkg.S");
+    CHECK(parsed["rpc.method"] == "M");
+    CHECK(parsed["rpc.grpc.status_code"] == 14);
+  }
+}
+
 TEST_CASE("what the summary says of a request is what its attributes say") {
   Folder folder;
   World w;

@@ -22,18 +22,27 @@ using test::feed_end;
 using test::feed_error;
 using test::Wire;
 
-// Every connect succeeds a turn later, on a port of `refusing` it is refused.
+// Every connect succeeds a turn later, on a port of `refusing` it is refused. With Protocol::http2 in the
+// settings it succeeds when the test has fed the backend's SETTINGS.
 struct WireConnector final : upstream::Connector {
-  struct Made final : Pending {
-    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  struct Made final : Pending, http::UpstreamStart {
+    Made(Done told, void* of) : done(told), who(of) {}
     ~Made() override { *alive = false; }
+    void on_usable(http::UpstreamConnection&) override { done(who, std::move(made)); }
+    void on_unusable(http::UpstreamConnection&, const Error& error) override {
+      done(who, std::unexpected(error));
+    }
+    Done done;
+    void* who;
+    std::unique_ptr<http::UpstreamConnection> made;
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   };
   explicit WireConnector(net::Loop& l) : loop(l) {}
-  std::unique_ptr<Pending> connect(const net::Address& to, uint64_t, http::UpstreamOwner& owner, Done done,
-                                   void* who) override {
-    auto pending = std::make_unique<Made>();
+  std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer&, uint64_t,
+                                   http::UpstreamOwner& owner, Done done, void* who) override {
+    auto pending = std::make_unique<Made>(done, who);
     bool refused = std::ranges::find(refusing, to.port()) != refusing.end();
-    loop.post([this, &owner, done, who, refused, alive = pending->alive] {
+    loop.post([this, &owner, done, who, refused, made = pending.get(), alive = pending->alive] {
       if (!*alive) return;
       if (refused) {
         done(who,
@@ -42,6 +51,10 @@ struct WireConnector final : upstream::Connector {
       }
       Wire& wire = *wires.emplace_back(std::make_unique<Wire>());
       auto transport = std::make_unique<test::ScriptedTransport>(wire);
+      if (settings.protocol == http::Protocol::http2) {
+        made->made = http::make_http2_upstream(loop, std::move(transport), settings, owner, *made);
+        return;
+      }
       done(who, http::make_http1_upstream(loop, std::move(transport), settings, owner));
     });
     return pending;
@@ -84,6 +97,7 @@ struct Pipe : OneRoute, http::DownstreamOwner {
     auto set = std::make_shared<upstream::EndpointSet>();
     for (uint16_t port = 1; port <= endpoints; ++port)
       set->endpoints.push_back({"127.0.0.1:" + std::to_string(port),
+                                "127.0.0.1",
                                 {*net::Address::from_ip("127.0.0.1", port)},
                                 1,
                                 std::make_shared<upstream::EndpointState>()});

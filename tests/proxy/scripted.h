@@ -144,8 +144,8 @@ struct ScriptedConnector final : upstream::Connector {
     ~Made() override { *alive = false; }
   };
   explicit ScriptedConnector(net::Loop& l) : loop(l) {}
-  std::unique_ptr<Pending> connect(const net::Address& to, uint64_t, http::UpstreamOwner& owner, Done done,
-                                   void* who) override {
+  std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer&, uint64_t,
+                                   http::UpstreamOwner& owner, Done done, void* who) override {
     auto pending = std::make_unique<Made>();
     attempts.push_back(to.port());
     bool refused = std::ranges::find(refusing, to.port()) != refusing.end();

@@ -74,6 +74,7 @@ class Downstream final : public DownstreamConnection, public StreamBase {
   }
 
   void probe() override;
+  const net::TlsInfo* tls() const override { return transport_ ? StreamBase::tls() : nullptr; }
 
   // --- Stream ---
   void run_task() override;

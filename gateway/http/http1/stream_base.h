@@ -68,7 +68,7 @@ class StreamBase : public Stream, protected net::TransportHandler {
   Version version() const final { return state_->version; }
   const net::Address& peer() const final { return transport_->peer(); }
   const net::Address& local() const final { return transport_->local(); }
-  const net::TlsInfo* tls() const final { return transport_ ? transport_->tls() : nullptr; }
+  const net::TlsInfo* tls() const override { return transport_ ? transport_->tls() : nullptr; }
   bool any_byte_sent() const final {
     return transport_ && transport_->bytes_written() > state_->written_before;
   }

@@ -57,6 +57,7 @@ class Upstream final : public UpstreamConnection, public StreamBase {
   // What `error` says of another attempt, from what was sent and received.
   Error judged(const Error& error) const;
   void fail(const Error& error);
+  void say_goodbye();
   void closed();
 
   UpstreamOwner& owner_;
@@ -173,11 +174,17 @@ void Upstream::drop(std::string_view rest) {
 }
 
 void Upstream::on_read_end() {
-  if (!handler_) return closed();
+  if (!handler_) {
+    say_goodbye();
+    return closed();
+  }
   spoiled_ = true;
   if (state_->parser.complete()) return;
   uint32_t epoch = epoch_;
   if (state_->parser.finish() == Event::end) {  // of a body that ends so, or of a tunnel
+    if (transport_->truncated())
+      return fail({ErrorKind::tls, ErrorSource::upstream, Retry::no, reason::upstream_reset,
+                   "the answer ended without TLS close_notify"});
     handler_->on_end();
     if (handler_ && epoch == epoch_) handler_->on_turn_end();
     return;
@@ -189,7 +196,7 @@ void Upstream::on_read_end() {
 void Upstream::on_error(const Error& error) {
   Error copy = error;
   copy.source = ErrorSource::upstream;
-  copy.reason = reason::upstream_reset;
+  if (copy.kind != ErrorKind::tls || copy.reason.empty()) copy.reason = reason::upstream_reset;
   fail(copy);
 }
 
@@ -226,7 +233,10 @@ void Upstream::release() {
   flush();
   take_handler();
   if (!reusable()) {
-    if (state_->writer.kind() == BodyEnd::tunnel && state_->writer.ended()) transport_->close_gracefully(0);
+    if (state_->writer.kind() == BodyEnd::tunnel && state_->writer.ended())
+      transport_->close_gracefully(0);
+    else if (!broken_ && state_->parser.complete() && state_->writer.ended())
+      say_goodbye();
     return closed();
   }
   reset_stream();
@@ -244,6 +254,7 @@ void Upstream::reset() {
 
 void Upstream::close() {
   if (!transport_) return;
+  if (!handler_) say_goodbye();
   fail({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
         "the connection is closed from this side"});
 }
@@ -252,6 +263,11 @@ void Upstream::fail(const Error& error) {
   Error copy = judged(error);
   if (StreamHandler* handler = take_handler()) handler->on_reset(copy);
   if (transport_) closed();
+}
+
+// RFC 8446 6.1: between two messages the end of a TLS session is said; a plain one's is its FIN.
+void Upstream::say_goodbye() {
+  if (transport_->tls()) transport_->close_gracefully(0);
 }
 
 void Upstream::closed() {

@@ -45,6 +45,7 @@ void Downstream::start() {
       nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, http2.max_frame_size},
       nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings_.header_size},
       nghttp2_settings_entry{NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, http2.header_table_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},  // RFC 8441 3
       nghttp2_settings_entry{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
   nghttp2_submit_settings(raw(), NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(raw(), NGHTTP2_FLAG_NONE, 0,
@@ -120,6 +121,41 @@ bool Downstream::spend(FloodGuard& guard, Limit limit) {
   return false;
 }
 
+// False, for its caller: the session is broken.
+bool Downstream::breaks_off(uint32_t code) {
+  if (!nghttp2_session_want_read(raw())) return true;  // the library has ended it already
+  broken_code_ = code;
+  return false;
+}
+
+bool Downstream::on_frame_head(const nghttp2_frame_hd& frame) {
+  switch (frame.type) {
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS: {
+      const bool ours = frame.stream_id % 2 == 0;
+      if (ours || frame.stream_id > nghttp2_session_get_last_proc_stream_id(raw())) return true;
+      return stream_of(frame.stream_id) || on_frame_of_closed(frame);
+    }
+    case NGHTTP2_PRIORITY:  // the library passes over it, RFC 9113 6.3 does not
+      return frame.stream_id > 0 || breaks_off(NGHTTP2_PROTOCOL_ERROR);
+    case NGHTTP2_PRIORITY_UPDATE: return true;
+    default:  // of a type that nobody knows: nothing else tells of them
+      return frame.type <= NGHTTP2_CONTINUATION || spend(control_, Limit::http2_max_control_frames);
+  }
+}
+
+// RFC 9113 5.1, 5.1.1. The library passes over them, too.
+bool Downstream::on_frame_of_closed(const nghttp2_frame_hd& frame) {
+  const bool body = frame.type == NGHTTP2_DATA && frame.length > 0;
+  switch (closed_streams_.by_whom(static_cast<uint32_t>(frame.stream_id))) {
+    case ClosedStreams::By::us: return body || spend(control_, Limit::http2_max_control_frames);
+    case ClosedStreams::By::forgotten: return spend(control_, Limit::http2_max_control_frames);
+    case ClosedStreams::By::client: return breaks_off(NGHTTP2_STREAM_CLOSED);
+    case ClosedStreams::By::nobody: return breaks_off(NGHTTP2_PROTOCOL_ERROR);
+  }
+  return true;
+}
+
 bool Downstream::on_frame_begun(const nghttp2_frame_hd& frame) {
   if (frame.type != NGHTTP2_CONTINUATION) {
     head_over();
@@ -156,7 +192,7 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
       head_over();
       if (!stream) break;
       if (stream->head_read()) {
-        stream->end_request();
+        stream->asks_for_tunnel() ? stream->refuse_fields() : stream->end_request();
         break;
       }
       stream->end_head(ends_stream(frame) ? EndStream::yes : EndStream::no);
@@ -170,6 +206,7 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
         return spend(control_, Limit::http2_max_control_frames);
       }
       break;
+    case NGHTTP2_PRIORITY_UPDATE: return take_priority_update(frame.hd);
     case NGHTTP2_PING:
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) && drain_ == Drain::told &&
           std::ranges::equal(frame.ping.opaque_data, drain_ping))
@@ -180,11 +217,37 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
   return true;
 }
 
+// RFC 9218 7.1.
+bool Downstream::take_priority_update(const nghttp2_frame_hd& frame) {
+  const PriorityUpdate update = std::exchange(update_, {});
+  if (!update.has_stream()) return breaks_off(NGHTTP2_FRAME_SIZE_ERROR);
+  const int32_t id = update.stream();
+  if (frame.stream_id != 0 || id % 2 == 0) return breaks_off(NGHTTP2_PROTOCOL_ERROR);
+  if (!update.whole()) return true;
+  Priority priority;
+  priority.merge(update.field());
+  if (DownstreamStream* stream = stream_of(id))
+    stream->update_priority(priority);
+  else if (id > nghttp2_session_get_last_proc_stream_id(raw()))
+    early_[next_early_++ % early_.size()] = {static_cast<uint32_t>(id), priority};
+  return true;
+}
+
+const Priority* Downstream::early_priority(int32_t id) const {
+  const Priority* last = nullptr;
+  for (size_t i = 0; i < early_.size(); ++i) {  // from the oldest on
+    const EarlyPriority& each = early_[(next_early_ + i) % early_.size()];
+    if (each.id == static_cast<uint32_t>(id)) last = &each.priority;
+  }
+  return last;
+}
+
 // The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that
 // came.
 void Downstream::on_invalid_frame(const nghttp2_frame& frame) {
   if (frame.hd.type != NGHTTP2_HEADERS) return;
   head_over();
+  closed_streams_.note(static_cast<uint32_t>(frame.hd.stream_id), ClosedStreams::By::us);
   DownstreamStream* stream = stream_of(frame.hd.stream_id);
   if (!stream || stream->head_read()) return;
   stream->refuse(lost(ErrorKind::protocol, reason::request_malformed, "a field that HTTP/2 forbids"));
@@ -199,6 +262,9 @@ void Downstream::on_body(int32_t id, std::string_view bytes) {
 }
 
 void Downstream::on_frame_sent(const nghttp2_frame& frame) {
+  if (frame.hd.type == NGHTTP2_RST_STREAM)
+    closed_streams_.note(static_cast<uint32_t>(frame.hd.stream_id), ClosedStreams::By::us);
+  if (frame.hd.type == NGHTTP2_GOAWAY) owner_.on_http2_error(frame.goaway.error_code);
   if (frame.hd.type == NGHTTP2_GOAWAY && drain_ == Drain::told) ping(drain_ping);
   const bool body = frame.hd.type == NGHTTP2_DATA;
   if (body) control_.win(3);  // a client may answer each with two windows, and now and then a PING
@@ -212,6 +278,7 @@ bool Downstream::on_stream_closed(void* data, uint32_t) {
   auto& stream = *static_cast<DownstreamStream*>(data);
   const bool cost = !stream.whole() && !stream.given_up() && (!receiving() || !stream.answered());
   if (stream.whole()) resets_.win(1);
+  closed_streams_.note(static_cast<uint32_t>(stream.id()), ClosedStreams::By::client);
   stream.close(receiving() ? DownstreamStream::By::client : DownstreamStream::By::us);
   return !cost || spend(resets_, Limit::http2_max_resets);
 }

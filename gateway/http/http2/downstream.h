@@ -11,7 +11,9 @@
 #include "http/connection.h"
 #include "http/http1/body_pace.h"
 #include "http/http1/deadline.h"
+#include "http/http2/closed_streams.h"
 #include "http/http2/flood_guard.h"
+#include "http/http2/priority.h"
 #include "http/http2/request_head.h"
 #include "http/http2/session.h"
 
@@ -56,6 +58,9 @@ class DownstreamStream final : public Stream,
   void begin();                     // its handler is told of the head
   void take_body(std::string_view bytes);
   void end_request();  // without or with trailers
+  bool asks_for_tunnel() const { return asks_for_tunnel_; }
+  void refuse_fields();  // that came within its tunnel
+  void update_priority(Priority priority);
   void turn_over();
   void tell();
   // nghttp2 has closed it, because both sides are done or one has reset it.
@@ -70,6 +75,8 @@ class DownstreamStream final : public Stream,
   // Both sides have said all, or we have and want no more.
   bool whole() const { return state_ == Sending::ended && response_out_; }
   bool given_up() const { return given_up_; }
+  // Nothing is to be told of it any more: of a tunnel, that the client has ended its side, too.
+  bool over() const { return whole() && (!tunnel_ || end_told_); }
   // The client is awaited, not we.
   bool body_awaited() const;
   size_t held() const { return arena_.bytes_held() + out.size() + (handler_ ? handler_->held_bytes() : 0); }
@@ -88,6 +95,7 @@ class DownstreamStream final : public Stream,
   void reset() override;
   void close_after() override;
   void refuse_rest() override {}
+  void lift_body_pace() override;
   Arena& arena() override { return arena_; }
   Version version() const override { return Version::http_2; }
   const net::Address& peer() const override;
@@ -104,13 +112,26 @@ class DownstreamStream final : public Stream,
 
  private:
   enum class Sending : uint8_t { nothing, body, ended };
+  // Bytes that came before the tunnel was made; in the arena.
+  struct EarlyBytes {
+    std::string_view bytes;
+    EarlyBytes* next;
+  };
 
   bool can_send() const;
   nghttp2_session* raw() const;
   bool end_with_trailers() override;
   void on_given() override;
+  void hold_early(std::string_view bytes);
+  void tell_early();
+  void tell_tunnel();
+  void answer_priority(const Message& head);
+  void take_place(Priority priority);
+  void deliver(std::string_view bytes);
   void give_credit();
+  uint32_t cut_code() const { return tunnel_ ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR; }
   void give_up(uint32_t code);
+  void end_request_too();
   void break_off();
   void touch();
   StreamHandler* take_handler();
@@ -143,7 +164,12 @@ class DownstreamStream final : public Stream,
   bool given_up_ : 1 = false;      // we have reset it: nothing goes out any more
   bool broken_off_ : 1 = false;    // because of what its handler sent
   bool client_reset_ : 1 = false;  // the client has
-  uint32_t unconsumed_ = 0;        // of the window, not given back yet
+  bool asks_for_tunnel_ : 1 = false;
+  bool tunnel_ : 1 = false;  // it was made
+  bool reprioritised_ : 1 = false;
+  bool pace_lifted_ : 1 = false;  // its body comes when its sender likes
+  Priority priority_;             // of the last PRIORITY_UPDATE, if it was
+  uint32_t unconsumed_ = 0;       // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   uint64_t left_ = 0;  // of the declared length
@@ -154,6 +180,7 @@ class DownstreamStream final : public Stream,
   Message message_;
   Headers trailers_;                 // of the request
   const Headers* ending_ = nullptr;  // of the answer, in the arena
+  EarlyBytes *early_first_ = nullptr, *early_last_ = nullptr;
   RequestHead head_;
   RequestTrailers request_trailers_;
   Error error_;
@@ -178,6 +205,8 @@ class Downstream final : public DownstreamConnection, private Session {
   size_t held_bytes() const override;
   void probe() override {}
   void begin(std::string_view read) override { on_read({read.data(), read.size()}); }
+  bool many_streams() const override { return true; }
+  const net::TlsInfo* tls() const override { return transport_ ? transport_->tls() : nullptr; }
 
  private:
   friend class DownstreamStream;
@@ -202,11 +231,15 @@ class Downstream final : public DownstreamConnection, private Session {
   void on_error(const Error& error) override;
 
   // --- Session ---
+  bool on_frame_head(const nghttp2_frame_hd& frame) override;
   bool on_frame_begun(const nghttp2_frame_hd& frame) override;
   bool on_head_begun(const nghttp2_frame& frame) override;
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   bool on_frame(const nghttp2_frame& frame) override;
   void on_invalid_frame(const nghttp2_frame& frame) override;
+  void on_extension(std::string_view bytes) override { update_.add(bytes); }
+  bool take_priority_update(const nghttp2_frame_hd& frame);
+  const Priority* early_priority(int32_t id) const;
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
   bool on_stream_closed(void* stream, uint32_t code) override;
@@ -219,6 +252,8 @@ class Downstream final : public DownstreamConnection, private Session {
   void after_read();
   void begin_streams();
   bool spend(FloodGuard& guard, Limit limit);
+  bool on_frame_of_closed(const nghttp2_frame_hd& frame);
+  bool breaks_off(uint32_t code);
   void head_over() { head_since_ms_ = 0; }
   // At the end of whatever the loop has called: streams hear their news and are freed, the connection ends if
   // it can.
@@ -258,6 +293,15 @@ class Downstream final : public DownstreamConnection, private Session {
   More more_{*this};
   Deadline deadline_;
   FloodGuard resets_, control_;
+  ClosedStreams closed_streams_;
+  // For streams that are not open yet; who says it of more has the oldest forgotten.
+  struct EarlyPriority {
+    uint32_t id = 0;
+    Priority priority;
+  };
+  std::array<EarlyPriority, 4> early_{};
+  PriorityUpdate update_;  // that is being read
+  uint8_t next_early_ = 0;
   uint64_t waiting_since_ms_;   // accept, or the end of the last stream
   uint64_t head_since_ms_ = 0;  // a head is under way; 0: none
   uint64_t read_ms_;            // when something came last
@@ -272,6 +316,7 @@ class Downstream final : public DownstreamConnection, private Session {
   uint32_t depth_ = 0;           // of our own frames on the stack
   uint32_t continuations_ = 0;   // of the head that is under way
   Limit flooded_ = Limit::none;  // why the session is broken
+  uint32_t broken_code_ = NGHTTP2_PROTOCOL_ERROR;
   Awaited awaited_ = Awaited::first_byte;
   enum class Drain : uint8_t { no, told, done } drain_ = Drain::no;
   bool spoken_ = false;  // the client has

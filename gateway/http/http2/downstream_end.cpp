@@ -24,26 +24,32 @@ void DownstreamStream::release() {
   take_handler();
   if (gone_ || !connection_.open()) return;
   connection_.write_later();
-  if (state_ != Sending::ended) return give_up(NGHTTP2_INTERNAL_ERROR);
+  if (state_ != Sending::ended) return give_up(cut_code());
+  if (response_out_) end_request_too();
   if (rest_) set_deadline();
 }
 
 void DownstreamStream::reset() {
   if (!handler_) return;
   take_handler();
-  give_up(NGHTTP2_INTERNAL_ERROR);
+  give_up(cut_code());
 }
 
 // The answer is out. What is still to come of its request is of no use to anybody (RFC 9113 8.1).
+// A tunnel's other direction goes on as long as somebody takes it.
 void DownstreamStream::response_out() {
   response_out_ = true;
+  if (!tunnel_ || !handler_) end_request_too();
+}
+
+void DownstreamStream::end_request_too() {
   if (!request_ended_ && !gone_) nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
 }
 
 // In the middle of nghttp2's work, which may be within a call of our handler's: it is told later.
 void DownstreamStream::close(By by) {
   gone_ = true;
-  client_reset_ = by == By::client && !whole();
+  client_reset_ = by == By::client && !over();
   out.clear();
   deadline_.clear();
   if (!BegunHook::linked()) news();
@@ -56,11 +62,23 @@ void DownstreamStream::tell() {
     handler_->on_drained();
     if (!handler_) return;
   }
-  if (!gone_ || !handler_ || (whole() && !broken_off_)) return;
+  if (!gone_ && tunnel_ && handler_) tell_tunnel();
+  if (!gone_ || !handler_ || (over() && !broken_off_)) return;
   if (client_reset_)
     return lose(lost(ErrorKind::reset, reason::client_closed, "the client reset the stream"));
   if (broken_off_) return lose(error_);
   refuse_body(lost(ErrorKind::protocol, reason::request_malformed, "the request breaks the rules of HTTP/2"));
+}
+
+// What came before it was made, maybe the client's end.
+void DownstreamStream::tell_tunnel() {
+  if (!early_first_ && !(request_ended_ && !end_told_)) return;
+  tell_early();
+  if (handler_ && request_ended_ && !end_told_) {
+    end_told_ = true;
+    handler_->on_end();
+  }
+  turn_over();
 }
 
 void DownstreamStream::lose(const Error& error) {
@@ -126,13 +144,14 @@ void Downstream::fail_broken() {
     fail(NGHTTP2_ENHANCE_YOUR_CALM,
          lost(ErrorKind::limit, reason::request_malformed, "the client floods its connection", flooded_));
   else
-    fail(NGHTTP2_PROTOCOL_ERROR,
+    fail(broken_code_,
          lost(ErrorKind::protocol, reason::request_malformed, "the client does not speak HTTP/2"));
 }
 
 void Downstream::fail(uint32_t code, const Error& error) {
   ++depth_;
   owner_.on_limit(error.limit);
+  owner_.on_http2_error(code);
   lose_streams(error);
   if (transport_) {
     append_goaway(code);

@@ -6,15 +6,16 @@
 #include "http/http1/serializer.h"
 #include "http/http1/syntax.h"
 #include "http/http2/downstream.h"
+#include "http/http2/outgoing_fields.h"
 
 namespace penstock::http::http2 {
 namespace {
 
-nghttp2_nv pair(std::string_view name, std::string_view value) {
+nghttp2_nv pair(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
   auto bytes = [](std::string_view text) {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
   };
-  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  return {bytes(name), bytes(value), name.size(), value.size(), flags};
 }
 
 // What becomes of a message's fields on this connection. False: one of them could not stand in a head.
@@ -22,7 +23,7 @@ bool add_fields(std::span<nghttp2_nv> out, size_t& count, const Headers& headers
   for (const Field& field : headers.fields()) {
     if (without & http1::bit(field.id)) continue;
     if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
-    out[count++] = pair(field.name, field.value);
+    out[count++] = pair(field.name, field.value, flags_of(field.id));
   }
   return true;
 }
@@ -81,6 +82,8 @@ void DownstreamStream::end_head(EndStream end) {
   request_ended_ = end == EndStream::yes;
   auto channel = tls() ? RequestHead::Channel::secure : RequestHead::Channel::plain;
   if (auto good = head_.finish(end, channel); !good) refuse(good.error());
+  asks_for_tunnel_ = !refused_ && !message_.upgrade.empty();
+  if (const Priority* early = connection_.early_priority(id_)) update_priority(*early);
 }
 
 void DownstreamStream::refuse(const Error& error) {
@@ -112,6 +115,12 @@ void DownstreamStream::begin() {
 
 void DownstreamStream::take_body(std::string_view bytes) {
   if (BegunHook::linked()) begin();
+  if (asks_for_tunnel_ && !tunnel_) return hold_early(bytes);
+  tell_early();
+  deliver(bytes);
+}
+
+void DownstreamStream::deliver(std::string_view bytes) {
   if (!handler_ || end_told_) return;
   unconsumed_ += static_cast<uint32_t>(bytes.size());
   received_ += bytes.size();
@@ -119,9 +128,25 @@ void DownstreamStream::take_body(std::string_view bytes) {
   handler_->on_data(bytes);
 }
 
+// A client need not wait for the tunnel to be made. The stream's window bounds what it can send: nothing of
+// it is given back before.
+void DownstreamStream::hold_early(std::string_view bytes) {
+  if (!handler_ || answered()) return;
+  auto* piece = arena_.make<EarlyBytes>(arena_.copy(bytes), nullptr);
+  (early_last_ ? early_last_->next : early_first_) = piece;
+  early_last_ = piece;
+}
+
+void DownstreamStream::tell_early() {
+  for (EarlyBytes* piece = std::exchange(early_first_, nullptr); piece; piece = piece->next)
+    deliver(piece->bytes);
+}
+
 void DownstreamStream::end_request() {
   if (BegunHook::linked()) begin();
   request_ended_ = true;
+  if (asks_for_tunnel_ && !tunnel_) return;  // told when it is made
+  tell_early();
   if (!handler_ || end_told_) return;
   end_told_ = true;
   touch();
@@ -130,6 +155,36 @@ void DownstreamStream::end_request() {
     handler_->on_trailers(trailers_);
   }
   if (handler_) handler_->on_end();
+}
+
+void DownstreamStream::update_priority(Priority priority) {
+  reprioritised_ = true;
+  priority_ = priority;
+  take_place(priority);
+}
+
+// Among the streams of its connection.
+void DownstreamStream::take_place(Priority priority) {
+  const nghttp2_extpri place{priority.urgency, priority.incremental ? 1 : 0};
+  nghttp2_session_change_extpri_stream_priority(raw(), id_, &place, 0);
+}
+
+// RFC 9218 8: who answers knows better, in what it says; in the rest its client is right.
+void DownstreamStream::answer_priority(const Message& head) {
+  const Field* field = head.headers.find("priority");
+  if (!field) return;
+  Priority merged = priority_;
+  if (!reprioritised_)
+    if (const Field* asked = message_.headers.find("priority")) merged.merge(asked->value);
+  merged.merge(field->value);
+  take_place(merged);
+}
+
+// RFC 9113 8.5. Its handler hears of it with the reset.
+void DownstreamStream::refuse_fields() {
+  error_ = lost(ErrorKind::protocol, reason::request_malformed, "fields within a tunnel");
+  broken_off_ = true;
+  give_up(NGHTTP2_PROTOCOL_ERROR);
 }
 
 void DownstreamStream::turn_over() {
@@ -185,7 +240,10 @@ void DownstreamStream::send_informational(const Message& head) {
 
 void DownstreamStream::send_head(const Message& head, EndStream end) {
   if (!can_send() || head_out_) return;
-  if (head.status < 200 || head.status > 599) return break_off();
+  tunnel_ = asks_for_tunnel_ && head.status == 101;
+  // A 2xx would be the tunnel itself (RFC 8441 5).
+  const bool stray = asks_for_tunnel_ && head.status < 300;
+  if (!tunnel_ && (head.status < 200 || head.status > 599 || stray)) return break_off();
   bodyless_ = message_.method == Method::head || head.status == 204 || head.status == 304;
   const bool body = !bodyless_ && end == EndStream::no;
   if (!bodyless_ && end == EndStream::yes && head.has_content_length && head.content_length != 0)
@@ -196,24 +254,28 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
   Number status, length;
   char date[http1::date_size];
   size_t count = 0;
-  fields[count++] = pair(":status", status(head.status));
+  fields[count++] = pair(":status", status(tunnel_ ? 200 : head.status));
   if (!head.headers.find(HeaderId::date)) {  // RFC 9110 6.6.1
     http1::write_date(connection_.loop_.wall_ns() / 1'000'000'000, date);
     fields[count++] = pair("date", {date, sizeof date});
   }
   if (has_length_ || (head.has_content_length && head.status != 204))
     fields[count++] = pair("content-length", length(has_length_ ? left_ : head.content_length));
-  const bool trailers = body && !has_length_;
-  if (!add_fields(fields, count, head.headers,
-                  http1::connection_fields | (trailers ? 0 : http1::bit(HeaderId::trailer))))
-    return break_off();
+  uint64_t without = http1::connection_fields;
+  if (!body || has_length_ || tunnel_) without |= http1::bit(HeaderId::trailer);
+  if (tunnel_) without |= http1::bit(HeaderId::sec_websocket_accept);  // the proof of a switch of HTTP/1.1
+  if (!add_fields(fields, count, head.headers, without)) return break_off();
   nghttp2_data_provider provider = provider_of(*this);
   ended = !body;
   if (nghttp2_submit_response(raw(), id_, fields.data(), count, body ? &provider : nullptr) != 0)
     return break_off();
+  if (body) answer_priority(head);
   head_out_ = dirty_ = true;
   // One that has no body whatever is sent of it is open until its sender says that it has ended.
   state_ = end == EndStream::yes ? Sending::ended : Sending::body;
+  if (!tunnel_) return;
+  end_told_ = false;
+  if (early_first_ || request_ended_) news();
 }
 
 void DownstreamStream::send_data(std::string_view bytes) {

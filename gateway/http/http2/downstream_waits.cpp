@@ -13,9 +13,14 @@ constexpr uint64_t never = UINT64_MAX;
 // --- a stream ---
 
 bool DownstreamStream::body_awaited() const {
-  if (!handler_ || end_told_ || gone_ || given_up_ || pauses_.any()) return false;
+  if (!handler_ || end_told_ || tunnel_ || gone_ || given_up_ || pace_lifted_ || pauses_.any()) return false;
   const bool continue_awaited = message_.expect_continue && !interim_ && !answered() && received_ == 0;
   return !continue_awaited && handler_->undelivered() == 0;
+}
+
+void DownstreamStream::lift_body_pace() {
+  pace_lifted_ = true;
+  set_deadline();
 }
 
 void DownstreamStream::set_deadline() {
@@ -168,7 +173,10 @@ void Downstream::look_at_idleness(uint64_t now_ms) {
 void Downstream::look_at_silence(uint64_t now_ms) {
   const Http2Settings& http2 = settings_.http2;
   if (http2.ping_interval_ms == 0 || now_ms < read_ms_ + http2.ping_interval_ms) return;
-  if (ping_ms_ == 0) return ping(alive_ping);
+  if (ping_ms_ == 0) {
+    ping_ms_ = std::max<uint64_t>(1, now_ms);
+    return ping(alive_ping);
+  }
   if (now_ms < ping_ms_ + http2.ping_timeout_ms) return;
   owner_.on_limit(Limit::http2_ping_timeout);
   lose_streams(lost(ErrorKind::timeout, reason::client_closed, "the client does not answer a PING"));
@@ -178,7 +186,6 @@ void Downstream::look_at_silence(uint64_t now_ms) {
 }
 
 void Downstream::ping(const PingText& text) {
-  ping_ms_ = std::max<uint64_t>(1, loop_.now_ms());
   nghttp2_submit_ping(raw(), NGHTTP2_FLAG_NONE, text.data());
   write_later();
 }

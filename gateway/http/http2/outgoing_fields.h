@@ -14,12 +14,21 @@
 
 namespace penstock::http::http2 {
 
+// Of a known field. One whose value is another in each message would drive out of HPACK's table what repeats,
+// and a secret is to be in no table (RFC 7541 7.1.3; the library sees to authorization and short cookies).
+inline uint8_t flags_of(HeaderId id) {
+  constexpr uint64_t never_indexed =
+      http1::bit(HeaderId::x_request_id) | http1::bit(HeaderId::x_correlation_id) |
+      http1::bit(HeaderId::traceparent) | http1::bit(HeaderId::tracestate) | http1::bit(HeaderId::x_api_key);
+  return never_indexed & http1::bit(id) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+}
+
 class OutgoingFields {
  public:
   OutgoingFields(Arena& arena, size_t most) : fields_(arena.make_array<nghttp2_nv>(most)) {}
 
-  void add(std::string_view name, std::string_view value) {
-    fields_[count_++] = {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  void add(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
+    fields_[count_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
     size_ += name.size() + value.size() + overhead;
   }
   // False: one of them could not stand in a message.
@@ -27,7 +36,7 @@ class OutgoingFields {
     for (const Field& field : headers.fields()) {
       if (without & http1::bit(field.id)) continue;
       if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
-      add(field.name, field.value);
+      add(field.name, field.value, flags_of(field.id));
     }
     return true;
   }

@@ -60,6 +60,10 @@ bool RequestHead::add_pseudo(std::string_view name, std::string_view value) {
     authority_ = arena.copy(value);
   } else if (name == ":scheme") {
     scheme_ = arena.copy(value);
+  } else if (name == ":protocol") {
+    std::span<char> lower = arena.make_array<char>(value.size());
+    std::ranges::transform(value, lower.begin(), http1::ascii_lower);
+    protocol_ = {lower.data(), lower.size()};
   } else {
     return false;
   }
@@ -100,12 +104,26 @@ Result<void> RequestHead::join_cookies() {
   return {};
 }
 
+// RFC 8441 4: what follows the answer is the protocol's own. Above this layer it is the GET with Upgrade that
+// HTTP/1.1 would have sent.
+Result<void> RequestHead::ask_for_tunnel(EndStream end) {
+  if (!http1::is_token(protocol_)) return malformed("a :protocol that is no token");
+  if (end == EndStream::yes) return malformed("a CONNECT that ends with its head");
+  if (message_.has_content_length) return malformed("a CONNECT with a length");
+  message_.upgrade = protocol_;
+  return {};
+}
+
 Result<void> RequestHead::finish(EndStream end, Channel channel) {
   message_.version = Version::http_2;
   message_.path = message_.target.substr(0, message_.target.find('?'));  // for the log, if it is refused
   if (over_ != Limit::none) return too_large(over_);
-  if (message_.method == Method::connect)
-    return std::unexpected(request_error(reason::request_unsupported_method, "CONNECT"));
+  if (message_.method == Method::connect) {
+    if (protocol_.empty())
+      return std::unexpected(request_error(reason::request_unsupported_method, "CONNECT"));
+    message_.method = Method::get;
+    message_.method_text = http::name(Method::get);
+  }
   Headers& headers = message_.headers;
   // RFC 9113 8.2.2; the library lets none of them through, and what frames an HTTP/1 message must never
   // depend on that alone.
@@ -132,6 +150,7 @@ Result<void> RequestHead::finish(EndStream end, Channel channel) {
   const bool expects = headers.find(HeaderId::expect) != nullptr;
   auto framing = http1::frame_request(message_);
   if (!framing) return std::unexpected(framing.error());
+  if (!protocol_.empty()) return ask_for_tunnel(end);
   if (end == EndStream::yes) {
     if (message_.content_length > 0) return malformed("content-length disagrees with the body");
     return {};

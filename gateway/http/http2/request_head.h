@@ -34,11 +34,12 @@ class RequestHead {
     if (over_ == Limit::none) over_ = limit;
   }
   Result<void> set_target(Channel channel);
+  Result<void> ask_for_tunnel(EndStream end);
   Result<void> join_cookies();
 
   Message& message_;
   const DownstreamSettings& settings_;
-  std::string_view scheme_, authority_;
+  std::string_view scheme_, authority_, protocol_;
   size_t size_ = 0;
   uint32_t cookies_ = 0;
   Limit over_ = Limit::none;

@@ -59,9 +59,24 @@ Result<void> ResponseHead::finish(const http1::Asked& asked, EndStream end) {
   if (auto framing = http1::frame_response(message_, asked); !framing)
     return std::unexpected(framing.error());
   if (interim) return {};
+  if (!asked.upgrade.empty() && message_.status < 300) {
+    begin_tunnel(asked);
+    return {};
+  }
   if (auto body = set_body(end); !body) return body;
   if (!announced.empty() && message_.body == BodyKind::unknown) headers.add(HeaderId::trailer, announced);
   return {};
+}
+
+// RFC 8441 5: a 2xx is the 101 of HTTP/1.1, and has no use for what proves that one.
+void ResponseHead::begin_tunnel(const http1::Asked& asked) {
+  message_.status = 101;
+  message_.status_text = {};
+  message_.upgrade = asked.upgrade;
+  message_.body = BodyKind::none;
+  message_.has_content_length = false;
+  message_.content_length = 0;
+  message_.headers.remove(HeaderId::sec_websocket_accept);
 }
 
 Result<void> ResponseHead::set_body(EndStream end) {

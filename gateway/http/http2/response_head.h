@@ -21,10 +21,12 @@ class ResponseHead {
   void add(std::string_view name, std::string_view value);
   // Bytes of the fields of all heads so far, interim ones and those that were not kept included.
   size_t size() const { return size_; }
-  // All fields are there. EndStream::yes: no body follows.
+  // All fields are there. EndStream::yes: no body follows. A tunnel that was asked for and is made is a 101,
+  // as in HTTP/1.1.
   Result<void> finish(const http1::Asked& asked, EndStream end);
 
  private:
+  void begin_tunnel(const http1::Asked& asked);
   Result<void> set_body(EndStream end);
 
   Message& message_;

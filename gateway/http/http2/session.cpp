@@ -50,6 +50,15 @@ struct Callbacks {
     of(user).on_body(stream, text(bytes, size));
     return 0;
   }
+  static int extension(nghttp2_session*, const nghttp2_frame_hd*, const uint8_t* bytes, size_t size,
+                       void* user) {
+    of(user).on_extension(text(bytes, size));
+    return 0;
+  }
+  static int extension_whole(nghttp2_session*, void** payload, const nghttp2_frame_hd*, void*) {
+    *payload = nullptr;
+    return 0;
+  }
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     of(user).on_frame_sent(*frame);
     return 0;
@@ -115,6 +124,8 @@ struct Library {
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, Callbacks::invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::data);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, Callbacks::extension);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, Callbacks::extension_whole);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::stream_closed);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, BodyCallbacks::send);
@@ -139,13 +150,19 @@ nghttp2_data_provider provider_of(BodySource& source) {
 
 Session::Session(net::Loop& loop, std::unique_ptr<net::Transport> transport, Role role,
                  uint32_t header_table_size)
-    : loop_(loop), transport_(std::move(transport)), memory_(loop.pieces(), loop.blocks()) {
+    : loop_(loop),
+      transport_(std::move(transport)),
+      memory_(loop.pieces(), loop.blocks()),
+      walk_(role == Role::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   nghttp2_option* options = nullptr;
   if (nghttp2_option_new(&options) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_max_deflate_dynamic_table_size(options, header_table_size);
-  nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+  // Not by the library: one for an idle stream makes that stream, which stays in a list of 1.52's after its
+  // memory was freed.
+  if (role == Role::server) nghttp2_option_set_user_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+  nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);  // max_resets is ours
   nghttp2_mem functions = memory_.functions();
   auto make = role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   const int made = make(&session_, library().callbacks, this, options, &functions);
@@ -161,17 +178,24 @@ Session::~Session() {
 
 bool Session::receive(std::span<const char> bytes) {
   work_ = Work::receiving;
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  while (!bytes.empty() && broken_by_ == 0) {
+    const size_t part = walk_.next(bytes, [this](const nghttp2_frame_hd& frame) {
+      if (!on_frame_head(frame)) broken_by_ = NGHTTP2_ERR_PROTO;
+    });
+    if (broken_by_ != 0) break;
+    const ssize_t taken =
+        nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), part);
+    if (taken < 0) broken_by_ = static_cast<int>(taken);
+    bytes = bytes.subspan(part);
+  }
   work_ = Work::none;
-  if (taken < 0) broken_by_ = static_cast<int>(taken);
-  return taken >= 0;
+  return broken_by_ == 0;
 }
 
 // A frame at a time comes from nghttp2, whole; DATA goes by BodyCallbacks::send.
 void Session::write() {
   if (!transport_) return;
-  if (busy()) return write_later();
+  if (busy() || broken_by_ != 0) return write_later();
   work_ = Work::sending;
   while (transport_->unsent() < net::Transport::high_mark) {
     const uint8_t* frame = nullptr;
@@ -195,7 +219,11 @@ void Session::Writing::run_task() {
   if (!session.transport_) return;
   session.write();
   session.writing_.cancel();
+  // What write() left behind because so much waited has nobody to call for it when the kernel takes all that.
+  const bool full = session.transport_->unsent() >= net::Transport::high_mark;
   session.flush();
+  if (full && session.transport_->unsent() < net::Transport::high_mark)
+    session.loop_.schedule_next_turn(session.writing_);
   session.on_turn_over();
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "http/http2/frame_walk.h"
 #include "http/http2/out_queue.h"
 #include "http/http2/session_memory.h"
 #include "net/loop.h"
@@ -64,6 +65,8 @@ class Session : protected net::TransportHandler {
   void append_goaway(uint32_t code);
   bool ended() const { return !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_); }
 
+  // Each frame, before nghttp2 has seen any of it. False: the session is broken.
+  virtual bool on_frame_head(const nghttp2_frame_hd& frame) = 0;
   // --- nghttp2's news, in the middle of its work. False: the session is broken. ---
   virtual bool on_frame_begun(const nghttp2_frame_hd& frame) = 0;
   virtual bool on_head_begun(const nghttp2_frame& frame) = 0;
@@ -71,6 +74,8 @@ class Session : protected net::TransportHandler {
   virtual bool on_frame(const nghttp2_frame& frame) = 0;
   virtual void on_invalid_frame(const nghttp2_frame& frame) = 0;
   virtual void on_body(int32_t stream, std::string_view bytes) = 0;
+  // Of PRIORITY_UPDATE; on_frame comes behind all of it.
+  virtual void on_extension(std::string_view /*bytes*/) {}
   virtual void on_frame_sent(const nghttp2_frame& frame) = 0;
   virtual bool on_stream_closed(void* stream, uint32_t code) = 0;
   // --- outside of it, at the end of a turn in which something was written ---
@@ -94,6 +99,7 @@ class Session : protected net::TransportHandler {
   nghttp2_session* session_ = nullptr;
   BlockPool::Block* spent_ = nullptr;  // hold bytes that the transport has borrowed
   Writing writing_{*this};
+  FrameWalk walk_;
   int broken_by_ = 0;
   enum class Work : uint8_t { none, receiving, sending } work_ = Work::none;
   bool borrowed_ = false;  // the transport has borrowed bytes

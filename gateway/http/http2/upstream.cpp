@@ -91,6 +91,7 @@ void Upstream::given_up(uint64_t started_ms) {
 void Upstream::on_read(std::span<const char> bytes) {
   ++depth_;
   read_ms_ = loop_.now_ms();
+  ping_ms_ = 0;
   if (open_ > 0) idled = false;  // it has shown that it is there
   if (transport_ && receive(bytes)) after_read();
   --depth_;
@@ -117,7 +118,8 @@ void Upstream::on_drained() {
 
 void Upstream::on_error(const Error& error) {
   ++depth_;
-  end(backend_error(error.kind, reason::upstream_reset, error.text, error.limit));
+  const bool told = error.kind == ErrorKind::tls && !error.reason.empty();
+  end(backend_error(error.kind, told ? error.reason : reason::upstream_reset, error.text, error.limit));
   --depth_;
 }
 
@@ -127,6 +129,11 @@ bool Upstream::spend() {
   if (control_.spend(loop_.now_ms())) return true;
   flooded_ = true;
   return false;
+}
+
+// Of a type that nobody knows, nothing else tells.
+bool Upstream::on_frame_head(const nghttp2_frame_hd& frame) {
+  return frame.type <= NGHTTP2_CONTINUATION || spend();
 }
 
 bool Upstream::on_frame_begun(const nghttp2_frame_hd& frame) {
@@ -167,9 +174,6 @@ bool Upstream::on_frame(const nghttp2_frame& frame) {
         return spend();
       }
       break;
-    case NGHTTP2_PING:
-      if (frame.hd.flags & NGHTTP2_FLAG_ACK) ping_ms_ = 0;
-      break;
     case NGHTTP2_SETTINGS:
       if (!(frame.hd.flags & NGHTTP2_FLAG_ACK)) settled_ = true;
       break;
@@ -185,10 +189,18 @@ void Upstream::on_body(int32_t id, std::string_view bytes) {
 }
 
 void Upstream::on_frame_sent(const nghttp2_frame& frame) {
-  if (frame.hd.type == NGHTTP2_DATA)
-    control_.win(3);  // a backend may answer each with two windows and a PING
-  if (frame.hd.type != NGHTTP2_HEADERS) return;
-  if (UpstreamStream* stream = stream_of(frame.hd.stream_id)) stream->head_out();
+  switch (frame.hd.type) {
+    case NGHTTP2_DATA:
+      control_.win(3);  // a backend may answer each with two windows and a PING
+      if (!ends_stream(frame)) return;
+      break;
+    case NGHTTP2_HEADERS: break;
+    default: return;
+  }
+  UpstreamStream* stream = stream_of(frame.hd.stream_id);
+  if (!stream) return;
+  stream->head_out();
+  if (ends_stream(frame)) stream->end_out();
 }
 
 bool Upstream::on_stream_closed(void* data, uint32_t code) {
@@ -220,7 +232,8 @@ void Upstream::settle() {
 void Upstream::tell_owner() {
   if (start_) {
     if (!settled_) return;
-    if (most_streams() == 0)
+    // A backend that drains may say so at once.
+    if (most_streams() == 0 || nghttp2_session_check_request_allowed(raw()) == 0)
       return fail(NGHTTP2_NO_ERROR, backend_error(ErrorKind::refused, reason::upstream_connect_refused,
                                                   "the backend takes no streams"));
     return std::exchange(start_, nullptr)->on_usable(*this);

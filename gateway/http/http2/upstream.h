@@ -48,6 +48,7 @@ class UpstreamStream final : public Stream,
 
   // --- for the connection ---
   void head_out() { head_out_ = true; }
+  void end_out() { end_out_ = true; }
   void add_field(std::string_view name, std::string_view value);
   size_t head_bytes() const { return head_read_ ? answer_trailers_.size() : head_.size(); }
   void answering() { answering_ = true; }
@@ -103,13 +104,16 @@ class UpstreamStream final : public Stream,
   void give_up(uint32_t code);
   void break_off();
   void lose_later(const Error& error);
+  void send_connect(const Message& head);
   void take_head(EndStream end);
+  void take_tunnel(EndStream end);
   void take_interim();
   Error why_gone();
   Error judged(const Error& error) const;
   void submit(const OutgoingFields& fields, EndStream end);
   StreamHandler* take_handler();
   void news();
+  void end_or_give_up();
 
   Upstream& connection_;
   StreamHandler* handler_;
@@ -118,12 +122,14 @@ class UpstreamStream final : public Stream,
   PauseReasons pauses_;
   bool reused_ : 1;
   bool head_out_ : 1 = false;           // of the request: handed to the transport
+  bool end_out_ : 1 = false;            // the request's END_STREAM is
   bool has_length_ : 1 = false;         // the request's body
   bool dirty_ : 1 = false;              // sent something since the last flush
   bool rest_ : 1 = false;               // and the last flush left some
   bool was_high_ : 1 = false;           // over the low mark then
   bool room_ : 1 = false;               // its handler is to be told that there is room again
   bool answering_ : 1 = false;          // a byte of the answer came
+  bool tunnel_ : 1 = false;             // made: both sides end it, and neither has a length or trailers
   bool head_read_ : 1 = false;          // the final one's; fields that come now are trailers
   bool end_told_ : 1 = false;           // with the head, or by on_end
   bool answer_ended_ : 1 = false;       // END_STREAM came
@@ -180,6 +186,7 @@ class Upstream final : public UpstreamConnection, private Session {
   void on_error(const Error& error) override;
 
   // --- Session ---
+  bool on_frame_head(const nghttp2_frame_hd& frame) override;
   bool on_frame_begun(const nghttp2_frame_hd& frame) override;
   bool on_head_begun(const nghttp2_frame& frame) override;
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
@@ -222,7 +229,7 @@ class Upstream final : public UpstreamConnection, private Session {
   Deadline deadline_;
   FloodGuard control_;
   uint64_t read_ms_;      // when something came last
-  uint64_t ping_ms_ = 0;  // a PING that waits for its answer; 0: none
+  uint64_t ping_ms_ = 0;  // a PING behind which nothing has come yet; 0: none
   uint32_t open_ = 0;     // streams that nghttp2 has not closed
   uint32_t opened_ = 0;
   uint32_t depth_ = 0;  // of our own frames on the stack

@@ -21,6 +21,9 @@ void UpstreamStream::end_fields(EndStream end) {
   if (!handler_ || end_told_) return;
   connection_.touched_.push_back(*this);
   if (!head_read_) return take_head(end);
+  if (tunnel_)  // RFC 9113 8.5
+    return lose(backend_error(ErrorKind::protocol, reason::upstream_protocol, "fields within a tunnel"),
+                NGHTTP2_PROTOCOL_ERROR);
   if (auto good = answer_trailers_.finish(); !good) return lose(good.error(), NGHTTP2_PROTOCOL_ERROR);
   end_told_ = true;
   if (!trailers_.empty()) handler_->on_trailers(trailers_);
@@ -29,10 +32,19 @@ void UpstreamStream::end_fields(EndStream end) {
 
 void UpstreamStream::take_head(EndStream end) {
   if (auto good = head_.finish(asked_, end); !good) return lose(good.error(), NGHTTP2_PROTOCOL_ERROR);
+  if (message_.status == 101) return take_tunnel(end);
   if (message_.status < 200) return take_interim();
   head_read_ = true;
   end_told_ = message_.body == BodyKind::none;  // whatever empty frame says so later
   handler_->on_head(message_, end_told_ ? EndStream::yes : EndStream::no);
+}
+
+void UpstreamStream::take_tunnel(EndStream end) {
+  head_read_ = tunnel_ = true;
+  handler_->on_head(message_, EndStream::no);
+  if (end == EndStream::no || !handler_) return;
+  end_told_ = true;
+  handler_->on_end();
 }
 
 void UpstreamStream::take_interim() {
@@ -100,8 +112,13 @@ void UpstreamStream::release() {
   take_handler();
   if (gone_ || !connection_.open_transport()) return;
   connection_.write_later();
-  if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) return;
+  if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) {
+    if (!end_out_) news();
+    return;
+  }
   if (!answering_) connection_.given_up(started_ms_);
+  if (tunnel_ && state_ == Sending::ended && out.empty())
+    connection_.write();  // our end goes before the reset
   give_up(NGHTTP2_CANCEL);
 }
 
@@ -129,9 +146,18 @@ void UpstreamStream::tell() {
   const bool room = room_;
   room_ = false;
   if (room && handler_ && !gone_) handler_->on_drained();
-  if (!handler_) return;
+  if (!handler_) return end_or_give_up();
   if (lost_) return lose(error_);
-  if (gone_ && !end_told_) lose(why_gone());
+  // Of a tunnel the backend's end says nothing about our side.
+  if (gone_ && (!end_told_ || (tunnel_ && state_ != Sending::ended))) lose(why_gone());
+}
+
+// Nobody wants more of it, its answer is over, and only our end is still to go: if a window of nothing keeps
+// that back, nobody would ever end this stream.
+void UpstreamStream::end_or_give_up() {
+  if (gone_ || given_up_ || end_out_ || state_ != Sending::ended || !out.empty()) return;
+  connection_.write();
+  if (!end_out_) give_up(NGHTTP2_CANCEL);
 }
 
 // Why it is closed although its answer is not over.

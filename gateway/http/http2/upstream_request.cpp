@@ -57,6 +57,7 @@ void UpstreamStream::send_head(const Message& head, EndStream end) {
       !visible(head.query) || !visible(head.authority) ||
       (!body && head.has_content_length && head.content_length != 0))
     return break_off();
+  if (!head.upgrade.empty()) return send_connect(head);
   asked_.method = method_from(head.method_text);
   has_length_ = body && head.body == BodyKind::length;
   left_ = has_length_ ? head.content_length : 0;
@@ -74,6 +75,27 @@ void UpstreamStream::send_head(const Message& head, EndStream end) {
   if (head.expect_continue && body) fields.add("expect", "100-continue");
   if (head.accepts_trailers) fields.add("te", "trailers");
   submit(fields, end);
+}
+
+// RFC 8441 4: what Upgrade asks for in HTTP/1.1, where the backend takes it; the key that proves a switch
+// there has no place here.
+void UpstreamStream::send_connect(const Message& head) {
+  const bool taken =
+      nghttp2_session_get_remote_settings(raw(), NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+  if (!taken || !http1::is_token(head.upgrade))
+    return lose_later({ErrorKind::protocol, ErrorSource::downstream, Retry::no, reason::upstream_upgrade,
+                       "the backend speaks HTTP/2 and takes no such tunnel"});
+  asked_.upgrade = arena_.copy(head.upgrade);
+  OutgoingFields fields(arena_, head.headers.size() + own_fields);
+  fields.add(":method", "CONNECT");
+  fields.add(":protocol", head.upgrade);
+  fields.add(":scheme", tls() ? "https" : "http");
+  fields.add(":authority", head.authority);
+  fields.add(":path", head.has_query ? arena_.join(head.path, "?", head.query) : head.path);
+  constexpr uint64_t never =
+      http1::request_fields | http1::bit(HeaderId::trailer) | http1::bit(HeaderId::sec_websocket_key);
+  if (!fields.add_all(head.headers, never)) return break_off();
+  submit(fields, EndStream::no);
 }
 
 void UpstreamStream::submit(const OutgoingFields& fields, EndStream end) {

@@ -21,10 +21,10 @@ struct Member {
 };
 
 // Which members may be chosen this time. Three rings, each tried when the one before is empty: in use,
-// resting after failures, without an address.
+// resting after failures, without an address. What active checks have taken out is in none of those: out.
 class Candidates {
  public:
-  enum class Ring : uint8_t { in_use, resting, unresolved };
+  enum class Ring : uint8_t { in_use, resting, unresolved, out };
   Candidates(std::span<const Member> members, const Tried& tried, uint64_t now_ms, Ring ring)
       : members_(members), tried_(tried), now_ms_(now_ms), ring_(ring) {}
 
@@ -38,6 +38,7 @@ class Candidates {
  private:
   Ring ring_of(const Member& member) const {
     if (member.name == Member::Name::unresolved) return Ring::unresolved;
+    if (member.state->health.load(std::memory_order_relaxed) == Health::down) return Ring::out;
     uint64_t until = member.state->resting_until_ms.load(std::memory_order_relaxed);
     return until > now_ms_ ? Ring::resting : Ring::in_use;
   }

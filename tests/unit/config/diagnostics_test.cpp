@@ -382,9 +382,6 @@ TEST_CASE("upstreams that cannot work") {
        "2:47 error[bad-value] protocol 'h2c' is not one of http/1.1, h2, auto\n"
        "2:54 warning[unused-upstream] no route uses upstream 'v'\n"
        "2:84 warning[no-effect] http2 has no effect, this upstream is not spoken to in it\n"},
-      {"health check", "upstreams: { u: { endpoints: 'a:1', health_check: /healthz } }\n",
-       "2:14 warning[unused-upstream] no route uses upstream 'u'\n"
-       "2:37 error[not-supported-yet] 'health_check' other than none is not supported yet\n"},
   };
   for (const Case& test : cases) check(test);
 }

@@ -44,7 +44,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "70:3 error[not-supported-yet] 'keep_last_good' is not supported yet\n"
         "72:1 error[not-supported-yet] 'redis' is not supported yet\n"
         "82:20 error[not-supported-yet] 'mtls_subjects' is not supported yet\n"
-        "114:5 error[not-supported-yet] 'health_check' other than none is not supported yet\n"
         "115:5 error[not-supported-yet] 'outlier' is not supported yet\n"
         "116:5 error[not-supported-yet] 'circuit_breaker' is not supported yet\n"
         "118:5 error[not-supported-yet] 'slow_start' is not supported yet\n"
@@ -53,8 +52,7 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "179:35 error[not-supported-yet] 'etcd' is not supported yet\n"
         "180:35 error[not-supported-yet] 'srv' is not supported yet\n"
         "180:69 error[not-supported-yet] 'sticky' is not supported yet\n"
-        "183:16 error[not-supported-yet] 'ring_hash' is not supported yet\n"
-        "185:5 error[not-supported-yet] 'tls' is not supported yet\n");
+        "183:16 error[not-supported-yet] 'ring_hash' is not supported yet\n");
 }
 
 TEST_CASE("the keys that are not supported yet") {
@@ -103,11 +101,9 @@ TEST_CASE("the keys that are not supported yet") {
       "upstreams.*.discover.srv",
       "upstreams.*.discover.tag",
       "upstreams.*.discover.zookeeper",
-      "upstreams.*.health_check=*",
       "upstreams.*.outlier",
       "upstreams.*.slow_start",
       "upstreams.*.sticky",
-      "upstreams.*.tls",
   };
   CHECK(found == expected);
 }
@@ -165,9 +161,8 @@ TEST_CASE("the reference example without later work compiles to what it says") {
   replace("[h2, http/1.1]", "[http/1.1]");
   for (const char* line :
        {"      client_auth:", "admin:", "tracing:", "  propagate:", "  zipkin:", "  consul:", "  etcd:",
-        "  zookeeper:", "  keep_last_good:", "redis:", "    health_check: {",
-        "    outlier:", "    circuit_breaker:", "    slow_start:", "    balance: { ring_hash",
-        "    protocol:", "    tls: { server"})
+        "  zookeeper:", "  keep_last_good:", "redis:", "    outlier:", "    circuit_breaker:",
+        "    slow_start:", "    balance: { ring_hash"})
     drop_line(line);
   replace("mtls_subjects: [\"CN=billing,O=Example\"], ", "");
   replace("{ consul: orders, tag: v2 }", "{ dns: orders.internal, port: 80 }");
@@ -237,6 +232,10 @@ TEST_CASE("the reference example without later work compiles to what it says") {
   CHECK(config.upstreams[0].endpoints.at(1).weight == 3);
   CHECK(config.upstreams[4].discover->name == "localhost");
   CHECK(config.upstreams[4].balance == Balance::least_request);
+  CHECK(config.upstreams[4].protocol == UpstreamProtocol::automatic);
+  REQUIRE(config.upstreams[4].tls.has_value());
+  CHECK(config.upstreams[4].tls->server_name == "docs.internal");
+  CHECK(config.upstreams[4].tls->ca.path == folder.path("certs/ca.crt"));
   CHECK(to_text(config, config.upstreams[4].at).find("gateway.yaml:") != std::string::npos);
 }
 

@@ -148,3 +148,17 @@ TEST_CASE("a rate limit whose key nothing can set on a route is a warning where 
         "");
   CHECK(problems("[header.x, client.address, query.a]", "public: true, plugins: l") == "");
 }
+
+TEST_CASE("gRPC-Web that would become gRPC over HTTP/1.1 is a warning") {
+  const auto problems = [](std::string_view upstream, std::string_view route) {
+    return joined(lines(load_rest(
+        fmt::format("upstreams: {{ u: {{ endpoints: 'a:1'{} }} }}\n"
+                    "routes:\n- {{ name: r, match: {{ path: /r }}, public: true, upstream: u{} }}\n",
+                    upstream, route))));
+  };
+  CHECK(problems("", ", grpc_web: true")
+            .find("warning[grpc-needs-h2] 'r' translates gRPC-Web to gRPC, which "
+                  "upstream 'u' is not asked in\n") != std::string::npos);
+  CHECK(problems("", "").find("grpc-needs-h2") == std::string::npos);
+  CHECK(problems(", protocol: h2", ", grpc_web: true").find("grpc-needs-h2") == std::string::npos);
+}

@@ -1,4 +1,4 @@
-// The `tls:` of a listener: what its keys become, and what is told of wrong ones.
+// The `tls:` of a listener and of an upstream: what their keys become, and what is told of wrong ones.
 #include "config_support.h"
 
 using namespace penstock::config;
@@ -18,6 +18,27 @@ Loaded load_tls(const std::string& tls) {
   for (const char* name : {"one.crt", "one.key", "ca.crt", "ca.crl", "one.der", "tickets"})
     folder.write(name, "content of a file\n");
   return load(folder.write("t.yaml", listener(tls)), environment());
+}
+
+Loaded load_upstream(const std::string& upstream, const std::string& defaults = {}) {
+  static Folder folder;
+  for (const char* name : {"ours.crt", "ours.key", "ca.crt"}) folder.write(name, "content of a file\n");
+  return load(folder.write("u.yaml", "listeners: [{ name: a, address: '127.0.0.1:0' }]\n" + defaults +
+                                         "upstreams: { u: { endpoints: 'a.test:443', " + upstream + " } }\n"),
+              environment());
+}
+
+const std::optional<UpstreamTls>& upstream_tls(const Loaded& loaded) {
+  return loaded.config.upstreams.at(0).tls;
+}
+
+std::string told_of_upstream(const std::string& upstream) {
+  std::string out;
+  const Loaded loaded = load_upstream(upstream);
+  for (const Diagnostic& one : loaded.diagnostics.all())
+    if (one.code != "readable-secret" && one.code != "unused-upstream")
+      out += std::string(one.code) + " " + one.path + " " + one.message + "\n";
+  return out;
 }
 
 const ListenerTls& tls_of(const Loaded& loaded) { return loaded.config.listeners.at(0).tls.value(); }
@@ -102,4 +123,52 @@ TEST_CASE("what is wrong under tls: is told") {
   CHECK(told("client_auth: { ca: nope.crt }").starts_with("missing-file: cannot read the CA"));
   CHECK(told("tickets: { key_file: nope }").starts_with("missing-file: cannot read the ticket keys"));
   CHECK(told("max_handshake: 7").starts_with("unknown-key: "));
+}
+
+TEST_CASE("every key of an upstream's tls: is taken, and an empty one is TLS with what is built in") {
+  const Loaded whole = load_upstream(
+      "tls: { server_name: docs.internal, ca: ca.crt, cert: ours.crt, key: ours.key, min_version: TLSv1.3 }");
+  CHECK(whole.diagnostics.errors() == 0);
+  REQUIRE(upstream_tls(whole).has_value());
+  CHECK(upstream_tls(whole)->server_name == "docs.internal");
+  CHECK(upstream_tls(whole)->ca.path.ends_with("/ca.crt"));
+  CHECK(upstream_tls(whole)->cert.path.ends_with("/ours.crt"));
+  CHECK(upstream_tls(whole)->key.path.ends_with("/ours.key"));
+  CHECK(upstream_tls(whole)->min_version == TlsVersion::tls_1_3);
+  const Loaded empty = load_upstream("tls: {}");
+  CHECK(empty.diagnostics.errors() == 0);
+  REQUIRE(upstream_tls(empty).has_value());
+  CHECK(upstream_tls(empty)->server_name.empty());
+  CHECK(upstream_tls(empty)->ca.path.empty());
+  CHECK(upstream_tls(empty)->min_version == TlsVersion::tls_1_2);
+  CHECK(!upstream_tls(load_upstream("protocol: auto")).has_value());
+}
+
+TEST_CASE("TLS by default is for every upstream that does not say none") {
+  const std::string defaults = "defaults: { upstream: { tls: { ca: ca.crt } } }\n";
+  const Loaded merged = load_upstream("tls: { server_name: 10.0.0.1 }", defaults);
+  REQUIRE(upstream_tls(merged).has_value());
+  CHECK(upstream_tls(merged)->ca.path.ends_with("/ca.crt"));
+  CHECK(upstream_tls(merged)->server_name == "10.0.0.1");
+  CHECK(upstream_tls(load_upstream("balance: random", defaults)).has_value());
+  const Loaded plain = load_upstream("tls: none", defaults);
+  CHECK(plain.diagnostics.errors() == 0);
+  CHECK(!upstream_tls(plain).has_value());
+}
+
+TEST_CASE("what cannot be TLS to a backend is told at its place") {
+  CHECK(told_of_upstream("tls: { server_name: 'a b' }") ==
+        "bad-host upstreams.u.tls.server_name server_name 'a b' is no host name or IP address\n");
+  CHECK(told_of_upstream("tls: { server_name: 'a.test:443' }").starts_with("bad-host"));
+  CHECK(told_of_upstream("tls: { server_name: '::1' }").empty());
+  CHECK(told_of_upstream("tls: { cert: ours.crt }") ==
+        "missing-key upstreams.u.tls.key 'key' is missing beside 'cert'\n");
+  CHECK(told_of_upstream("tls: { key: ours.key }") ==
+        "missing-key upstreams.u.tls.cert 'cert' is missing beside 'key'\n");
+  CHECK(told_of_upstream("tls: { ca: absent.crt }").find("upstreams.u.tls.ca") != std::string::npos);
+  CHECK(told_of_upstream("tls: { verify: false }").starts_with("unknown-key upstreams.u.tls.verify"));
+  CHECK(told_of_upstream("tls: true").starts_with("wrong-type upstreams.u.tls"));
+  CHECK(told_of_upstream("tls:").find("upstreams.u.tls") != std::string::npos);
+  CHECK(told_of_upstream("protocol: auto, http2: { stream_window: 64KiB }").starts_with("no-effect"));
+  CHECK(told_of_upstream("tls: {}, protocol: auto, http2: { stream_window: 64KiB }").empty());
 }

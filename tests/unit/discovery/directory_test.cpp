@@ -70,6 +70,16 @@ TEST_CASE("listed literals are there at once, in the order written and with thei
     CHECK(info.state == rig.states.get("users", info.name));
 }
 
+TEST_CASE("an endpoint is to show the host that is written, without brackets or a port") {
+  Rig rig;
+  rig.directory.apply({listed({{"127.0.0.1", 9102, 1, {}}, {"::1", 80, 1, {}}, {"localhost", 80, 1, {}}})});
+  const auto set = rig.directory.current("users");
+  REQUIRE(set->endpoints.size() == 3);
+  CHECK(set->endpoints[0].host == "127.0.0.1");
+  CHECK(set->endpoints[1].host == "::1");
+  CHECK(set->endpoints[2].host == "localhost");
+}
+
 TEST_CASE("a listed name is one endpoint that gets its addresses when they are known") {
   Rig rig;
   rig.directory.apply({listed({{"localhost", 9105, 2, {}}})});
@@ -141,6 +151,7 @@ TEST_CASE("endpoints from DNS follow the record within its TTL and a second and 
   rig.runner.until([&] { return rig.directory.unresolved() == 0; });
   CHECK(rig.now() == "127.0.0.2:9000=127.0.0.2:9000, 127.0.0.3:9000=127.0.0.3:9000,");
   auto stays = rig.directory.current("users")->endpoints.at(1).state;
+  CHECK(rig.directory.current("users")->endpoints.at(1).host == "users.test");  // the name that was asked
 
   dns.change("127.0.0.3 users.test\n127.0.0.4 users.test\n");
   uint64_t changed_at = rig.runner.loop.now_ms();

@@ -54,7 +54,8 @@ struct CertificateRecipe {
   const char* key = "EC";                    // or "RSA"
   const CertificateFiles* issuer = nullptr;  // null: signs itself
   bool authority = false;
-  std::string subject = {};  // O=Example beside the CN where it is not empty
+  std::string subject = {};     // O=Example beside the CN where it is not empty
+  const char* usage = nullptr;  // extended key usage: "clientAuth"
 };
 
 inline EVP_PKEY* read_private_key(const std::string& path) {
@@ -104,6 +105,7 @@ inline CertificateFiles make_certificate(const TempFolder& folder, const std::st
     add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
     add_extension(certificate, NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature");
   }
+  if (recipe.usage) add_extension(certificate, NID_ext_key_usage, recipe.usage);
   X509_sign(certificate, signer ? signer : key, EVP_sha256());
   CertificateFiles files{folder.file(stem + ".pem"), folder.file(stem + ".key"), {}};
   FILE* out = std::fopen(files.cert.c_str(), "w");

@@ -47,35 +47,62 @@ TEST_CASE("a duration falls into the bucket whose upper bound it does not exceed
 TEST_CASE("requests are counted by route, method, status and reason, also when texts move in memory") {
   RequestMetrics metrics;
   std::string first = "orders", second = "orders";
-  metrics.record(first, "GET", 200, "", 1000);
-  metrics.record(second, "GET", 200, "", 1000);
-  metrics.record(first, "BREW", 404, "route.none", 1000);
+  metrics.record(first, "GET", 200, "", "1.1", 1000);
+  metrics.record(second, "GET", 200, "", "1.1", 1000);
+  metrics.record(first, "BREW", 404, "route.none", "1.1", 1000);
   first = "users!";  // the same memory, another route
-  metrics.record(first, "GET", 200, "", 1000);
+  metrics.record(first, "GET", 200, "", "1.1", 1000);
   REQUIRE(metrics.series().size() == 3);
-  CHECK(metrics.series().at({"orders", "GET", 200, ""}).count == 2);
-  CHECK(metrics.series().at({"orders", "_OTHER", 404, "route.none"}).count == 1);
-  CHECK(metrics.series().at({"users!", "GET", 200, ""}).count == 1);
+  CHECK(metrics.series().at({"orders", "GET", 200, "", "1.1"}).count == 2);
+  CHECK(metrics.series().at({"orders", "_OTHER", 404, "route.none", "1.1"}).count == 1);
+  CHECK(metrics.series().at({"users!", "GET", 200, "", "1.1"}).count == 1);
+}
+
+TEST_CASE("requests are counted by the version that their client speaks") {
+  RequestMetrics metrics;
+  const std::string route = "orders";
+  for (int i = 0; i < 2; ++i)
+    for (const char* version : {"1.0", "1.1", "2"}) metrics.record(route, "GET", 200, "", version, 1000);
+  REQUIRE(metrics.series().size() == 3);
+  for (const char* version : {"1.0", "1.1", "2"})
+    CHECK(metrics.series().at({"orders", "GET", 200, "", version}).count == 2);
+}
+
+TEST_CASE(
+    "errors of HTTP/2 connections are counted by their code, and no series is made of what a peer says") {
+  RequestMetrics one, all;
+  for (uint32_t code : {0u, 1u, 11u, 11u, 4711u}) one.count_http2_error(code);
+  one.http2_connections = 2, one.http2_streams = 5;
+  all.merge(one);
+  PrometheusText out;
+  write_requests(out, all);
+  const std::string text = out.text();
+  for (std::string_view line : {"penstock_http2_connection_errors_total{error=\"PROTOCOL_ERROR\"} 1\n",
+                                "penstock_http2_connection_errors_total{error=\"INTERNAL_ERROR\"} 1\n",
+                                "penstock_http2_connection_errors_total{error=\"ENHANCE_YOUR_CALM\"} 2\n",
+                                "penstock_http2_open_connections 2\n", "penstock_http2_open_streams 5\n"})
+    CHECK(text.find(line) != text.npos);
+  CHECK(text.find("error=\"NO_ERROR\"") == text.npos);
 }
 
 TEST_CASE("the number of series is bounded") {
   RequestMetrics metrics;
   for (size_t i = 0; i < RequestMetrics::max_series + 100; ++i)
-    metrics.record("r" + std::to_string(i), "GET", 200, "", 1);
+    metrics.record("r" + std::to_string(i), "GET", 200, "", "1.1", 1);
   CHECK(metrics.series().size() == RequestMetrics::max_series + 1);
-  CHECK(metrics.series().at({"other", "_OTHER", 0, "other"}).count == 100);
+  CHECK(metrics.series().at({"other", "_OTHER", 0, "other", "1.1"}).count == 100);
 }
 
 TEST_CASE("shares of several workers add up") {
   RequestMetrics one, two, all;
-  one.record("a", "GET", 200, "", 1);
-  two.record("a", "GET", 200, "", 1);
-  two.record("b", "GET", 500, "plugin.error", 1);
+  one.record("a", "GET", 200, "", "1.1", 1);
+  two.record("a", "GET", 200, "", "1.1", 1);
+  two.record("b", "GET", 500, "plugin.error", "2", 1);
   one.active_requests = 2, two.active_requests = 3, two.open_connections = 7;
   two.count_retry();
   all.merge(one);
   all.merge(two);
-  CHECK(all.series().at({"a", "GET", 200, ""}).count == 2);
+  CHECK(all.series().at({"a", "GET", 200, "", "1.1"}).count == 2);
   CHECK(all.active_requests == 5);
   CHECK(all.open_connections == 7);
   CHECK(all.retries() == 1);
@@ -83,6 +110,7 @@ TEST_CASE("shares of several workers add up") {
   write_requests(out, all);
   CHECK(out.text().find(
             "http_server_request_duration_seconds_count{http_route=\"b\",http_request_method=\"GET\","
-            "http_response_status_code=\"500\",error_type=\"plugin.error\"} 1\n") != std::string::npos);
+            "http_response_status_code=\"500\",error_type=\"plugin.error\",network_protocol_version=\"2\"} "
+            "1\n") != std::string::npos);
   CHECK(out.text().find("http_server_active_requests 5\n") != std::string::npos);
 }

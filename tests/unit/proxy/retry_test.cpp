@@ -37,6 +37,11 @@ TEST_CASE("a stale reused connection is retried for repeatable methods alone") {
   CHECK(judge(unsafe, Method::post, end) == RetryVerdict::free);
 }
 
+TEST_CASE("a session that TLS ended is retried like a connection that was reset") {
+  CHECK(judge({}, Method::get, broken(ErrorKind::tls)) == RetryVerdict::elsewhere);
+  CHECK(judge({}, Method::post, broken(ErrorKind::tls)) == RetryVerdict::no);
+}
+
 TEST_CASE("never after a response byte, a forwarded 1xx, a body that is gone, or the client's own fault") {
   AttemptEnd end = broken();
   CHECK(judge({}, Method::get, end) == RetryVerdict::elsewhere);

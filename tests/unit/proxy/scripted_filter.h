@@ -54,6 +54,7 @@ struct ScriptedFilter final : Filter {
     ++completions;
     last_status = summary.status;
     last_reason = summary.reason;
+    last_grpc_status = summary.grpc_status;
   }
   Explanation explain(const FilterCall& call) const override { return on_explain(call); }
   std::string_view challenge() const override { return challenge_text; }
@@ -69,6 +70,7 @@ struct ScriptedFilter final : Filter {
   mutable int calls = 0, completions = 0;
   mutable uint16_t last_status = 0;
   mutable std::string last_reason;
+  mutable int last_grpc_status = -1;
 };
 
 }  // namespace penstock::proxy::testing

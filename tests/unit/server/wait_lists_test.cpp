@@ -23,6 +23,7 @@ struct Waiting final : http::DownstreamConnection {
   void count_wait_from(uint64_t) override {}
   size_t held_bytes() const override { return 0; }
   void probe() override {}
+  const net::TlsInfo* tls() const override { return nullptr; }
   uint64_t since_ms;
 };
 

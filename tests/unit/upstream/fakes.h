@@ -124,8 +124,8 @@ class FakeConnector final : public Connector {
 
   explicit FakeConnector(std::vector<std::unique_ptr<Asked>>& asked) : asked_(asked) {}
 
-  std::unique_ptr<Pending> connect(const net::Address& to, uint64_t timeout_ms, http::UpstreamOwner& owner,
-                                   Done done, void* who) override {
+  std::unique_ptr<Pending> connect(const net::Address& to, net::TlsPeer&, uint64_t timeout_ms,
+                                   http::UpstreamOwner& owner, Done done, void* who) override {
     asked_.push_back(std::make_unique<Asked>(Asked{to, timeout_ms, &owner, done, who}));
     return std::make_unique<FakePending>(*asked_.back());
   }

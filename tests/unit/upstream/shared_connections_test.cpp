@@ -5,6 +5,7 @@
 
 #include "base/reason.h"
 #include "fakes.h"
+#include "unit/net/tls_backends.h"
 
 using namespace penstock;
 using namespace penstock::upstream;
@@ -79,15 +80,14 @@ TEST_CASE("a stream that ends serves the oldest waiter, before the connection th
   bench.done(c);
 }
 
-TEST_CASE("a backend that takes fewer streams than we allow gets more connections, one after another") {
+TEST_CASE("a backend that takes fewer streams than we allow gets as many more connections as that asks for") {
   Shared bench(100);
   std::array<Taker, 5> takers;
   for (Taker& taker : takers) bench.acquire(taker);
   CHECK(bench.asked.size() == 1);
   bench.connected(0, 2);
-  CHECK(bench.asked.size() == 2);
-  bench.connected(1, 2);
   CHECK(bench.asked.size() == 3);
+  bench.connected(1, 2);
   bench.connected(2, 2);
   CHECK(bench.asked.size() == 3);
   for (Taker& taker : takers) {
@@ -225,4 +225,149 @@ TEST_CASE("a cluster that ends closes connections that have room, too") {
     alive = bench.alive;
   }
   CHECK(alive == 0);
+}
+
+namespace {
+
+std::shared_ptr<const net::TlsClientContext> client_tls(const std::string& name) {
+  static const net::BackendFiles files;
+  net::TlsClientSettings settings = files.settings(name);
+  settings.alpn = {"h2", "http/1.1"};
+  return net::load_client(settings);
+}
+
+ClusterSettings by_alpn(const std::string& name = "a.test") {
+  ClusterSettings out = of_http2(100);
+  out.http.protocol = http::Protocol::by_alpn;
+  out.tls = client_tls(name);
+  return out;
+}
+
+struct ByAlpn : Bench {
+  ByAlpn() : Bench(by_alpn()) { cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")})); }
+};
+
+}  // namespace
+
+TEST_CASE("while nobody knows what a backend will choose, its first connection is waited for") {
+  ByAlpn bench;
+  std::array<Taker, 40> takers;
+  for (Taker& taker : takers) bench.acquire(taker);
+  CHECK(bench.asked.size() == 1);
+  SUBCASE("it chooses HTTP/2") {
+    FakeConnection& only = bench.connected(0, 100);
+    CHECK(only.open_streams() == 40);
+    CHECK(bench.asked.size() == 1);
+  }
+  SUBCASE("it chooses HTTP/1.1: all who are left get theirs at once, and later ones as they come") {
+    bench.connected(0);
+    CHECK(takers[0].stream != nullptr);
+    CHECK(bench.asked.size() == 40);
+    for (size_t i = 1; i < 40; ++i) bench.connected(i);
+    Taker a, b;
+    bench.acquire(a);
+    bench.acquire(b);
+    CHECK(bench.asked.size() == 42);
+    bench.connected(40);
+    bench.connected(41, 100);  // it has learned another one: from now on that is what to expect
+    bench.done(a);
+    bench.done(b);
+  }
+  for (Taker& taker : takers) {
+    CHECK(taker.stream != nullptr);
+    bench.done(taker);
+  }
+}
+
+TEST_CASE("without TLS there is nothing to choose, and each attempt makes its own connection") {
+  ClusterSettings plain = of_http2(100);
+  plain.http.protocol = http::Protocol::by_alpn;
+  Bench bench(plain);
+  bench.cluster->set_endpoints(set_of({endpoint("127.0.0.1:80")}));
+  std::array<Taker, 3> takers;
+  for (Taker& taker : takers) bench.acquire(taker);
+  CHECK(bench.asked.size() == 3);
+}
+
+TEST_CASE("other TLS settings replace the connections, the same read anew do not") {
+  ByAlpn bench;
+  Taker a;
+  bench.acquire(a);
+  bench.connected(0);
+  bench.done(a);
+  CHECK(bench.cluster->idle_connections() == 1);
+  ClusterSettings again = by_alpn();
+  again.name = "test";
+  bench.cluster->set_settings(again);
+  CHECK(bench.cluster->idle_connections() == 1);
+  for (auto tls : {client_tls("b.test"), std::shared_ptr<const net::TlsClientContext>()}) {
+    bench.acquire(a);
+    again.tls = tls;
+    bench.cluster->set_settings(again);
+    bench.done(a);
+    CHECK(bench.cluster->idle_connections() == 0);
+    bench.acquire(a);
+    bench.connected(bench.asked.size() - 1);
+    bench.done(a);
+    CHECK(bench.cluster->idle_connections() == 1);
+  }
+}
+
+TEST_CASE("a connection that was being made when its TLS settings changed is given to nobody") {
+  for (const bool comes_about : {true, false}) {
+    ByAlpn bench;
+    Taker a;
+    bench.acquire(a);
+    ClusterSettings other = by_alpn("b.test");
+    other.name = "test";
+    bench.cluster->set_settings(other);
+    CHECK(bench.asked.size() == 1);
+    if (comes_about)
+      bench.connected(0);
+    else
+      bench.refused(0, ErrorKind::tls);
+    CHECK(a.stream == nullptr);
+    CHECK(a.failures.empty());
+    REQUIRE(bench.asked.size() == 2);
+    bench.connected(1);
+    CHECK(a.stream != nullptr);
+    bench.done(a);
+    CHECK(bench.cluster->open_connections() == 1);
+  }
+}
+
+TEST_CASE("an endpoint that is to show another name gets other connections") {
+  ByAlpn bench;
+  EndpointInfo info = endpoint("127.0.0.1:80");
+  info.host = "a.test";
+  bench.cluster->set_endpoints(set_of({info}));
+  Taker a;
+  bench.acquire(a);
+  bench.connected(0);
+  bench.done(a);
+  bench.cluster->set_endpoints(set_of({info}));
+  CHECK(bench.cluster->idle_connections() == 1);
+  info.host = "b.test";
+  bench.cluster->set_endpoints(set_of({info}));
+  CHECK(bench.cluster->idle_connections() == 0);
+}
+
+TEST_CASE("connects that failed are counted by their reason, our own shortages not") {
+  Shared bench(1);
+  Taker a;
+  for (const auto& [kind, limit] :
+       {std::pair(ErrorKind::tls, Limit::none), std::pair(ErrorKind::timeout, Limit::none),
+        std::pair(ErrorKind::timeout, Limit::none), std::pair(ErrorKind::limit, Limit::descriptors)}) {
+    bench.acquire(a);
+    FakeConnector::Asked& one = *bench.asked.back();
+    one.state = FakeConnector::Asked::State::answered;
+    const std::string_view reason = kind == ErrorKind::tls ? reason::upstream_tls_name : std::string_view();
+    one.done(one.who, std::unexpected(
+                          Error{kind, ErrorSource::upstream, Retry::yes, reason, "as the test says", limit}));
+    bench.cluster->finish(a, Outcome::neutral);
+  }
+  const auto& failures = bench.cluster->connects().failures;
+  CHECK(failures.size() == 2);
+  CHECK(failures.at(reason::upstream_tls_name) == 1);
+  CHECK(failures.at(reason::upstream_connect_timeout) == 2);
 }

@@ -1,0 +1,210 @@
+// Calls of gRPC and gRPC-Web: their deadline, and how refusals, cut answers and trailers look to their
+// clients.
+#include <algorithm>
+
+#include "base/reason.h"
+#include "proxy/exchange_state.h"
+
+namespace penstock::proxy {
+namespace {
+
+// Bytes that become base64, or are read from it, at once; on the stack.
+constexpr size_t piece_size = 6 * 1024;
+
+}  // namespace
+
+// Once the route is known, before a byte of the body comes.
+void Exchange::begin_web() {
+  const Route* route = context_->route;
+  if (!route || route->config->grpc_web == config::Route::GrpcWeb::kept) return;
+  web_ = context_->arena.make<GrpcWeb>();
+  web_->asks = context_->grpc;
+  web_->answers = grpc::answer_kind(context_->request, context_->grpc);
+}
+
+// Of what grpc-timeout gave it, from its head on; UINT64_MAX: nothing is said of that.
+uint64_t Exchange::call_time_left_ms() const {
+  if (context_->grpc == Grpc::none) return UINT64_MAX;
+  const std::optional<uint64_t> timeout = grpc::timeout_ms(context_->request.headers);
+  if (!timeout) return UINT64_MAX;
+  const uint64_t passed = (worker_.loop.now_ns() - start_ns_) / 1'000'000;
+  return *timeout - std::min(*timeout, passed);
+}
+
+// What the route granted goes upstream. False: its time is over, and it was answered.
+bool Exchange::prepare_call() {
+  http::Message& head = context_->request;
+  if (web_) to_grpc(head, web_->asks);
+  // A client may listen for hours and say nothing; timeouts.idle looks at both directions.
+  if (context_->grpc == Grpc::native) down_->lift_body_pace();
+  const uint64_t left = call_time_left_ms();
+  if (left == UINT64_MAX) return true;
+  if (left == 0) {
+    end_call_in_time();
+    return false;
+  }
+  call_timeout_ms_ = *grpc::timeout_ms(head.headers);
+  const uint64_t deadline = worker_.loop.now_ms() + left;
+  if (total_deadline_ms_ && total_deadline_ms_ <= deadline) return true;
+  total_deadline_ms_ = deadline;
+  deadline_is_clients_ = true;
+  return true;
+}
+
+void Exchange::end_call_in_time() { refuse_and_answer(reason::request_deadline, "the call's time is over"); }
+
+// A backend that is asked later, or by a route that waits for less, is told what is left, as the next hop of
+// a call is; as the client has sent it, it stays otherwise.
+void Exchange::tell_time_left() {
+  const uint64_t now = worker_.loop.now_ms();
+  const uint64_t left = std::max<uint64_t>(1, total_deadline_ms_ - std::min(now, total_deadline_ms_));
+  if (left >= call_timeout_ms_) return;
+  context_->request.headers.set(grpc::timeout_field, grpc::timeout_text(context_->arena, left));
+}
+
+// --- gRPC-Web's request ---
+
+bool Exchange::request_is_text() const { return web_ && web_->asks == Grpc::web_text; }
+
+void Exchange::request_text(std::string_view text) {
+  char bytes[piece_size];
+  auto over = [this] { return state_ == ExchangeState::answering || state_ == ExchangeState::done; };
+  while (!over() && !text.empty()) {
+    const Base64Reader::Read read = web_->reader.read(text, bytes);
+    text.remove_prefix(read.taken);
+    if (!read.good) return refuse_text();
+    if (read.made > 0) take_request_data({bytes, read.made});
+    if (!over() && up_) up_->flush();  // what was lent is gone with this function
+  }
+}
+
+void Exchange::refuse_text() {
+  if (head_sent_) return cut(reason::request_malformed);
+  drop_attempt(upstream::Outcome::neutral);
+  refuse_and_answer(reason::request_malformed, "the body is not base64");
+}
+
+// --- the answer ---
+
+// `end`: a trailers-only answer, whose head has what trailers have.
+void Exchange::take_call_head(http::Message& head, http::EndStream end) {
+  http::Headers& headers = head.headers;
+  if (end == http::EndStream::yes) context_->grpc_status = grpc::status_in(headers);
+  const std::string_view type = headers.get(http::HeaderId::content_type);
+  if (!web_ || !grpc::is_grpc(type) || head.status != 200) return;
+  web_->translates = true;
+  Arena& arena = context_->arena;
+  std::string_view format = grpc::format_of(type);
+  if (format.empty())  // then it is what was asked for
+    format = grpc::format_of(context_->request.headers.get(http::HeaderId::content_type));
+  headers.set(http::HeaderId::content_type, grpc::content_type(arena, web_->answers, format));
+  head.body = http::BodyKind::unknown;
+  head.has_content_length = false;
+  if (end == http::EndStream::no) return;
+  // Scripts of other origins see no field of the head that is not exposed to them; the frame they do.
+  auto* ending = arena.make<http::Headers>(arena);
+  for (std::string_view name : {grpc::status_field, grpc::message_field, grpc::details_field}) {
+    if (const http::Field* field = headers.find(name)) ending->add(field->name, field->value);
+    headers.remove(name);
+  }
+  web_->ending = ending;
+}
+
+void Exchange::send_translated(std::string_view bytes) {
+  if (web_->answers == Grpc::web) {
+    context_->response_body_bytes += bytes.size();
+    down_->send_data(bytes);
+    return;
+  }
+  char text[base64_size(piece_size)];
+  while (down_ && !bytes.empty()) {
+    const std::string_view piece = bytes.substr(0, piece_size);
+    bytes.remove_prefix(piece.size());
+    write_base64(piece, text);
+    context_->response_body_bytes += base64_size(piece.size());
+    down_->send_data({text, base64_size(piece.size())});
+    down_->flush();
+  }
+}
+
+void Exchange::end_translated(const http::Headers& trailers) {
+  send_translated(trailer_frame(context_->arena, trailers));
+  if (down_) down_->send_end();
+}
+
+// The end of a backend's answer, whose trailers, if it has any, may be passed on.
+void Exchange::end_call() {
+  if (response_trailers_) context_->grpc_status = grpc::status_in(*response_trailers_);
+  if (!web_ || !web_->translates) return end_answer();
+  if (const http::Headers* trailers = response_trailers_ ? response_trailers_ : web_->ending)
+    end_translated(*trailers);
+  else
+    down_->send_end();  // without a status: the client's library says what that is
+}
+
+// An answer that cannot be completed. The client is told why by its status; a message that is cut in two is
+// no message to it. False: that cannot be said.
+bool Exchange::end_call_with(std::string_view reason) {
+  const http::Message* head = context_->response;
+  const bool by_frame = web_ && web_->translates;
+  if (!down_ || !head || head->body != http::BodyKind::unknown) return false;
+  if (!by_frame && !grpc::is_grpc(head->headers.get(http::HeaderId::content_type))) return false;
+  Arena& arena = context_->arena;
+  auto* trailers = arena.make<http::Headers>(arena);
+  add_status(*trailers, grpc_status_of(status_of(reason), reason), reason, {});
+  by_frame ? end_translated(*trailers) : down_->send_trailers(*trailers);
+  if (down_) down_->flush();
+  return true;
+}
+
+void Exchange::add_status(http::Headers& fields, GrpcStatus status, std::string_view reason,
+                          std::string_view detail) {
+  context_->grpc_status = status;
+  fields.set(grpc::status_field, grpc::status_text(status));
+  fields.set(grpc::message_field, grpc::message_of(context_->arena, reason, detail));
+}
+
+// The gateway's own answer, made for HTTP until here, as the client's library reads it. Its body, which only
+// gRPC-Web has.
+std::string_view Exchange::refuse_call(http::Message& head) {
+  Arena& arena = context_->arena;
+  const LocalResponse& local = context_->local;
+  const GrpcStatus status = grpc_status_of(head.status, local.reason);
+  const std::string_view said = local.reason.empty() ? status_phrase(head.status) : local.reason;
+  const Grpc kind = web_ ? web_->answers : grpc::answer_kind(context_->request, context_->grpc);
+  const std::string_view format =
+      grpc::format_of(context_->request.headers.get(http::HeaderId::content_type));
+  head.status = 200;
+  head.headers.set(http::HeaderId::content_type, grpc::content_type(arena, kind, format));
+  if (kind == Grpc::native) {
+    add_status(head.headers, status, said, local.detail);
+    return {};
+  }
+  auto* trailers = arena.make<http::Headers>(arena);
+  add_status(*trailers, status, said, local.detail);
+  const std::string_view frame = trailer_frame(arena, *trailers);
+  if (kind == Grpc::web) return frame;
+  std::span<char> text = arena.make_array<char>(base64_size(frame.size()));
+  write_base64(frame, text.data());
+  return {text.data(), text.size()};
+}
+
+// For the log and the metrics.
+void Exchange::report_call(Summary& summary) {
+  const bool backends = context_->grpc_status && context_->local.status == 0 && !truncated_;
+  if (!context_->grpc_status) {
+    const uint16_t status = summary.reason.empty() ? summary.status : status_of(summary.reason);
+    context_->grpc_status = grpc_status_of(status, summary.reason);
+  }
+  const grpc::Called called = grpc::called(context_->sent_path);
+  // Without one a client takes the HTTP status for it.
+  summary.rpc_service = called.service;
+  summary.rpc_method = called.method;
+  summary.grpc_status = static_cast<int8_t>(*context_->grpc_status);
+  worker_.metrics.calls.record(
+      summary.route, context_->sent_path, *context_->grpc_status,
+      backends ? observe::CallMetrics::Said::by_backend : observe::CallMetrics::Said::by_gateway,
+      summary.total_ns);
+}
+
+}  // namespace penstock::proxy

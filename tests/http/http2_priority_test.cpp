@@ -1,0 +1,159 @@
+// Who is next (RFC 9218), frame by frame: two long answers on one connection whose client takes little.
+#include <doctest/doctest.h>
+
+#include "http2_client.h"
+
+using namespace penstock;
+using namespace penstock::test;
+using namespace penstock::test::h2;
+
+namespace {
+
+// More than is written before it is looked whether the kernel takes it.
+constexpr size_t long_answer = 500'000;
+
+std::string priority_update(uint32_t stream, std::string_view field) {
+  return frame(static_cast<Type>(16), none, 0, number(stream, 4).append(field));
+}
+
+// Stream 1 has filled the connection, stream 3 has its answer ready, too.
+struct Two : Peer {
+  std::string large = std::string(long_answer, 'x');
+
+  Two(std::string_view first, std::string_view second, const std::string& before = {}) {
+    auto asked = [](std::string_view priority) {
+      return priority.empty() ? get() : request("GET", "/", {{"priority", std::string(priority)}});
+    };
+    send(setting({{4, 1 << 20}}) + window(0, 1 << 21) + before + head(1, asked(first)) +
+         head(3, asked(second)));
+    client.wire.transport->block();
+  }
+  void answer_with(size_t i, std::string_view priority = {}) {
+    BlockPool pool;
+    Arena arena(pool);
+    Message message(arena);
+    fill_response(message, 200, large.size());
+    message.headers.add(HeaderId::date, "D");
+    if (!priority.empty()) message.headers.add("priority", priority);
+    stream(i).stream->send_head(message, EndStream::no);
+    stream(i).stream->send_data(large);
+    stream(i).stream->send_end();
+    stream(i).stream->flush();
+  }
+  // Whose answer is over first once the client takes all.
+  int first_over() {
+    got();
+    client.wire.transport->room();
+    std::string all = got();
+    for (int i = 0; i < 20; ++i) all += got();
+    REQUIRE(reader.body(1).size() == large.size());
+    REQUIRE(reader.body(3).size() == large.size());
+    REQUIRE(all.find("DATA 1 ") != all.npos);
+    return all.rfind("DATA 1 ") < all.rfind("DATA 3 ") ? 1 : 3;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("answers of one urgency go one after the other") {
+  Two peer("", "");
+  peer.answer_with(0);
+  peer.answer_with(1);
+  CHECK(peer.first_over() == 1);
+}
+
+TEST_CASE("an urgent answer overtakes one that is under way") {
+  Two peer("u=7", "u=0");
+  peer.answer_with(0);
+  peer.answer_with(1);
+  CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("a PRIORITY_UPDATE changes who is next") {
+  Two peer("", "");
+  peer.answer_with(0);
+  peer.answer_with(1);
+  SUBCASE("of the first") { peer.send(priority_update(1, "u=6")); }
+  SUBCASE("of the second") { peer.send(priority_update(3, "u=1, i")); }
+  CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("a PRIORITY_UPDATE may come before its request") {
+  Two peer("", "", priority_update(3, "u=5") + priority_update(3, "u=1"));
+  peer.answer_with(0);
+  peer.answer_with(1);
+  CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("PRIORITY_UPDATEs before their requests cost nothing, however many there are") {
+  Peer peer;
+  peer.answer_all();
+  for (uint32_t id = 1; id < 600; id += 2) {
+    const std::string ahead = priority_update(id + 100, "u=1") + priority_update(id, "u=2");
+    REQUIRE(peer.send(ahead + head(id, get())).starts_with("HEADERS " + std::to_string(id) + " "));
+  }
+}
+
+TEST_CASE("who answers may say how urgent it is, and goes on saying it to the client") {
+  SUBCASE("in place of what the client said") {
+    Two peer("u=0", "u=0");
+    peer.answer_with(0, "u=7");
+    CHECK(peer.got().find(" priority=u=7") != std::string::npos);
+    peer.answer_with(1);
+    CHECK(peer.first_over() == 3);
+  }
+  SUBCASE("what it does not say stays the client's") {
+    Two peer("u=6", "u=5");
+    peer.answer_with(0, "i=?0");
+    peer.answer_with(1);
+    CHECK(peer.first_over() == 3);
+  }
+  SUBCASE("also of its last PRIORITY_UPDATE") {
+    Two peer("", "");
+    peer.send(priority_update(1, "u=6"));
+    peer.answer_with(0, "i=?0");
+    peer.answer_with(1);
+    CHECK(peer.first_over() == 3);
+  }
+  SUBCASE("and the client may say it again later") {
+    Two peer("", "");
+    peer.answer_with(0);
+    peer.answer_with(1, "u=0");
+    peer.send(priority_update(3, "u=7"));
+    CHECK(peer.first_over() == 1);
+  }
+}
+
+TEST_CASE("incremental answers take turns") {
+  Two peer("i", "i");
+  peer.answer_with(0);
+  peer.answer_with(1);
+  peer.got();
+  peer.client.wire.transport->room();
+  const std::string all = peer.got();
+  const size_t three = all.find("DATA 3 ");
+  REQUIRE(three != all.npos);
+  CHECK(all.find("DATA 1 ", three) != all.npos);
+  CHECK(all.find("DATA 3 ", all.find("DATA 1 ", three)) != all.npos);
+}
+
+TEST_CASE("a PRIORITY_UPDATE that is none ends the connection, and one for nobody means nothing") {
+  {
+    Peer peer;
+    CHECK(peer.send(priority_update(0, "u=1")) == "GOAWAY 0 1");
+  }
+  {
+    Peer peer;
+    CHECK(peer.send(frame(static_cast<Type>(16), none, 1, number(1, 4))) == "GOAWAY 0 1");
+  }
+  {
+    Peer peer;
+    CHECK(peer.send(frame(static_cast<Type>(16), none, 0, "abc")) == "GOAWAY 0 6");
+  }
+  Peer peer;
+  peer.answer_all();
+  CHECK(peer.send(priority_update(7, "u=1") + head(1, get())).starts_with("HEADERS 1 "));
+  CHECK(peer.send(priority_update(1, "u=1") + head(3, get())).starts_with("HEADERS 3 "));
+  const std::string long_field = "u=1, x=\"" + std::string(16'000, 'y') + "\"";
+  CHECK(peer.send(priority_update(5, long_field) + head(5, get())).starts_with("HEADERS 5 "));
+}
