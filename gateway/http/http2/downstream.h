@@ -252,6 +252,7 @@ class Downstream final : public DownstreamConnection, private Session {
   void after_read();
   void begin_streams();
   bool spend(FloodGuard& guard, Limit limit);
+  bool on_frame_of_new(const nghttp2_frame_hd& frame);
   bool on_frame_of_closed(const nghttp2_frame_hd& frame);
   bool breaks_off(uint32_t code);
   void head_over() { head_since_ms_ = 0; }
