@@ -274,7 +274,10 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_GOAWAY) owner_.on_http2_error(frame.goaway.error_code);
   if (frame.hd.type == NGHTTP2_GOAWAY && drain_ == Drain::told) ping(drain_ping);
   const bool body = frame.hd.type == NGHTTP2_DATA;
-  if (body) control_.win(3);  // a client may answer each with two windows, and now and then a PING
+  if (body) {
+    body_given_ += frame.hd.length;
+    control_.win(3);  // a client may answer each with two windows, and now and then a PING
+  }
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
   if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();
 }
