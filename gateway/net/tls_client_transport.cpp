@@ -99,6 +99,7 @@ bool TlsClientTransport::make_session() {
   SSL_set_connect_state(session);
   const std::string& ours = context_->settings().server_name;
   expected_ = normal_server_name(ours.empty() ? server_.host() : ours);
+  naming_ = server_.naming();
   if (!expect_name(expected_)) {
     fail_later("no name that the backend could show");
     return false;
@@ -217,7 +218,7 @@ void TlsClientTransport::keep(SSL_SESSION* session) {
   const bool resumed = SSL_session_reused(ssl_.get()) == 1;
   const int64_t until = resumed ? until_s_ : verified_until(ssl_.get(), wall_clock_s());
   if (SSL_SESSION_is_resumable(session) == 1 && size <= TlsPeer::max_ticket)
-    server_.keep(*context_, {session, until});
+    server_.keep(*context_, naming_, {session, until});
   else
     SSL_SESSION_free(session);
 }
@@ -225,6 +226,7 @@ void TlsClientTransport::keep(SSL_SESSION* session) {
 void TlsPeer::set_host(std::string host) {
   if (host == host_) return;
   host_ = std::move(host);
+  ++naming_;
   forget();
 }
 
@@ -248,8 +250,8 @@ TlsPeer::Session TlsPeer::take(const std::shared_ptr<const TlsClientContext>& co
   return newest;
 }
 
-void TlsPeer::keep(const TlsClientContext& context, Session session) {
-  if (context_.get() != &context) return SSL_SESSION_free(session.session);
+void TlsPeer::keep(const TlsClientContext& context, uint32_t naming, Session session) {
+  if (context_.get() != &context || naming_ != naming) return SSL_SESSION_free(session.session);
   const bool used_often = SSL_SESSION_get_protocol_version(session.session) < TLS1_3_VERSION;
   if (used_often || kept_.size() >= max_sessions) {
     const auto gone = used_often ? kept_.end() : kept_.begin() + 1;
