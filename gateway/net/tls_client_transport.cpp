@@ -109,10 +109,11 @@ bool TlsClientTransport::make_session() {
 }
 
 // RFC 6066 3: an address is no server name. RFC 9525 6.2 and 6.3: subjectAltNames alone, and a wildcard
-// stands for a whole label. Without a name nothing would be checked.
+// stands for a whole label. Without a name nothing would be checked, and for one that begins with a dot
+// OpenSSL takes any name below it.
 bool TlsClientTransport::expect_name(const std::string& name) {
   X509_VERIFY_PARAM* rules = SSL_get0_param(ssl_.get());
-  if (name.empty()) return false;
+  if (name.empty() || name.front() == '.') return false;
   if (Address::from_ip(name, 0)) return X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1;
   X509_VERIFY_PARAM_set_hostflags(rules,
                                   X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
