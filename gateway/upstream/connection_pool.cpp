@@ -266,7 +266,7 @@ void ConnectionPool::on_connected(Connecting& connecting,
 }
 
 void ConnectionPool::connect_failed(const Error& error) {
-  if (error.limit == Limit::none) {  // else it is our shortage
+  if (error.limit == Limit::none && error.reason != reason::overload) {  // else it is our shortage
     endpoint_.count(Outcome::failure);
     ++shared_.connects.failures[error.reason];
   }

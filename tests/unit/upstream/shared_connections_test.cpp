@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cerrno>
 
 #include "base/reason.h"
 #include "fakes.h"
+#include "net/socket.h"
 #include "unit/net/tls_backends.h"
 
 using namespace penstock;
@@ -450,6 +452,12 @@ TEST_CASE("connects that failed are counted by their reason, our own shortages n
                           Error{kind, ErrorSource::upstream, Retry::yes, reason, "as the test says", limit}));
     bench.cluster->finish(a, Outcome::neutral);
   }
+  bench.acquire(a);
+  FakeConnector::Asked& last = *bench.asked.back();
+  last.state = FakeConnector::Asked::State::answered;
+  last.done(last.who, std::unexpected(net::connect_error(EADDRNOTAVAIL)));
+  CHECK(a.failures.back().retry == Retry::yes);
+  bench.cluster->finish(a, Outcome::neutral);
   const auto& failures = bench.cluster->connects().failures;
   CHECK(failures.size() == 2);
   CHECK(failures.at(reason::upstream_tls_name) == 1);
