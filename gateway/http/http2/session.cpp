@@ -54,9 +54,12 @@ struct Callbacks {
     of(user).on_frame_sent(*frame);
     return 0;
   }
-  static int stream_closed(nghttp2_session* session, int32_t stream, uint32_t code, void* user) {
-    void* data = nghttp2_session_get_stream_user_data(session, stream);
-    return fail_unless(!data || of(user).on_stream_closed(data, code));
+  static int stream_closed(nghttp2_session*, int32_t stream, uint32_t code, void* user) {
+    Session& session = of(user);
+    void* data = session.stream_data(stream);
+    const bool good = !data || session.on_stream_closed(data, code);
+    session.last_asked_ = 0;
+    return fail_unless(good);
   }
 };
 
