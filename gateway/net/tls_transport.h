@@ -84,6 +84,7 @@ class TlsTransport final : public Transport,
     encrypt();
     if (socket_) socket_->flush();
   }
+  void release_borrowed() override { encrypt(); }
   size_t unsent() const override { return plain_.size() + (socket_ ? socket_->unsent() : 0); }
   size_t unread() const override { return charged_; }
 

@@ -97,6 +97,7 @@ class Session : protected net::TransportHandler {
   friend struct BodyCallbacks;
 
   void flush();
+  void release_borrowed();
 
   nghttp2_session* session_ = nullptr;
   BlockPool::Block* spent_ = nullptr;  // hold bytes that the transport has borrowed
