@@ -252,9 +252,7 @@ class Downstream final : public DownstreamConnection, private Session {
   bool on_stream_closed(void* stream, uint32_t code) override;
   void on_turn_over() override { settle(); }
 
-  DownstreamStream* stream_of(int32_t id) {
-    return static_cast<DownstreamStream*>(nghttp2_session_get_stream_user_data(raw(), id));
-  }
+  DownstreamStream* stream_of(int32_t id) { return static_cast<DownstreamStream*>(stream_data(id)); }
   void start();
   void after_read();
   void begin_streams();

@@ -202,9 +202,7 @@ class Upstream final : public UpstreamConnection, private Session {
   void on_turn_over() override { settle(); }
 
   bool open_transport() const { return transport_ != nullptr; }
-  UpstreamStream* stream_of(int32_t id) {
-    return static_cast<UpstreamStream*>(nghttp2_session_get_stream_user_data(raw(), id));
-  }
+  UpstreamStream* stream_of(int32_t id) { return static_cast<UpstreamStream*>(stream_data(id)); }
   void begin();
   void after_read();
   bool spend();
