@@ -83,6 +83,7 @@ std::optional<Template> template_of(const Node* node);
 
 // Control characters but the tab: in a header or a path they would break every message.
 bool holds_control(std::string_view text);
+bool is_visible_ascii(std::string_view text);  // what a host or a path may be sent as
 bool holds_control(const Template& made);
 
 // A host, maybe with a port, for a Host header or a Location.

@@ -126,10 +126,14 @@ bool holds_control(const Template& made) {
                      [](const TemplatePiece& piece) { return holds_control(piece.text); });
 }
 
+bool is_visible_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
 std::optional<std::string> host_text(const Node* node, const std::string& path, Build& build) {
   if (node == nullptr || !node->is_scalar()) return std::nullopt;
-  if (node->text.empty() || node->text.find_first_of("/ \t?#@") != std::string::npos ||
-      holds_control(node->text))
+  if (node->text.empty() || node->text.find_first_of("/?#@") != std::string::npos ||
+      !is_visible_ascii(node->text))
     build.diagnostics.error("bad-host", node->at, path, fmt::format("host '{}' is no host", shown(*node)));
   return node->text;
 }

@@ -1,6 +1,7 @@
 // An upstream's `health_check:`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -77,7 +78,11 @@ class HealthReader {
       error(path, "path", fmt::format("path '{}' is no path", shown(path)), "write path: /healthz");
       return false;
     }
-    report_unwritable_path(path, text.substr(0, text.find('?')), path_ + ".path", build_);
+    const size_t query = std::min(text.find('?'), text.size());
+    report_unwritable_path(path, text.substr(0, query), path_ + ".path", build_);
+    if (!is_visible_ascii(text.substr(query)))
+      error(path, "path", fmt::format("path '{}' has a query with bytes that none may hold", shown(path)),
+            "percent-encode them");
     return true;
   }
 

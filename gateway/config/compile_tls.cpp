@@ -127,7 +127,9 @@ std::string server_name(const Node& node, const std::string& path, Build& build)
   const Node* name = usable(node, "server_name");
   if (name == nullptr || !name->is_scalar()) return {};
   const bool address = parse_host_port(fmt::format("[{}]:1", name->text)).has_value();
-  if (!address && !parse_host_port(fmt::format("{}:1", name->text)).has_value())
+  const bool host = !name->text.starts_with('[') && name->text != "none" &&
+                    parse_host_port(fmt::format("{}:1", name->text)).has_value();
+  if (!address && !host)
     build.diagnostics.error("bad-host", name->at, path + ".server_name",
                             fmt::format("server_name '{}' is no host name or IP address", shown(*name)));
   return name->text;

@@ -342,6 +342,9 @@ Parsed<HostPort> parse_host_port(std::string_view text) {
   };
   if (!std::all_of(parts->host.begin(), parts->host.end(), is_host_byte) || parts->host.size() > 253)
     return wrong("has no host name before the port", "write 10.0.0.5:8080, [::1]:8080 or name:8080");
+  // A certificate for any name below would do for one that begins with a dot.
+  if (parts->host.starts_with('.') || parts->host.find("..") != parts->host.npos)
+    return wrong("has a host name with an empty label");
   const bool digits = parts->host.find_first_not_of("0123456789.") == parts->host.npos;
   if (digits && !is_ip(AF_INET, parts->host, bytes)) return wrong("has no IPv4 address before the port");
   return HostPort{lower(parts->host), *port};

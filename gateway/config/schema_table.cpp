@@ -372,7 +372,8 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.http2.ping_interval", duration, "none", "1ms..24h",
      "Of silence while a request is open; then the backend is asked by a PING whether it is still there",
      none_ok},
-    {"upstreams.*.http2.ping_timeout", duration, "10s", "1ms..1h", "For the answer to that PING"},
+    {"upstreams.*.http2.ping_timeout", duration, "10s", "1ms..1h",
+     "For the answer to that PING; and, when a tunnel is over, for some of what was said last to be taken"},
     {"upstreams.*.health_check", group, "none", "path",
      "Active checks of every endpoint, once in the process, whatever the number of workers: exactly one of "
      "path, tcp and grpc. An endpoint is used until `unhealthy` of them have failed in a row",

@@ -18,6 +18,16 @@ std::string source_of(const config::Upstream& upstream) {
   return source;
 }
 
+// How its endpoints are spoken to. What was found for one source must not be spoken to as is written for
+// another: without TLS, say, where there was TLS.
+std::string speech_of(const config::Upstream& upstream) {
+  std::string speech = fmt::format("{}", static_cast<int>(upstream.protocol));
+  if (const auto& tls = upstream.tls)
+    speech += fmt::format("\ntls {}\n{}\n{}\n{}\n{}", tls->server_name, tls->ca.path, tls->cert.path,
+                          tls->key.path, static_cast<int>(tls->min_version));
+  return speech;
+}
+
 bool usable(const upstream::EndpointSet& set) {
   return std::any_of(set.endpoints.begin(), set.endpoints.end(),
                      [](const auto& endpoint) { return !endpoint.addresses.empty(); });
@@ -41,7 +51,9 @@ Directory::Set with_known_addresses(Directory::Set set, const upstream::Endpoint
 }  // namespace
 
 struct Directory::Entry {
-  std::string source;
+  std::string source, speech;
+  bool left_over = false;  // `current` is of an earlier source
+  bool unfit = false;      // and is to be spoken to in another way now: whatever comes replaces it
   Set current = std::make_shared<const upstream::EndpointSet>();
   std::unique_ptr<Provider> provider;
 };
@@ -58,17 +70,30 @@ void Directory::apply(const std::vector<config::Upstream>& upstreams) {
     auto& entry = entries_[upstream.name];
     if (!entry) entry = std::make_unique<Entry>();
     std::string source = source_of(upstream);
-    if (entry->provider && entry->source == source) continue;
-    entry->source = std::move(source);
-    entry->provider = make_provider(upstream, sources_);  // the old one stops, its last set stays
-    entry->provider->start([this, name = upstream.name](Set set) { publish(name, std::move(set)); });
+    std::string speech = speech_of(upstream);
+    const bool other_source = !entry->provider || entry->source != source;
+    if (other_source) entry->left_over = true;
+    entry->unfit = entry->left_over && entry->speech != speech && usable(*entry->current);
+    entry->speech = std::move(speech);
+    if (other_source) {
+      entry->source = std::move(source);
+      entry->provider = make_provider(upstream, sources_);  // the old one stops, its last set stays
+      entry->provider->start([this, name = upstream.name](Set set) { publish(name, std::move(set)); });
+    }
+    if (entry->unfit) replace(upstream.name, std::make_shared<const upstream::EndpointSet>());
   }
 }
 
 void Directory::publish(const std::string& upstream, Set set) {
   Entry& entry = *entries_.at(upstream);
   set = with_known_addresses(std::move(set), *entry.current);
-  if (!usable(*set) && usable(*entry.current)) return;
+  if (!usable(*set) && usable(*entry.current) && !entry.unfit) return;
+  replace(upstream, std::move(set));
+}
+
+void Directory::replace(const std::string& upstream, Set set) {
+  Entry& entry = *entries_.at(upstream);
+  entry.left_over = entry.unfit = false;
   entry.current = std::move(set);
   sources_.states.sweep();
   for (const Changed& changed : subscribers_) changed(upstream, entry.current);

@@ -24,8 +24,10 @@ class Directory {
   Directory& operator=(const Directory&) = delete;
 
   // The upstreams of a new configuration. What stays and did not change goes on; a changed one keeps its old
-  // set until the new provider has one with an address; one that is gone is forgotten without a word to the
-  // subscribers, since exchanges may still use its last set. Subscribers hear of static sets inside.
+  // set until the new provider has one with an address, unless its protocol or TLS changed too: then it has
+  // none until then, since nobody may be spoken to in a way that was written for others; one that is gone is
+  // forgotten without a word to the subscribers, since exchanges may still use its last set. Subscribers hear
+  // of static sets inside.
   void apply(const std::vector<config::Upstream>& upstreams);
 
   void subscribe(Changed changed);  // for good; not called for what is there already: see current()
@@ -37,6 +39,7 @@ class Directory {
  private:
   struct Entry;
   void publish(const std::string& upstream, Set set);
+  void replace(const std::string& upstream, Set set);
 
   Sources sources_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;

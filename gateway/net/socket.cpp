@@ -38,7 +38,8 @@ Socket* Socket::connect(Loop& loop, int fd, const Address& to, SocketOwner& owne
   if (socket->state_ == State::failed) return socket;
   socket->state_ = State::connecting;
   if (::connect(fd, &to.any, to.length()) != 0 && errno != EINPROGRESS)
-    socket->fail(errno);
+    // Of IPv6 it says that we have no address to come from, hardly ever that the ports are all used.
+    socket->fail(errno == EADDRNOTAVAIL && to.any.sa_family == AF_INET6 ? EHOSTUNREACH : errno);
   else
     socket->update_events();
   return socket;
@@ -458,7 +459,17 @@ Error connect_error(int system_errno) {
       error.limit = Limit::descriptors;
       error.text = "no descriptor is free for an upstream connection";
       break;
-    case EADDRNOTAVAIL: error.text = "no local port is free towards the endpoint"; break;
+    case EADDRNOTAVAIL:
+      error.kind = ErrorKind::limit;
+      error.reason = reason::overload;
+      error.text = "no local port is free towards the endpoint";
+      break;
+    case ENOMEM:
+    case ENOBUFS:
+      error.kind = ErrorKind::limit;
+      error.reason = reason::overload;
+      error.text = "the kernel has no memory for an upstream connection";
+      break;
     default: error.text = "the connection attempt failed";
   }
   return error;

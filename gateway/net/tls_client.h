@@ -81,12 +81,16 @@ class TlsPeer {
   };
   // The newest that was made with this context; null: none. The caller's own.
   Session take(const std::shared_ptr<const TlsClientContext>& context, int64_t now_s);
-  // Takes it, or frees it: what was made with another context than the newest is of no use.
-  void keep(const TlsClientContext& context, Session session);
+  // Counts the names that it had: what was verified under one says nothing about another.
+  uint32_t naming() const { return naming_; }
+  // Takes it, or frees it: what was made with another context than the newest, or while the server had
+  // another name, is of no use.
+  void keep(const TlsClientContext& context, uint32_t naming, Session session);
   void forget();
 
  private:
   std::string host_;
+  uint32_t naming_ = 0;
   std::shared_ptr<const TlsClientContext> context_;  // of those that are kept
   std::vector<Session> kept_;                        // the newest last
 };

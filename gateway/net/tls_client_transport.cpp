@@ -99,6 +99,7 @@ bool TlsClientTransport::make_session() {
   SSL_set_connect_state(session);
   const std::string& ours = context_->settings().server_name;
   expected_ = normal_server_name(ours.empty() ? server_.host() : ours);
+  naming_ = server_.naming();
   if (!expect_name(expected_)) {
     fail_later("no name that the backend could show");
     return false;
@@ -108,10 +109,11 @@ bool TlsClientTransport::make_session() {
 }
 
 // RFC 6066 3: an address is no server name. RFC 9525 6.2 and 6.3: subjectAltNames alone, and a wildcard
-// stands for a whole label. Without a name nothing would be checked.
+// stands for a whole label. Without a name nothing would be checked, and for one that begins with a dot
+// OpenSSL takes any name below it.
 bool TlsClientTransport::expect_name(const std::string& name) {
   X509_VERIFY_PARAM* rules = SSL_get0_param(ssl_.get());
-  if (name.empty()) return false;
+  if (name.empty() || name.front() == '.') return false;
   if (Address::from_ip(name, 0)) return X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str()) == 1;
   X509_VERIFY_PARAM_set_hostflags(rules,
                                   X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
@@ -217,7 +219,7 @@ void TlsClientTransport::keep(SSL_SESSION* session) {
   const bool resumed = SSL_session_reused(ssl_.get()) == 1;
   const int64_t until = resumed ? until_s_ : verified_until(ssl_.get(), wall_clock_s());
   if (SSL_SESSION_is_resumable(session) == 1 && size <= TlsPeer::max_ticket)
-    server_.keep(*context_, {session, until});
+    server_.keep(*context_, naming_, {session, until});
   else
     SSL_SESSION_free(session);
 }
@@ -225,6 +227,7 @@ void TlsClientTransport::keep(SSL_SESSION* session) {
 void TlsPeer::set_host(std::string host) {
   if (host == host_) return;
   host_ = std::move(host);
+  ++naming_;
   forget();
 }
 
@@ -248,8 +251,8 @@ TlsPeer::Session TlsPeer::take(const std::shared_ptr<const TlsClientContext>& co
   return newest;
 }
 
-void TlsPeer::keep(const TlsClientContext& context, Session session) {
-  if (context_.get() != &context) return SSL_SESSION_free(session.session);
+void TlsPeer::keep(const TlsClientContext& context, uint32_t naming, Session session) {
+  if (context_.get() != &context || naming_ != naming) return SSL_SESSION_free(session.session);
   const bool used_often = SSL_SESSION_get_protocol_version(session.session) < TLS1_3_VERSION;
   if (used_often || kept_.size() >= max_sessions) {
     const auto gone = used_often ? kept_.end() : kept_.begin() + 1;

@@ -48,6 +48,7 @@ class TlsClientTransport final : public TlsTransport {
   std::shared_ptr<const TlsClientContext> context_;
   TlsPeer& server_;
   TlsClientStart* start_;    // null once the handshake is over
+  uint32_t naming_ = 0;      // the server's, when the name was chosen that it must show
   int64_t until_s_ = 0;      // of the session that it goes on from
   std::string_view reason_;  // while the handshake lasts: why it fails
   std::string expected_;     // name or address

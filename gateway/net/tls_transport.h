@@ -51,6 +51,7 @@ class TlsTransport : public Transport, protected SocketOwner, private Task {
     encrypt();
     if (socket_) socket_->flush();
   }
+  void release_borrowed() override { encrypt(); }
   size_t unsent() const override { return plain_.size() + (socket_ ? socket_->unsent() : 0); }
   size_t unread() const override { return charged_; }
 

@@ -134,6 +134,9 @@ class Transport {
   virtual void commit(size_t used) = 0;
   // Sends what was appended. Errors arrive later through on_error, never inside flush().
   virtual void flush() = 0;
+  // Nothing that was borrowed is referred to afterwards. What becomes other bytes on its way (TLS) need not
+  // be sent for that: it waits for flush().
+  virtual void release_borrowed() { flush(); }
   virtual size_t unsent() const = 0;  // bytes appended and not yet taken by the kernel
 
   // Ends our sending side after the rest is out (FIN, close_notify); the peer's bytes still arrive.

@@ -78,6 +78,7 @@ ExitCode Server::start() {
   health_checks_ =
       std::make_unique<upstream::HealthChecks>(loop_, seed(), [](const std::string& line) { say(line); });
   directory_->subscribe([this](const std::string& upstream, discovery::Directory::Set set) {
+    if (committing_) return;
     health_checks_->set_endpoints(upstream, *set);
     for (auto& worker : workers_) worker->set_endpoints(upstream, set);
   });
@@ -193,7 +194,11 @@ void Server::commit() {
     if (!load) load = std::make_shared<ListenerLoad>();
   }
   budget_.set_limit(config.limits.buffered);
+  // What is found inside goes to the workers with the settings that it is meant for, in their plans, and to
+  // the checks below: never before, when the old ones apply.
+  committing_ = true;
   directory_->apply(config.upstreams);
+  committing_ = false;
   health_checks_->set_most(config.limits.health_checks);
   health_checks_->apply(snapshot_->clusters);
   for (const upstream::ClusterSettings& cluster : snapshot_->clusters)

@@ -89,6 +89,7 @@ class Server final : private StatusSource {
   upstream::EndpointStates endpoint_states_;
   std::unique_ptr<upstream::HealthChecks> health_checks_;
   std::unique_ptr<discovery::Directory> directory_;
+  bool committing_ = false;  // while the directory takes a new configuration
   std::unique_ptr<proxy::RetryBudget> retry_budget_;
   std::unique_ptr<Certificates> certificates_;
   SocketGroups sockets_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "base/reason.h"
 #include "upstream/endpoint.h"
@@ -12,6 +13,17 @@ namespace {
 Error unresolved_error() {
   return {ErrorKind::unresolved, ErrorSource::upstream, Retry::yes, reason::upstream_unresolved,
           "the endpoint's name has no address"};
+}
+
+// Nothing of the request was sent: it may go where requests go now.
+Error retired_error() {
+  return {ErrorKind::refused, ErrorSource::upstream, Retry::yes, reason::upstream_connect_refused,
+          "the endpoint left the upstream before a connection was made"};
+}
+
+Error useless_error() {
+  return {ErrorKind::refused, ErrorSource::upstream, Retry::yes, reason::upstream_connect_refused,
+          "the new connection took no request"};
 }
 
 Error timeout_error() {
@@ -57,9 +69,9 @@ http::Stream* ConnectionPool::acquire(Attempt& attempt, uint32_t connect_timeout
   waiters_.push_back(attempt);
   ++waiting_;
   if (attempt.want_fresh_) ++waiting_fresh_;
-  if (!resolved()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
+  if (!may_connect()) connect_timeout_ms = 1;  // fails by the timer: never inside acquire()
   attempt.deadline_ms_ = loop_.now_ms() + std::max(1u, connect_timeout_ms);
-  if (resolved() && !connects_suffice()) start_connect(attempt.deadline_ms_);
+  if (may_connect() && !connects_suffice()) start_connect(attempt.deadline_ms_);
   arm_wait_timer();
   return nullptr;
 }
@@ -138,21 +150,34 @@ Attempt* ConnectionPool::next_waiter() {
 // that called it, so the stack does not grow with the number of waiters.
 void ConnectionPool::serve_waiters() {
   if (serving_) return;
-  serving_ = true;
-  while (Attempt* waiter = next_waiter()) {
-    http::Stream* stream = open_stream(*waiter);
-    if (!stream) break;
-    take_waiter(*waiter).on_acquired(*stream);
-  }
-  serving_ = false;
+  lend_to_waiters();
   connect_for_waiters();
   trim();
 }
 
+ConnectionPool::Lent ConnectionPool::lend_to_waiters() {
+  Lent lent = Lent::unasked;
+  serving_ = true;
+  while (Attempt* waiter = next_waiter()) {
+    http::Stream* stream = open_stream(*waiter);
+    if (!stream && lent == Lent::unasked) lent = Lent::none;
+    if (!stream) break;
+    lent = Lent::some;
+    take_waiter(*waiter).on_acquired(*stream);
+  }
+  serving_ = false;
+  return lent;
+}
+
 // A connection that broke before it could be lent leaves a waiter without one in the making; one that takes
-// fewer streams than was expected, several.
+// fewer streams than was expected, several. Who waits where no connection may be made is picked anew.
 void ConnectionPool::connect_for_waiters() {
-  while (!connects_suffice() && resolved()) start_connect(waiters_.back()->deadline_ms_);
+  while (!connects_suffice() && may_connect()) start_connect(waiters_.back()->deadline_ms_);
+  while (!connects_suffice()) fail_waiter(*waiters_.front(), no_connect_error());
+}
+
+Error ConnectionPool::no_connect_error() const {
+  return keep_ == Keep::nothing ? retired_error() : unresolved_error();
 }
 
 void ConnectionPool::arm_wait_timer() {
@@ -179,7 +204,7 @@ void ConnectionPool::on_wait_timer(void* self) {
       if (!late && attempt.deadline_ms_ <= now) late = &attempt;
     });
     if (!late) break;
-    pool.fail_waiter(*late, pool.resolved() ? timeout_error() : unresolved_error());
+    pool.fail_waiter(*late, pool.may_connect() ? timeout_error() : pool.no_connect_error());
   }
   pool.arm_wait_timer();
 }
@@ -224,7 +249,7 @@ void ConnectionPool::on_connected(Connecting& connecting,
   connecting.unlink();
   loop_.defer_delete(std::unique_ptr<net::Deferred>(&connecting));
   bool another =
-      !result && connecting.addresses_left > 1 && resolved() && loop_.now_ms() < connecting.deadline_ms;
+      !result && connecting.addresses_left > 1 && may_connect() && loop_.now_ms() < connecting.deadline_ms;
   if (another)
     return connect_to((connecting.index + 1) % addresses_.size(), connecting.addresses_left - 1,
                       connecting.deadline_ms);
@@ -235,14 +260,17 @@ void ConnectionPool::on_connected(Connecting& connecting,
   } else if (connecting.epoch != epoch_) {  // says nothing of what would be made now
     connect_for_waiters();
   } else {
-    const Error error = connect_error(result.error());
-    if (error.limit == Limit::none) {  // else it is our shortage
-      endpoint_.count(Outcome::failure);
-      ++shared_.connects.failures[error.reason];
-    }
-    fail_waiters(error);
+    connect_failed(connect_error(result.error()));
   }
   endpoint_.unref();
+}
+
+void ConnectionPool::connect_failed(const Error& error) {
+  if (error.limit == Limit::none && error.reason != reason::overload) {  // else it is our shortage
+    endpoint_.count(Outcome::failure);
+    ++shared_.connects.failures[error.reason];
+  }
+  fail_waiters(error);
 }
 
 // --- connections ---
@@ -251,14 +279,19 @@ void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
   endpoint_.ref();
   connection->context = new Pooled{Pooled::Place::busy, made_by.address, made_by.epoch};
   ++busy_count_;
-  if (made_by.epoch != epoch_) {  // what it was made with has changed meanwhile
-    discard(*connection.release());
+  http::UpstreamConnection& made = *connection.release();  // deleted late
+  if (!current(made)) {  // what it was made with, or its address, has changed meanwhile
+    discard(made);
     return connect_for_waiters();
   }
-  streams_each_ = std::max(1u, connection->most_streams());
-  http::UpstreamConnection& made = *connection.release();  // deleted late
+  const uint32_t expected = std::exchange(streams_each_, std::max(1u, made.most_streams()));
   make_idle(made);
-  serve_waiters();
+  if (lend_to_waiters() == Lent::none) {  // another one would do the same, for ever
+    streams_each_ = expected;
+    return connect_failed(useless_error());
+  }
+  connect_for_waiters();
+  trim();
   // In its first exchange a connection is not a reused one: what becomes of it is its endpoint's doing.
   if (is_idle(made)) made.idled = true;
 }

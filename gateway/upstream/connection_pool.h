@@ -81,7 +81,9 @@ class ConnectionPool final : public http::UpstreamOwner {
   void sort_in(http::UpstreamConnection& connection);
   bool connects_suffice() const { return uint64_t{connecting_count_} * streams_each_ >= waiting_; }
   Attempt* next_waiter();
+  enum class Lent : uint8_t { unasked, none, some };  // none: somebody waits, and no connection takes it
   void serve_waiters();
+  Lent lend_to_waiters();
   Attempt& take_waiter(Attempt& attempt);
   void fail_waiter(Attempt& attempt, const Error& error);
   void fail_waiters(const Error& error);
@@ -89,6 +91,10 @@ class ConnectionPool final : public http::UpstreamOwner {
 
   void start_connect(uint64_t deadline_ms);
   void connect_for_waiters();
+  void connect_failed(const Error& error);
+  Error no_connect_error() const;
+  // Not for who left the set: the settings are those of the endpoints that are in it, and may be none of TLS.
+  bool may_connect() const { return resolved() && keep_ == Keep::idle; }
   void connect_to(size_t index, size_t addresses_left, uint64_t deadline_ms);
   void on_connected(Connecting& connecting, Result<std::unique_ptr<http::UpstreamConnection>> result);
   void adopt(std::unique_ptr<http::UpstreamConnection> connection, const Connecting& made_by);

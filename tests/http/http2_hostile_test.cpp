@@ -300,6 +300,28 @@ TEST_CASE("floods of what brings nothing end their connection and are counted") 
   }
 }
 
+TEST_CASE("what comes behind the last GOAWAY is passed over, and costs its client like any other flood") {
+  DownstreamSettings settings = far_away();
+  settings.http2.max_control_frames = 100;
+  Peer peer(settings);
+  peer.send(head(1, get()));
+  peer.client.connection->drain(0);
+  peer.got();
+  CHECK(peer.send(frame(ping, ack, 0, peer.reader.last_ping())) == "GOAWAY 1 0");
+  std::string_view flood;
+  SUBCASE("heads") { flood = "heads"; }
+  SUBCASE("DATA of nothing") { flood = "data"; }
+  uint32_t id = 3;
+  CHECK(peer.send(head(id, request("POST", "/"), end_headers) + body(id, "some")).empty());
+  std::string got;
+  for (int i = 0; i < 200 && got.empty(); ++i)
+    got = peer.send(flood == "heads" ? head(id += 2, get()) : body(id, ""));
+  CHECK(got == "GOAWAY 1 11");
+  CHECK(peer.client.closed == 1);
+  CHECK(peer.client.limits.of(Limit::http2_max_control_frames) == 1);
+  CHECK(peer.client.streams.size() == 1);
+}
+
 TEST_CASE("what breaks the rules of a stream resets it with the code that RFC 9113 gives, and no other") {
   struct Case {
     std::string_view name;

@@ -55,8 +55,8 @@ struct Two : Peer {
 
 }  // namespace
 
-TEST_CASE("answers of one urgency go one after the other") {
-  Two peer("", "");
+TEST_CASE("answers of one urgency go one after the other where their client says so") {
+  Two peer("u=3", "u=3");
   peer.answer_with(0);
   peer.answer_with(1);
   CHECK(peer.first_over() == 1);
@@ -124,10 +124,15 @@ TEST_CASE("who answers may say how urgent it is, and goes on saying it to the cl
   }
 }
 
-TEST_CASE("incremental answers take turns") {
-  Two peer("i", "i");
-  peer.answer_with(0);
-  peer.answer_with(1);
+TEST_CASE("incremental answers take turns, and so do those of which nobody says anything") {
+  std::string_view asked, answered;
+  SUBCASE("the client says so") { asked = "i"; }
+  SUBCASE("who answers does") { asked = "u=3", answered = "i"; }
+  SUBCASE("nobody") {}
+  SUBCASE("nobody says the contrary") { answered = "u=4"; }
+  Two peer(asked, asked);
+  peer.answer_with(0, answered);
+  peer.answer_with(1, answered);
   peer.got();
   peer.client.wire.transport->room();
   const std::string all = peer.got();

@@ -71,9 +71,10 @@ void ask_for_tunnel(Played& backend, Recorder& handler) {
 }
 
 struct BackendTunnel {
-  Played backend{Played::Says::settings, Played::quiet(), takes_connect};
+  Played backend;
   Recorder stream;
-  BackendTunnel() {
+  explicit BackendTunnel(UpstreamSettings settings = Played::quiet(), uint32_t window = 65'535)
+      : backend(Played::Says::settings, settings, {{8, 1}, {4, window}}) {
     ask_for_tunnel(backend, stream);
     backend.got();
     backend.send(answer_head(1, "200"));
@@ -367,6 +368,63 @@ TEST_CASE("each side of a tunnel to a backend ends by itself") {
   tunnel.stream.release();
   CHECK(backend.got() == "");
   CHECK(backend.idle == 1);
+}
+
+TEST_CASE("what was said last in a tunnel still goes to the backend when its handler has left") {
+  for (bool backend_ended : {false, true}) {
+    CAPTURE(backend_ended);
+    BackendTunnel tunnel(Played::quiet(), 10);
+    Played& backend = tunnel.backend;
+    if (backend_ended) backend.send(body(1, "bye", end_stream));
+    say(tunnel.stream, "more than that");
+    end(tunnel.stream);
+    tunnel.stream.release();
+    CHECK(backend.got() == "DATA 1 10");
+    CHECK(backend.send(window(1, 3)) == "DATA 1 3");
+    CHECK(backend.send(window(1, 1)) == (backend_ended ? "DATA 1 1 END" : "DATA 1 1 END | RST 1 8"));
+    CHECK(backend.reader.body(1) == "more than that");
+    CHECK(backend.idle == 1);
+  }
+}
+
+TEST_CASE("a backend that does not take what was said last in a tunnel has the time of a PING") {
+  UpstreamSettings settings = Played::quiet();
+  settings.http2.ping_timeout_ms = 20;
+  for (std::string_view last : {"more than that", "all taken!"}) {
+    CAPTURE(last);
+    BackendTunnel tunnel(settings, 10);
+    Played& backend = tunnel.backend;
+    backend.send(body(1, "bye", end_stream));
+    say(tunnel.stream, last);
+    CHECK(backend.got() == "DATA 1 10");
+    end(tunnel.stream);
+    tunnel.stream.release();
+    CHECK(backend.got() == "");
+    struct Watch {
+      Played& backend;
+      uint64_t until = backend.loop.now_ms() + 5'000;
+      net::Timer timer{backend.loop, [](void* self) { static_cast<Watch*>(self)->look(); }, this};
+      void look() {
+        if (backend.idle > 0 || backend.loop.now_ms() >= until) return backend.loop.stop();
+        timer.start(1);
+      }
+    } watch{backend};
+    watch.timer.start(1);
+    backend.loop.run();
+    CHECK(backend.got() == "RST 1 8");
+    CHECK(backend.closed == 0);
+  }
+}
+
+TEST_CASE("the reset of a tunnel never overtakes its end") {
+  BackendTunnel tunnel;
+  tunnel.stream.at_data = [](Recorder& r) {  // while the connection is being read
+    r.stream->send_data("last");
+    r.stream->send_end();
+    r.release();
+  };
+  CHECK(tunnel.backend.send(body(1, "x")) == "DATA 1 4 END | RST 1 8");
+  CHECK(tunnel.backend.idle == 1);
 }
 
 TEST_CASE("a tunnel that a backend ends with its head is told so") {

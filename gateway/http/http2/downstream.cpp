@@ -133,7 +133,8 @@ bool Downstream::on_frame_head(const nghttp2_frame_hd& frame) {
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS: {
       const bool ours = frame.stream_id % 2 == 0;
-      if (ours || frame.stream_id > nghttp2_session_get_last_proc_stream_id(raw())) return true;
+      if (ours) return true;
+      if (frame.stream_id > nghttp2_session_get_last_proc_stream_id(raw())) return on_frame_of_new(frame);
       return stream_of(frame.stream_id) || on_frame_of_closed(frame);
     }
     case NGHTTP2_PRIORITY:  // the library passes over it, RFC 9113 6.3 does not
@@ -142,6 +143,12 @@ bool Downstream::on_frame_head(const nghttp2_frame_hd& frame) {
     default:  // of a type that nobody knows: nothing else tells of them
       return frame.type <= NGHTTP2_CONTINUATION || spend(control_, Limit::http2_max_control_frames);
   }
+}
+
+// Behind our last GOAWAY the library passes over what it would else begin a stream with (RFC 9113 6.8).
+bool Downstream::on_frame_of_new(const nghttp2_frame_hd& frame) {
+  const bool body = frame.type == NGHTTP2_DATA && frame.length > 0;
+  return drain_ != Drain::done || body || spend(control_, Limit::http2_max_control_frames);
 }
 
 // RFC 9113 5.1, 5.1.1. The library passes over them, too.
@@ -267,7 +274,10 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
   if (frame.hd.type == NGHTTP2_GOAWAY) owner_.on_http2_error(frame.goaway.error_code);
   if (frame.hd.type == NGHTTP2_GOAWAY && drain_ == Drain::told) ping(drain_ping);
   const bool body = frame.hd.type == NGHTTP2_DATA;
-  if (body) control_.win(3);  // a client may answer each with two windows, and now and then a PING
+  if (body) {
+    body_given_ += frame.hd.length;
+    control_.win(3);  // a client may answer each with two windows, and now and then a PING
+  }
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
   if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();
 }

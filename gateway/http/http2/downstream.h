@@ -125,6 +125,7 @@ class DownstreamStream final : public Stream,
   void hold_early(std::string_view bytes);
   void tell_early();
   void tell_tunnel();
+  void ask_priority();
   void answer_priority(const Message& head);
   void take_place(Priority priority);
   void deliver(std::string_view bytes);
@@ -137,6 +138,11 @@ class DownstreamStream final : public Stream,
   StreamHandler* take_handler();
   void set_deadline();
   void on_timer();
+  // All is said, and its last frame has not gone.
+  bool end_waits() const { return state_ == Sending::ended && head_out_ && !response_out_; }
+  bool waits_to_send() const { return rest_ || end_waits(); }
+  bool has_window() const;
+  void mark_sending(uint64_t now_ms);
   bool reads_too_slowly(uint64_t now_ms);
   void news();
   const DownstreamSettings& settings() const;
@@ -165,17 +171,18 @@ class DownstreamStream final : public Stream,
   bool broken_off_ : 1 = false;    // because of what its handler sent
   bool client_reset_ : 1 = false;  // the client has
   bool asks_for_tunnel_ : 1 = false;
-  bool tunnel_ : 1 = false;  // it was made
-  bool reprioritised_ : 1 = false;
-  bool pace_lifted_ : 1 = false;  // its body comes when its sender likes
-  Priority priority_;             // of the last PRIORITY_UPDATE, if it was
-  uint32_t unconsumed_ = 0;       // of the window, not given back yet
+  bool tunnel_ : 1 = false;             // it was made
+  bool pace_lifted_ : 1 = false;        // its body comes when its sender likes
+  bool waited_for_others_ : 1 = false;  // had a window at the last mark
+  Priority priority_;                   // as its client said it last
+  uint32_t unconsumed_ = 0;             // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
   uint64_t left_ = 0;  // of the declared length
   uint64_t started_ms_;
   uint64_t body_due_ms_ = 0;                    // the next part of its body, while that is awaited
   uint64_t send_mark_ = 0, send_since_ms_ = 0;  // since when so much was given, while some waits
+  uint64_t connection_mark_ = 0;                // and by all streams together
   Arena arena_;
   Message message_;
   Headers trailers_;                 // of the request
@@ -245,13 +252,12 @@ class Downstream final : public DownstreamConnection, private Session {
   bool on_stream_closed(void* stream, uint32_t code) override;
   void on_turn_over() override { settle(); }
 
-  DownstreamStream* stream_of(int32_t id) {
-    return static_cast<DownstreamStream*>(nghttp2_session_get_stream_user_data(raw(), id));
-  }
+  DownstreamStream* stream_of(int32_t id) { return static_cast<DownstreamStream*>(stream_data(id)); }
   void start();
   void after_read();
   void begin_streams();
   bool spend(FloodGuard& guard, Limit limit);
+  bool on_frame_of_new(const nghttp2_frame_hd& frame);
   bool on_frame_of_closed(const nghttp2_frame_hd& frame);
   bool breaks_off(uint32_t code);
   void head_over() { head_since_ms_ = 0; }
@@ -308,6 +314,7 @@ class Downstream final : public DownstreamConnection, private Session {
   uint64_t ping_ms_ = 0;        // a PING behind which nothing has come yet; 0: none
   uint64_t drain_ms_ = 0;       // the second GOAWAY is due
   uint64_t body_bytes_ = 0;     // of all streams
+  uint64_t body_given_ = 0;     // to all of them, as frames
   BodyPace pace_;               // of all of them together
   uint32_t served_ = 0;
   uint32_t waited_served_ = 0;   // of them, when it began to wait for the next

@@ -26,7 +26,7 @@ void DownstreamStream::release() {
   connection_.write_later();
   if (state_ != Sending::ended) return give_up(cut_code());
   if (response_out_) end_request_too();
-  if (rest_) set_deadline();
+  if (waits_to_send()) set_deadline();
 }
 
 void DownstreamStream::reset() {

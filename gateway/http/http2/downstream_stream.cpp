@@ -83,6 +83,7 @@ void DownstreamStream::end_head(EndStream end) {
   auto channel = tls() ? RequestHead::Channel::secure : RequestHead::Channel::plain;
   if (auto good = head_.finish(end, channel); !good) refuse(good.error());
   asks_for_tunnel_ = !refused_ && !message_.upgrade.empty();
+  ask_priority();
   if (const Priority* early = connection_.early_priority(id_)) update_priority(*early);
 }
 
@@ -157,8 +158,17 @@ void DownstreamStream::end_request() {
   if (handler_) handler_->on_end();
 }
 
+// Where a client says nothing its answers take turns, against RFC 9218 4.2: one after the other is right for
+// pages that are of use only when they are whole, but here a client that bounds its connection, as those of
+// gRPC do, would have one long answer keep all later ones waiting for its end. What is said in the field, the
+// library takes.
+void DownstreamStream::ask_priority() {
+  if (const Field* asked = message_.headers.find("priority")) return priority_.merge(asked->value);
+  priority_.incremental = true;
+  take_place(priority_);
+}
+
 void DownstreamStream::update_priority(Priority priority) {
-  reprioritised_ = true;
   priority_ = priority;
   take_place(priority);
 }
@@ -174,8 +184,6 @@ void DownstreamStream::answer_priority(const Message& head) {
   const Field* field = head.headers.find("priority");
   if (!field) return;
   Priority merged = priority_;
-  if (!reprioritised_)
-    if (const Field* asked = message_.headers.find("priority")) merged.merge(asked->value);
   merged.merge(field->value);
   take_place(merged);
 }
@@ -312,28 +320,28 @@ void DownstreamStream::send_trailers(const Headers& trailers) {
 }
 
 bool DownstreamStream::end_with_trailers() {
-  if (!ending_) return false;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(ending_->size());
+  const Headers* ending = std::exchange(ending_, nullptr);
+  if (!ending) return false;
+  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(ending->size());
   size_t count = 0;
-  if (!add_fields(fields, count, *ending_, 0)) return false;
+  if (!add_fields(fields, count, *ending, 0)) return false;
   return nghttp2_submit_trailer(raw(), id_, fields.data(), count) == 0;
 }
 
 void DownstreamStream::flush() {
   if (!dirty_ || !connection_.open()) return;
   dirty_ = false;
-  if (asleep && (ended || !out.empty())) {
+  // Behind an empty DATA trailers would wait for a window, which they need not.
+  const bool trailers_go = ended && out.empty() && end_with_trailers();
+  if (!trailers_go && asleep && (ended || !out.empty())) {
     asleep = false;
     nghttp2_session_resume_data(raw(), id_);
   }
   connection_.write();
   out.keep();
-  if (out.empty()) return;
-  if (!rest_) {
-    send_mark_ = given;
-    send_since_ms_ = connection_.loop_.now_ms();
-  }
-  rest_ = true;
+  if (out.empty() && !end_waits()) return;
+  if (!rest_) mark_sending(connection_.loop_.now_ms());
+  rest_ = !out.empty();
   was_high_ |= out.size() > net::Transport::low_mark;
   set_deadline();
 }

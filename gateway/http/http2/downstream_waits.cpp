@@ -36,19 +36,36 @@ void DownstreamStream::set_deadline() {
     due = body_due_ms_ = now + pace_.patience_ms(settings(), now, received_);
   else if (!end_told_)
     pace_.stop(now, received_);
-  if (rest_) due = std::min(due, send_since_ms_ + settings().send_timeout_ms);
+  if (waits_to_send()) due = std::min(due, send_since_ms_ + settings().send_timeout_ms);
   due == never ? deadline_.clear() : deadline_.at(connection_.loop_, due);
 }
 
-// Of what waits for its window. True once it has taken less than it has to. What waits for the connection is
-// its transport's to judge, and whose turn it is ours.
-bool DownstreamStream::reads_too_slowly(uint64_t now_ms) {
-  if (!rest_ || now_ms < send_since_ms_ + settings().send_timeout_ms) return false;
-  const uint64_t least = uint64_t{settings().min_send_rate} * settings().send_timeout_ms / 1'000;
-  const bool waits_for_others = connection_.transport_->unsent() > 0;
-  if (!waits_for_others && given - send_mark_ < std::max<uint64_t>(1, least)) return true;
+bool DownstreamStream::has_window() const {
+  return nghttp2_session_get_stream_remote_window_size(raw(), id_) > 0;
+}
+
+// What goes from here on counts as taken since now. With a window it is the connection that it waits for, or
+// the turn's end.
+void DownstreamStream::mark_sending(uint64_t now_ms) {
   send_mark_ = given;
+  connection_mark_ = connection_.body_given_;
   send_since_ms_ = now_ms;
+  waited_for_others_ = !connection_.busy() && has_window();
+}
+
+// Of what waits for a window, be it the last frame alone. True once less was taken than has to be: of the
+// stream, when it has no window of its own and had none before; else of the whole connection, because who of
+// those that wait for its window comes first is nghttp2's choice and no fault of the client's. What waits in
+// the transport is the transport's to judge.
+bool DownstreamStream::reads_too_slowly(uint64_t now_ms) {
+  if (!waits_to_send() || now_ms < send_since_ms_ + settings().send_timeout_ms) return false;
+  const uint64_t rate = uint64_t{settings().min_send_rate} * settings().send_timeout_ms / 1'000;
+  const uint64_t least = std::max<uint64_t>(1, rate);
+  const bool slow = given - send_mark_ < least;
+  const bool all_slow = connection_.body_given_ - connection_mark_ < least;
+  const bool blamed = has_window() || waited_for_others_ ? all_slow : slow;
+  if (connection_.transport_->unsent() == 0 && blamed) return true;
+  mark_sending(now_ms);
   return false;
 }
 

@@ -133,13 +133,12 @@ Result<void> RequestHead::finish(EndStream end, Channel channel) {
     if (refused & http1::bit(field.id)) return malformed("a field of another connection");
   // RFC 9113 8.3.1: the authority is one thing, said once or twice.
   if (!authority_.empty()) {
-    auto sent = http1::canonical_authority(authority_, headers.arena());
-    if (!sent) return malformed(":authority is not valid");
     if (const Field* host = headers.find(HeaderId::host)) {
+      auto sent = http1::canonical_authority(authority_, headers.arena());
       auto named = http1::canonical_authority(host->value, headers.arena());
-      if (!named || *named != *sent) return malformed("Host is not :authority");
+      if (!sent || !named || *named != *sent) return malformed("Host is not :authority");
     } else {
-      headers.add(HeaderId::host, authority_);
+      headers.add(HeaderId::host, authority_);  // judged with the rest, below
     }
   }
   if (!headers.find(HeaderId::host)) return malformed("neither :authority nor Host");

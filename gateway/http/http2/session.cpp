@@ -63,9 +63,12 @@ struct Callbacks {
     of(user).on_frame_sent(*frame);
     return 0;
   }
-  static int stream_closed(nghttp2_session* session, int32_t stream, uint32_t code, void* user) {
-    void* data = nghttp2_session_get_stream_user_data(session, stream);
-    return fail_unless(!data || of(user).on_stream_closed(data, code));
+  static int stream_closed(nghttp2_session*, int32_t stream, uint32_t code, void* user) {
+    Session& session = of(user);
+    void* data = session.stream_data(stream);
+    const bool good = !data || session.on_stream_closed(data, code);
+    session.last_asked_ = 0;
+    return fail_unless(good);
   }
 };
 
@@ -95,7 +98,7 @@ struct BodyCallbacks {
     if (body.out.size() < size) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // it was given up meanwhile
     net::Transport& to = *session.transport_;
     if (to.unsent() >= (session.borrowed_ ? most_at_once : net::Transport::high_mark)) {
-      if (session.borrowed_) session.flush();
+      session.flush();
       if (to.unsent() >= net::Transport::high_mark) return NGHTTP2_ERR_WOULDBLOCK;
     }
     to.append(text(head, frame_head));
@@ -202,8 +205,11 @@ void Session::write() {
     const ssize_t size = nghttp2_session_mem_send(session_, &frame);
     if (size < 0) broken_by_ = static_cast<int>(size);
     if (size > 0) transport_->append(text(frame, static_cast<size_t>(size)));
-    if (borrowed_) flush();
+    if (borrowed_) release_borrowed();
     if (size <= 0) break;
+    // Whatever is over the mark leaves now: nobody would tell that there is room again if all of it went
+    // later.
+    if (transport_->unsent() >= net::Transport::high_mark) flush();
   }
   work_ = Work::none;
   if (transport_->unsent() > 0 || ended() || broken_by_ != 0) loop_.schedule(writing_);
@@ -213,6 +219,14 @@ void Session::flush() {
   transport_->flush();
   loop_.blocks().give_chain(std::exchange(spent_, nullptr));
   borrowed_ = false;
+}
+
+// Frames of several streams leave together where they need not leave at once.
+void Session::release_borrowed() {
+  transport_->release_borrowed();
+  loop_.blocks().give_chain(std::exchange(spent_, nullptr));
+  borrowed_ = false;
+  if (transport_->unsent() >= net::Transport::high_mark) transport_->flush();
 }
 
 void Session::Writing::run_task() {

@@ -61,6 +61,13 @@ class Session : protected net::TransportHandler {
   bool receive(std::span<const char> bytes);
   int broken_by() const { return broken_by_; }
   bool receiving() const { return work_ == Work::receiving; }
+  // What belongs to a stream that is open. A field after another asks for the same one's.
+  void* stream_data(int32_t id) {
+    if (id == last_asked_) return last_data_;
+    void* data = nghttp2_session_get_stream_user_data(session_, id);
+    if (data) last_asked_ = id, last_data_ = data;
+    return data;
+  }
   // To the transport, whatever waits there. Only after the last frame: nothing else is written then.
   void append_goaway(uint32_t code);
   bool ended() const { return !nghttp2_session_want_read(session_) && !nghttp2_session_want_write(session_); }
@@ -95,11 +102,14 @@ class Session : protected net::TransportHandler {
   friend struct BodyCallbacks;
 
   void flush();
+  void release_borrowed();
 
   nghttp2_session* session_ = nullptr;
   BlockPool::Block* spent_ = nullptr;  // hold bytes that the transport has borrowed
   Writing writing_{*this};
   FrameWalk walk_;
+  void* last_data_ = nullptr;
+  int32_t last_asked_ = 0;  // 0: none
   int broken_by_ = 0;
   enum class Work : uint8_t { none, receiving, sending } work_ = Work::none;
   bool borrowed_ = false;  // the transport has borrowed bytes

@@ -48,7 +48,7 @@ class UpstreamStream final : public Stream,
 
   // --- for the connection ---
   void head_out() { head_out_ = true; }
-  void end_out() { end_out_ = true; }
+  void end_out();
   void add_field(std::string_view name, std::string_view value);
   size_t head_bytes() const { return head_read_ ? answer_trailers_.size() : head_.size(); }
   void answering() { answering_ = true; }
@@ -114,6 +114,8 @@ class UpstreamStream final : public Stream,
   StreamHandler* take_handler();
   void news();
   void end_or_give_up();
+  void drain();
+  void on_timer();
 
   Upstream& connection_;
   StreamHandler* handler_;
@@ -146,6 +148,7 @@ class UpstreamStream final : public Stream,
   uint64_t sent_ = 0;
   uint64_t left_ = 0;  // of the declared length
   uint64_t started_ms_;
+  uint64_t drain_mark_ = 0;  // given when the time for its rest began
   Arena arena_;
   Message message_;
   Headers trailers_;                 // of the answer
@@ -154,6 +157,7 @@ class UpstreamStream final : public Stream,
   ResponseHead head_;
   ResponseTrailers answer_trailers_;
   Error error_;
+  Deadline deadline_;
 };
 
 class Upstream final : public UpstreamConnection, private Session {
@@ -198,9 +202,7 @@ class Upstream final : public UpstreamConnection, private Session {
   void on_turn_over() override { settle(); }
 
   bool open_transport() const { return transport_ != nullptr; }
-  UpstreamStream* stream_of(int32_t id) {
-    return static_cast<UpstreamStream*>(nghttp2_session_get_stream_user_data(raw(), id));
-  }
+  UpstreamStream* stream_of(int32_t id) { return static_cast<UpstreamStream*>(stream_data(id)); }
   void begin();
   void after_read();
   bool spend();

@@ -112,20 +112,40 @@ void UpstreamStream::release() {
   take_handler();
   if (gone_ || !connection_.open_transport()) return;
   connection_.write_later();
+  if (tunnel_ && state_ == Sending::ended && !end_out_ && !lost_) return drain();
   if (answer_ended_ && state_ == Sending::ended && out.empty() && !lost_) {
     if (!end_out_) news();
     return;
   }
   if (!answering_) connection_.given_up(started_ms_);
-  if (tunnel_ && state_ == Sending::ended && out.empty())
-    connection_.write();  // our end goes before the reset
   give_up(NGHTTP2_CANCEL);
+}
+
+// What the client said last in its tunnel still goes, and our end behind it, as long as the backend takes
+// something of it in the time that it has for a PING.
+void UpstreamStream::drain() {
+  drain_mark_ = given;
+  deadline_.in(connection_.loop_, connection_.settings_.http2.ping_timeout_ms);
+}
+
+void UpstreamStream::on_timer() {
+  if (!deadline_.struck(connection_.loop_)) return;
+  given > drain_mark_ ? drain() : give_up(NGHTTP2_CANCEL);
+}
+
+// The reset of a tunnel that nobody takes any more goes behind our end.
+void UpstreamStream::end_out() {
+  end_out_ = true;
+  if (!tunnel_ || handler_) return;
+  deadline_.clear();
+  if (!answer_ended_) give_up(NGHTTP2_CANCEL);
 }
 
 void UpstreamStream::give_up(uint32_t code) {
   if (given_up_) return;
   given_up_ = true;
   out.clear();
+  deadline_.clear();
   if (gone_ || !connection_.open_transport()) return;
   if (id_ == 0) return close(By::us, code);  // the library has never heard of it
   nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, code);
@@ -138,6 +158,7 @@ void UpstreamStream::close(By by, uint32_t code) {
   closed_by_us_ = by == By::us;
   code_ = code;
   out.clear();
+  deadline_.clear();
   --connection_.open_;
   news();
 }
@@ -153,9 +174,9 @@ void UpstreamStream::tell() {
 }
 
 // Nobody wants more of it, its answer is over, and only our end is still to go: if a window of nothing keeps
-// that back, nobody would ever end this stream.
+// that back, nobody would ever end this stream. A tunnel has its time, see drain().
 void UpstreamStream::end_or_give_up() {
-  if (gone_ || given_up_ || end_out_ || state_ != Sending::ended || !out.empty()) return;
+  if (gone_ || given_up_ || end_out_ || tunnel_ || state_ != Sending::ended || !out.empty()) return;
   connection_.write();
   if (!end_out_) give_up(NGHTTP2_CANCEL);
 }

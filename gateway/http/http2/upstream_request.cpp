@@ -37,7 +37,8 @@ UpstreamStream::UpstreamStream(Upstream& connection, StreamHandler& handler, boo
       message_(arena_),
       trailers_(arena_),
       head_(message_, connection.settings_),
-      answer_trailers_(trailers_, connection.settings_) {}
+      answer_trailers_(trailers_, connection.settings_),
+      deadline_(connection.loop_, [](void* self) { static_cast<UpstreamStream*>(self)->on_timer(); }, this) {}
 
 nghttp2_session* UpstreamStream::raw() const { return connection_.raw(); }
 const net::Address& UpstreamStream::peer() const { return connection_.transport_->peer(); }

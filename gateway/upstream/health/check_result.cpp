@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/reason.h"
+
 namespace penstock::upstream {
 
 std::string_view name(CheckResult result) {
@@ -26,8 +28,8 @@ std::string_view name(CheckResult result) {
 
 CheckReport report_of(const Error& error) {
   using enum CheckResult;
-  if (error.limit == Limit::descriptors || error.source == ErrorSource::internal)
-    return {skipped, 0, error.text};
+  // Our own shortages alone: a check that could never be made must not pass for one that says nothing.
+  if (error.limit == Limit::descriptors || error.reason == reason::overload) return {skipped, 0, error.text};
   switch (error.kind) {
     case ErrorKind::refused: return {refused, 0, error.text};
     case ErrorKind::timeout: return {timeout, 0, error.text};

@@ -110,6 +110,7 @@ void HealthChecks::apply(const std::vector<ClusterSettings>& clusters) {
     for (auto& [name, check] : group.checks)
       if (check->timer.running()) check->timer.start(first_check_delay_ms(group.plan->check.pace, point()));
   }
+  use_free_places();
 }
 
 void HealthChecks::set_endpoints(const std::string& upstream, const EndpointSet& set) {
@@ -134,6 +135,12 @@ void HealthChecks::set_endpoints(const std::string& upstream, const EndpointSet&
     kept.emplace(info.name, std::move(check));
   }
   group.checks = std::move(kept);
+  use_free_places();
+}
+
+// Checks that were under way may have left.
+void HealthChecks::use_free_places() {
+  if (!due_.empty()) loop_.schedule(*this);
 }
 
 // --- when ---
@@ -179,7 +186,7 @@ void HealthChecks::ended(Check& check, const CheckReport& report) {
   ++counts_[check.group.name()][static_cast<size_t>(report.result)];
   uint64_t again_ms = check.begun_ms + check_delay_ms(pace, point()), now = loop_.now_ms();
   check.timer.start(again_ms > now ? again_ms - now : 1);
-  if (!due_.empty()) loop_.schedule(*this);
+  use_free_places();
   if (report.result == CheckResult::skipped) return;
 
   check.last = report;

@@ -61,6 +61,7 @@ class HealthChecks final : private net::Task {
 
   void run_task() override;  // starts what is due
   void due(Check& check);
+  void use_free_places();
   void start(Check& check);
   void ended(Check& check, const CheckReport& report);
   void tell(const Check& check, const CheckReport& report, Verdict::Change change);

@@ -161,6 +161,10 @@ TEST_CASE("what cannot be TLS to a backend is told at its place") {
         "bad-host upstreams.u.tls.server_name server_name 'a b' is no host name or IP address\n");
   CHECK(told_of_upstream("tls: { server_name: 'a.test:443' }").starts_with("bad-host"));
   CHECK(told_of_upstream("tls: { server_name: '::1' }").empty());
+  for (const char* name : {".com", ".example.com", "a..test", ".", "[::1]", "none"}) {
+    CAPTURE(name);
+    CHECK(told_of_upstream(fmt::format("tls: {{ server_name: '{}' }}", name)).starts_with("bad-host"));
+  }
   CHECK(told_of_upstream("tls: { cert: ours.crt }") ==
         "missing-key upstreams.u.tls.key 'key' is missing beside 'cert'\n");
   CHECK(told_of_upstream("tls: { key: ours.key }") ==

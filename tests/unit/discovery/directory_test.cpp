@@ -143,6 +143,56 @@ TEST_CASE("a changed upstream keeps its old endpoints until the new ones have an
   rig.runner.until([&] { return rig.now().starts_with("127.0.0.1:81=127.0.0.1:81,"); });
 }
 
+TEST_CASE("old endpoints are not kept where another protocol or other TLS is spoken from now on") {
+  const config::Upstream old = listed({{"127.0.0.1", 80, 1, {}}});
+  for (config::Upstream next : {by_dns("users.test", 80), listed({{"users.test", 80, 1, {}}})}) {
+    for (const bool tls : {true, false}) {
+      CAPTURE(tls);
+      if (tls)
+        next.tls.emplace().server_name = "a.test";
+      else
+        next.protocol = config::UpstreamProtocol::http_2;
+      const auto gone = [](const std::string& now) { return now == "" || now == "users.test:80="; };
+      {
+        Rig rig;
+        rig.directory.apply({old});
+        rig.directory.apply({next});
+        CHECK(gone(rig.now()));
+        CHECK(rig.heard.size() == 2);
+        CHECK(rig.directory.unresolved() == 1);
+      }
+      // The way changes later than the source, which has no address yet.
+      Rig rig;
+      rig.directory.apply({old});
+      config::Upstream source_alone = next;
+      source_alone.tls = old.tls;
+      source_alone.protocol = old.protocol;
+      rig.directory.apply({source_alone});
+      CHECK(rig.now() == "127.0.0.1:80=127.0.0.1:80,");
+      rig.directory.apply({next});
+      CHECK(gone(rig.now()));
+      CHECK(rig.heard.size() == 2);
+      next.tls.reset();
+      next.protocol = old.protocol;
+    }
+  }
+}
+
+TEST_CASE("endpoints that are their source's own stay when the protocol or TLS changes") {
+  Rig rig;
+  config::Upstream users = listed({{"localhost", 80, 1, {}}});
+  rig.directory.apply({users});
+  rig.runner.until([&] { return rig.directory.unresolved() == 0; });
+  const std::string before = rig.now();
+  users.tls.emplace();
+  rig.directory.apply({users});
+  CHECK(rig.now() == before);
+  users.tls.reset();
+  users.endpoints[0].weight = 7;  // another list, but the same name
+  rig.directory.apply({users});
+  CHECK(rig.now() == before + "*7");
+}
+
 TEST_CASE("endpoints from DNS follow the record within its TTL and a second and are never none") {
   Dnsmasq dns("127.0.0.3 users.test\n127.0.0.2 users.test\n", 1);
   Rig rig(dns.server());

@@ -76,6 +76,42 @@ TEST_CASE("no session goes on under another context or another name") {
   }
 }
 
+TEST_CASE("a ticket that comes after the server got another name is not kept") {
+  BackendFiles files;
+  const ClientContext context = load_client(files.settings(""));
+  for (const bool renamed : {false, true}) {
+    CAPTURE(renamed);
+    Sequence sequence(files.good);
+    sequence.backend.only(TLS1_3_VERSION);
+    SSL_CTX_set_num_tickets(sequence.backend.context(), 0);
+    sequence.backend.next([](SSL* ssl, bool accepted) {
+      CHECK(accepted);
+      char byte;
+      CHECK(SSL_read(ssl, &byte, 1) == 1);
+      CHECK(SSL_new_session_ticket(ssl) == 1);
+      CHECK(SSL_write(ssl, &byte, 1) == 1);
+    });
+    Opening opening(sequence.runner, sequence.backend.address(), context, sequence.peer);
+    REQUIRE(opening.wait().open());
+    if (renamed) sequence.peer.set_host("b.other.test");
+    opening.send("x");
+    sequence.runner.until([&] { return opening.handler.read == "x"; });
+    CHECK(sequence.peer.sessions() == (renamed ? 0 : 1));
+    opening.transport->close_gracefully(0);
+    opening.transport.reset();
+    sequence.runner.turns(2);
+    sequence.backend.wait();
+    if (!renamed) continue;
+    // Its certificate is not for that name, which a session from before would hide.
+    sequence.backend.next([](SSL*, bool accepted) { CHECK(!accepted); });
+    Opening again(sequence.runner, sequence.backend.address(), context, sequence.peer);
+    again.wait();
+    CHECK(again.error.reason == reason::upstream_tls_name);
+    sequence.backend.wait();
+    sequence.runner.turns(2);
+  }
+}
+
 TEST_CASE("a session ends with the certificate that was verified for it") {
   BackendFiles files;
   const ClientContext context = load_client(files.settings());
@@ -86,7 +122,7 @@ TEST_CASE("a session ends with the certificate that was verified for it") {
   TlsPeer::Session taken = sequence.peer.take(context, now + 900);
   CHECK(taken.session != nullptr);
   CHECK(taken.until_s <= now + 1000);
-  sequence.peer.keep(*context, taken);
+  sequence.peer.keep(*context, sequence.peer.naming(), taken);
   CHECK(sequence.connect(context));  // what comes of a resumption lasts no longer
   const size_t kept = sequence.peer.sessions();
   CHECK(kept > 0);

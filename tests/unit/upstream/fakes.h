@@ -226,6 +226,14 @@ struct Bench {
     one.done(one.who, std::move(connection));
     return made;
   }
+  // The n-th connect succeeds, but no stream can be opened on what it made.
+  void connected_in_vain(size_t n, uint32_t most = 1) {
+    FakeConnector::Asked& one = *asked.at(n);
+    one.state = FakeConnector::Asked::State::answered;
+    auto connection = std::make_unique<FakeConnection>(loop, *one.owner, alive, most);
+    connection->broken = true;
+    one.done(one.who, std::move(connection));
+  }
   void refused(size_t n, ErrorKind kind = ErrorKind::refused) {
     FakeConnector::Asked& one = *asked.at(n);
     one.state = FakeConnector::Asked::State::answered;

@@ -162,6 +162,25 @@ TEST_CASE("no more checks than may be are under way, and all get their turn") {
   CHECK(bench.until([&] { return bench.open() == 10; }));
 }
 
+TEST_CASE("the place of a check that leaves while it is under way goes to one that waits") {
+  for (const bool whole_upstream : {false, true}) {
+    CAPTURE(whole_upstream);
+    Checks bench(1);
+    EndpointInfo one = endpoint("127.0.0.1:80"), other = endpoint("127.0.0.1:81");
+    bench.checks->apply({checked("u"), checked("v")});
+    bench.checks->set_endpoints("u", {{one}});
+    bench.next();
+    bench.checks->set_endpoints("v", {{other}});
+    REQUIRE(bench.until([&] { return bench.checks->waiting() == 1; }));
+    if (whole_upstream)
+      bench.checks->apply({checked("v")});
+    else
+      bench.checks->set_endpoints("u", {});
+    REQUIRE(bench.until([&] { return bench.asked.size() == 2; }, 1'000));
+    CHECK(bench.asked[1]->to == address("127.0.0.1:81"));
+  }
+}
+
 TEST_CASE("checks of one interval do not go in step") {
   Checks bench;
   std::vector<EndpointInfo> all;

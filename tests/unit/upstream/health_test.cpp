@@ -2,12 +2,14 @@
 // pick makes of it.
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <random>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "fakes.h"
+#include "net/socket.h"
 #include "upstream/endpoint.h"
 #include "upstream/health/check_result.h"
 #include "upstream/health/grpc_health.h"
@@ -229,6 +231,12 @@ TEST_CASE("want of a descriptor says nothing about an endpoint") {
   CHECK(report_of(error).result == CheckResult::refused);
   error.kind = ErrorKind::limit;
   CHECK(report_of(error).result == CheckResult::too_large);
+  for (const int shortage : {EMFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM})
+    CHECK(report_of(net::connect_error(shortage)).result == CheckResult::skipped);
+  CHECK(report_of(net::connect_error(EHOSTUNREACH)).result == CheckResult::unreachable);
+  // What we could not even ask is no good sign.
+  error = {ErrorKind::system, ErrorSource::internal, Retry::no, {}, "it cannot be written"};
+  CHECK(report_of(error).result == CheckResult::unreachable);
 }
 
 TEST_CASE("what checks have taken out is never picked, whatever the policy, also when nothing else is left") {

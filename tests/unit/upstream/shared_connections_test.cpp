@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cerrno>
 
 #include "base/reason.h"
 #include "fakes.h"
+#include "net/socket.h"
 #include "unit/net/tls_backends.h"
 
 using namespace penstock;
@@ -336,6 +338,90 @@ TEST_CASE("a connection that was being made when its TLS settings changed is giv
   }
 }
 
+TEST_CASE("an endpoint that left is not connected to with the settings of those that came") {
+  for (const bool comes_about : {true, false}) {
+    CAPTURE(comes_about);
+    ByAlpn bench;
+    bench.cluster->set_endpoints(set_of({endpoint("old.test:80", {"127.0.0.1:80", "127.0.0.2:80"})}));
+    Taker a, b;
+    bench.acquire(a);
+    bench.acquire(b);
+    REQUIRE(bench.asked.size() == 1);
+    ClusterSettings plain = of_http2(100);
+    plain.name = "test";
+    plain.http.protocol = http::Protocol::http1;
+    bench.cluster->set_settings(plain);
+    bench.cluster->set_endpoints(set_of({endpoint("127.0.0.3:80")}));
+    if (comes_about)
+      bench.connected(0);
+    else
+      bench.refused(0, ErrorKind::tls);
+    CHECK(bench.asked.size() == 1);
+    for (Taker* taker : {&a, &b}) {
+      CHECK(taker->stream == nullptr);
+      REQUIRE(taker->failures.size() == 1);
+      CHECK(taker->failures[0].retry == Retry::yes);
+      bench.cluster->finish(*taker, Outcome::neutral);
+      CHECK(bench.acquire(*taker) == nullptr);
+    }
+    CHECK(bench.asked.size() == 3);
+    CHECK(bench.asked[1]->to == address("127.0.0.3:80"));
+    CHECK(bench.asked[2]->to == address("127.0.0.3:80"));
+  }
+}
+
+TEST_CASE("a connection to an address that left while it was being made is lent to nobody") {
+  for (const bool resolves : {true, false}) {
+    CAPTURE(resolves);
+    Shared bench(10);
+    EndpointInfo info = endpoint("name:80", {"127.0.0.1:80"});
+    bench.cluster->set_endpoints(set_of({info}));
+    Taker a;
+    bench.acquire(a);
+    info.addresses.clear();
+    if (resolves) info.addresses = {address("127.0.0.2:80")};
+    bench.cluster->set_endpoints(set_of({info}));
+    FakeConnection& old = bench.connected(0, 10);
+    CHECK(old.closed);
+    CHECK(a.stream == nullptr);
+    if (resolves) {
+      REQUIRE(bench.asked.size() == 2);
+      CHECK(bench.asked[1]->to == address("127.0.0.2:80"));
+      bench.connected(1, 10);
+      CHECK(a.stream != nullptr);
+      bench.done(a);
+    } else {
+      CHECK(bench.asked.size() == 1);
+      REQUIRE(a.failures.size() == 1);
+      CHECK(a.failures[0].reason == reason::upstream_unresolved);
+      bench.cluster->finish(a, Outcome::neutral);
+    }
+  }
+}
+
+TEST_CASE("a new connection that takes no stream is a connect that failed, and no other is made for it") {
+  for (const uint32_t streams : {1u, 100u}) {
+    CAPTURE(streams);
+    Shared bench(streams);
+    EndpointInfo info = endpoint("127.0.0.1:80");
+    bench.cluster->set_endpoints(set_of({info}));
+    std::array<Taker, 3> takers;
+    for (Taker& taker : takers) bench.acquire(taker);
+    const size_t connects = streams == 1 ? 3 : 1;
+    REQUIRE(bench.asked.size() == connects);
+    for (size_t i = 0; i < connects; ++i) bench.connected_in_vain(i, streams);
+    for (Taker& taker : takers) {
+      CHECK(taker.stream == nullptr);
+      REQUIRE(taker.failures.size() == 1);
+      CHECK(taker.failures[0].retry == Retry::yes);
+      bench.cluster->finish(taker, Outcome::neutral);
+    }
+    CHECK(bench.asked.size() == connects);
+    CHECK(info.state->consecutive_failures.load() == connects);
+    CHECK(bench.cluster->open_connections() == 0);
+  }
+}
+
 TEST_CASE("an endpoint that is to show another name gets other connections") {
   ByAlpn bench;
   EndpointInfo info = endpoint("127.0.0.1:80");
@@ -366,6 +452,12 @@ TEST_CASE("connects that failed are counted by their reason, our own shortages n
                           Error{kind, ErrorSource::upstream, Retry::yes, reason, "as the test says", limit}));
     bench.cluster->finish(a, Outcome::neutral);
   }
+  bench.acquire(a);
+  FakeConnector::Asked& last = *bench.asked.back();
+  last.state = FakeConnector::Asked::State::answered;
+  last.done(last.who, std::unexpected(net::connect_error(EADDRNOTAVAIL)));
+  CHECK(a.failures.back().retry == Retry::yes);
+  bench.cluster->finish(a, Outcome::neutral);
   const auto& failures = bench.cluster->connects().failures;
   CHECK(failures.size() == 2);
   CHECK(failures.at(reason::upstream_tls_name) == 1);
