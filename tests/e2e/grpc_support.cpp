@@ -28,15 +28,19 @@ def fail(m, c): c.abort(grpc.StatusCode.NOT_FOUND, 'no such thing: 100% \u00e9')
 def fail_late(m, c):
     yield b'first'
     c.abort(grpc.StatusCode.DATA_LOSS, 'late')
-def wait_for_end(c):
+def end_of(c):
     over = threading.Event()
-    if c.add_callback(over.set): over.wait()
-    print('over', flush=True)
+    def say():
+        print('over', flush=True)
+        over.set()
+    if not c.add_callback(say): say()
+    return over
 def hang(m, c):
+    over = end_of(c)  # first: a call that is cancelled meanwhile is not gone on with
     yield b'first'
-    wait_for_end(c)
+    over.wait()
 def hang_unary(m, c):
-    wait_for_end(c)
+    end_of(c).wait()
     return b''
 def die_later(ms, c):
     yield b'first'
