@@ -227,6 +227,32 @@ TEST_CASE("slow readers in masses stay under the bound on memory, and others are
   for (int i = 0; i < 20; ++i) CHECK(served(gateway.port()));
 }
 
+TEST_CASE("short of memory, connections of HTTP/2 that are idle are asked to go before their time") {
+  using namespace std::string_literals;
+  ListeningPort deaf(4096);  // it accepts nothing
+  Gateway gateway(
+      "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+      "limits: { buffered: 16MiB }\ndrain: { accept_for: 0s, timeout: 1s }\n"
+      "listeners: [{ name: http, address: \"127.0.0.1:0\", protocols: [h2, http/1.1],\n"
+      "  limits: { body_timeout: 10m, min_body_rate: none, idle_timeout: 40s } }]\n"
+      "routes:\n"
+      "  - { name: deaf, match: { path_prefix: /deaf }, public: true, upstream: deaf }\n"
+      "  - { name: here, match: { path_prefix: / }, public: true, respond: { status: 200 } }\n"
+      "upstreams: { deaf: { endpoints: \"" +
+      deaf.endpoint() + "\" } }\n");
+  Client idle(gateway.port());
+  idle.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"s + "\0\0\0\4\0\0\0\0\0"s);
+  idle.send("\0\0\6\1\5\0\0\0\1\x82\x86\x84\x41\1a"s);  // GET http://a/
+  idle.read_through("\x88");                            // :status 200
+  Clients uploads;
+  add(uploads, gateway.port(), 250,
+      "POST /deaf HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n7a1200\r\n" +
+          std::string(64 * kibibyte, 'b'));
+  await("memory is short", [&] { return metric(gateway, "penstock_buffered_bytes") > 8.0 * mebibyte; });
+  const std::string heard = idle.read_to_end();  // long before 40 s are over: it waits for 30
+  CHECK(heard.find("\0\0\x08\7\0\0\0\0\0\0\0\0\1\0\0\0\0"s) != std::string::npos);  // GOAWAY, NO_ERROR
+}
+
 TEST_CASE("uploads in masses that no backend takes stay under the bound too, and others are answered") {
   Backend backend;
   ListeningPort deaf(4096);  // it accepts nothing

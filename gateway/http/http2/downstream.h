@@ -223,6 +223,8 @@ class Downstream final : public DownstreamConnection, private Session {
   // Of fields, over the limit of a head: who sends more packs them to have us unpack them.
   static constexpr size_t most_unpacked = 256 * 1024;
   static constexpr uint32_t max_continuations = 8;
+  // Over half of limits.buffered an idle connection has one of so many parts of its time.
+  static constexpr uint32_t idle_parts = 8;
   static constexpr uint64_t goaway_grace_ms = 1'000;  // for what was under way when the first GOAWAY came
 
   struct More final : net::Task {
@@ -282,6 +284,9 @@ class Downstream final : public DownstreamConnection, private Session {
     if (deadline_.struck(loop_)) on_deadline();
   }
   void on_deadline();
+  uint64_t patience_ms() const;
+  uint64_t short_patience_ms() const;
+  uint64_t next_look_ms() const;
   void look_at_idleness(uint64_t now_ms);
   void look_at_silence(uint64_t now_ms);
   using PingText = std::array<uint8_t, 8>;

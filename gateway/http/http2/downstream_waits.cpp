@@ -141,8 +141,7 @@ uint64_t Downstream::next_due_ms() const {
   if (drain_ == Drain::told) due = drain_ms_;
   if (head_since_ms_ > 0) due = std::min(due, head_since_ms_ + settings_.header_timeout_ms);
   if (streams_.empty()) {
-    const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
-    due = std::min(due, waiting_since_ms_ + patience);
+    due = std::min(due, next_look_ms());
   } else if (ping_ms_ > 0) {
     due = std::min(due, ping_ms_ + settings_.http2.ping_timeout_ms);
   } else if (settings_.http2.ping_interval_ms > 0) {
@@ -173,9 +172,25 @@ void Downstream::on_deadline() {
   settle();
 }
 
+// The first request has the time of its head.
+uint64_t Downstream::patience_ms() const {
+  return served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
+}
+
+uint64_t Downstream::short_patience_ms() const {
+  return served_ > 0 ? std::max(1u, settings_.idle_timeout_ms / idle_parts) : settings_.header_timeout_ms;
+}
+
+// With each part of its time an idle connection sees whether there is memory for its tables and buffers.
+uint64_t Downstream::next_look_ms() const {
+  const uint64_t part = short_patience_ms();
+  const uint64_t waited = loop_.now_ms() - std::min(loop_.now_ms(), waiting_since_ms_);
+  return waiting_since_ms_ + std::min(patience_ms(), (waited / part + 1) * part);
+}
+
 // A client that still takes its answer is not idle.
 void Downstream::look_at_idleness(uint64_t now_ms) {
-  const uint32_t patience = served_ > 0 ? settings_.idle_timeout_ms : settings_.header_timeout_ms;
+  const uint64_t patience = loop_.blocks().pressed() ? short_patience_ms() : patience_ms();
   if (now_ms < waiting_since_ms_ + patience) return;
   if (transport_->unsent() > 0) {
     waiting_since_ms_ = now_ms;
