@@ -2,6 +2,7 @@
 // the test's loop.
 #pragma once
 #include <deque>
+#include <mutex>
 
 #include "net/tls_client.h"
 #include "tls_support.h"
@@ -50,7 +51,9 @@ class TlsBackend {
     SSL_CTX_set_tlsext_servername_callback(
         context_, +[](SSL* ssl, int*, void* self) {
           const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-          static_cast<TlsBackend*>(self)->asked_name = name ? name : "";
+          TlsBackend& backend = *static_cast<TlsBackend*>(self);
+          const std::lock_guard lock(backend.name_mutex_);
+          backend.asked_name_ = name ? name : "";
           return SSL_TLSEXT_ERR_OK;
         });
     SSL_CTX_set_tlsext_servername_arg(context_, this);
@@ -121,7 +124,10 @@ class TlsBackend {
     threads_.clear();
   }
 
-  std::string asked_name;  // after the handshake
+  std::string asked_name() {  // after a handshake: the latest one's
+    const std::lock_guard lock(name_mutex_);
+    return asked_name_;
+  }
 
  private:
   // Several threads wait: another one may have been quicker.
@@ -141,6 +147,8 @@ class TlsBackend {
   std::expected<ListenSocket, BindError> socket_;
   SSL_CTX* context_ = SSL_CTX_new(TLS_server_method());
   std::string alpn_;
+  std::mutex name_mutex_;
+  std::string asked_name_;
   std::deque<std::thread> threads_;
 };
 

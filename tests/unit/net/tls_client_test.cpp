@@ -30,7 +30,7 @@ Attempted attempt(const CertificateFiles& shown, const TlsClientSettings& settin
   }
   runner.turns(2);
   backend.wait();
-  out.asked_name = backend.asked_name;
+  out.asked_name = backend.asked_name();
   return out;
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("a verified session carries an echo, whichever version, and describes 
     opening.transport->shutdown();
     runner.until([&] { return opening.handler.ends == 1; });
     CHECK(opening.transport->truncated());  // this server ends with a FIN alone
-    CHECK(backend.asked_name == "a.test");
+    CHECK(backend.asked_name() == "a.test");
   }
 }
 
