@@ -154,6 +154,8 @@ struct UpstreamSettings {
   Protocol protocol = Protocol::http1;
   // Of HTTP/2 alone; max_resets is a listener's. Many servers close a connection that asks for PINGs often.
   Http2Settings http2{.stream_window = 128 * 1024, .ping_interval_ms = 0};
+
+  bool operator==(const UpstreamSettings&) const = default;
 };
 
 class UpstreamConnection;
