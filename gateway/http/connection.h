@@ -169,6 +169,10 @@ class UpstreamOwner {
   virtual void on_closed(UpstreamConnection& connection) = 0;
   // HTTP/2: has_room() has changed while streams are open.
   virtual void on_room(UpstreamConnection& /*connection*/) {}
+  // HTTP/2: the backend has sent one with this code (RFC 9113 7). To be counted, and nothing else; also
+  // before the connection is usable.
+  virtual void on_goaway(uint32_t /*code*/) {}
+  virtual void on_stream_reset(uint32_t /*code*/) {}
 
  protected:
   ~UpstreamOwner() = default;
