@@ -60,9 +60,16 @@ std::string describe_transport(const upstream::ClusterSettings& cluster) {
     const std::string& name = cluster.tls->settings().server_name;
     out = name.empty() ? ", TLS" : ", TLS to " + name;
   }
-  if (cluster.http.protocol == http::Protocol::http2) out += ", h2";
-  if (cluster.http.protocol == http::Protocol::by_alpn && cluster.tls) out += ", h2 or http/1.1";
-  return out;
+  return out + ", " + describe_protocols(protocols_of(cluster));
+}
+
+std::vector<std::string_view> protocols_of(http::Protocols protocols) {
+  switch (protocols) {
+    case http::Protocols::http1: return {"http/1.1"};
+    case http::Protocols::http2: return {"h2"};
+    case http::Protocols::both: return {"h2", "http/1.1"};
+  }
+  return {};
 }
 
 }  // namespace
@@ -140,13 +147,29 @@ std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target&
   });
 }
 
+std::vector<std::string_view> protocols_of(const upstream::ClusterSettings& cluster) {
+  if (cluster.http.protocol == http::Protocol::http2) return {"h2"};
+  if (cluster.http.protocol == http::Protocol::by_alpn && cluster.tls) return {"h2", "http/1.1"};
+  return {"http/1.1"};
+}
+
+std::string describe_protocols(const std::vector<std::string_view>& protocols) {
+  return fmt::format("{}", fmt::join(protocols, " or "));
+}
+
 std::string endpoint_name(const config::Endpoint& endpoint) {
   bool v6 = endpoint.host.find(':') != std::string::npos;
   return fmt::format(fmt::runtime(v6 ? "[{}]:{}" : "{}:{}"), endpoint.host, endpoint.port);
 }
 
 Explained::Listener describe_listener(const proxy::ListenerInfo& listener, const std::string& host) {
-  Explained::Listener out{listener.name, listener.at, listener.scheme, listener.address.port(), {}, 0};
+  Explained::Listener out{listener.name,
+                          listener.at,
+                          listener.scheme,
+                          listener.address.port(),
+                          {},
+                          0,
+                          protocols_of(listener.http.protocols)};
   if (!listener.tls) return out;
   const auto& facts = listener.tls->certificates()[listener.tls->select(host)];
   out.certificate = joined(facts.names, [](const std::string& name) { return name; });

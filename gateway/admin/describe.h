@@ -17,6 +17,9 @@ std::string describe_settings(const upstream::ClusterSettings& cluster, const pr
 std::string describe_check(const upstream::ClusterSettings& cluster);
 std::string describe_split(const proxy::Snapshot& snapshot, const proxy::Target& target);
 Explained::Listener describe_listener(const proxy::ListenerInfo& listener, const std::string& host);
+// "h2 or http/1.1"
+std::string describe_protocols(const std::vector<std::string_view>& protocols);
+std::vector<std::string_view> protocols_of(const upstream::ClusterSettings& cluster);
 std::string endpoint_name(const config::Endpoint& endpoint);  // "127.0.0.1:9101", "[::1]:80"
 std::string_view name_of(proxy::Explanation::On on);          // "limit", "time", ...
 

@@ -220,7 +220,7 @@ void Explainer::consider_routes(proxy::RequestContext& request) {
 void Explainer::describe_upstream(const proxy::RequestContext& request, const proxy::Grant& grant) {
   const upstream::ClusterSettings& cluster = snapshot_->clusters[grant.cluster()];
   out_.target = {"upstream", cluster.name, snapshot_->cluster_positions[grant.cluster()],
-                 describe_settings(cluster, *request.route) + describe_check(cluster)};
+                 describe_settings(cluster, *request.route) + describe_check(cluster), protocols_of(cluster)};
   if (grant.target().kind == proxy::Target::Kind::split && !grant.target().split_by) {
     out_.target->kind = "split";
     out_.target->name = describe_split(*snapshot_, grant.target());

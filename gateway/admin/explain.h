@@ -31,6 +31,7 @@ struct Explained {
     uint16_t port = 0;
     std::string certificate;  // names that it covers; empty: plain
     int64_t certificate_days = 0;
+    std::vector<std::string_view> protocols;  // that its clients may speak, the preferred one first
   };
   struct Considered {
     std::string name, at, why_not;
@@ -49,6 +50,7 @@ struct Explained {
     std::string kind;  // "upstream", "redirect", "respond"
     std::string name;  // of the upstream; of a redirect the location
     std::string at, settings;
+    std::vector<std::string_view> protocols;  // that its backends are spoken to in, or choose from
   };
   struct Endpoint {
     std::string address, state;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "admin/describe.h"
 #include "admin/explain.h"
 
 namespace penstock::admin {
@@ -48,9 +49,9 @@ std::string words_of(const Explained::Plugin& plugin) {
 
 Row listener_row(const Explained& explained) {
   const auto& listener = explained.listener;
-  std::string words;
+  std::string words = describe_protocols(listener.protocols);
   if (!listener.certificate.empty())
-    words = fmt::format("certificate {}, {} days left", listener.certificate, listener.certificate_days);
+    words += fmt::format(", certificate {}, {} days left", listener.certificate, listener.certificate_days);
   return {"listener", fmt::format("{} :{}", listener.name, listener.port), listener.at, words};
 }
 
@@ -102,6 +103,7 @@ Json target_json(const Explained& explained) {
   Json out{{"upstream", target.kind == "upstream" ? Json(target.name) : Json(nullptr)}};
   if (target.kind != "upstream") out[target.kind] = target.kind == "respond" ? Json(true) : Json(target.name);
   out["at"] = text_or_null(target.at);
+  if (!target.protocols.empty()) out["protocols"] = target.protocols;
   return out;
 }
 
@@ -149,7 +151,9 @@ std::string to_json(const Explained& explained) {
                     {"path", text_or_null(explained.path)},
                     {"api_version", text_or_null(explained.api_version)},
                     {"consumer", text_or_null(explained.consumer)}};
-  out["listener"] = {{"name", explained.listener.name}, {"at", explained.listener.at}};
+  out["listener"] = {{"name", explained.listener.name},
+                     {"at", explained.listener.at},
+                     {"protocols", explained.listener.protocols}};
   out["route"] = route_json(explained);
   out["plugins"] = plugins_json(explained);
   out["target"] = target_json(explained);

@@ -1,7 +1,8 @@
 // The endpoints that the configuration lists. Literals are there at once; a name is one endpoint, whose
 // addresses come and change behind it while the endpoint and its state stay.
-#include <algorithm>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "discovery/name_watch.h"
@@ -14,7 +15,9 @@ class StaticProvider final : public Provider {
  public:
   StaticProvider(const config::Upstream& upstream, Sources& sources)
       : upstream_(upstream.name), sources_(sources) {
-    for (const config::Endpoint& endpoint : upstream.endpoints) add(endpoint);
+    std::unordered_map<std::string, size_t> known;
+    known.reserve(upstream.endpoints.size());
+    for (const config::Endpoint& endpoint : upstream.endpoints) add(endpoint, known);
   }
 
   void start(Publish publish) override {
@@ -24,13 +27,13 @@ class StaticProvider final : public Provider {
   }
 
  private:
-  void add(const config::Endpoint& endpoint) {
+  // known: where in endpoints_ each name is. Lists are made by programs, too, and may be long.
+  void add(const config::Endpoint& endpoint, std::unordered_map<std::string, size_t>& known) {
     if (endpoint.weight == 0) return;
     std::string name = endpoint_name(endpoint.host, endpoint.port);
-    auto same = std::find_if(endpoints_.begin(), endpoints_.end(),
-                             [&](const upstream::EndpointInfo& known) { return known.name == name; });
-    if (same != endpoints_.end()) {  // written twice: one endpoint with the weight of both
-      same->weight += endpoint.weight;
+    auto [same, is_new] = known.try_emplace(name, endpoints_.size());
+    if (!is_new) {  // written twice: one endpoint with the weight of both
+      endpoints_[same->second].weight += endpoint.weight;
       return;
     }
     upstream::EndpointInfo& info = endpoints_.emplace_back();

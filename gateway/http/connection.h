@@ -154,6 +154,8 @@ struct UpstreamSettings {
   Protocol protocol = Protocol::http1;
   // Of HTTP/2 alone; max_resets is a listener's. Many servers close a connection that asks for PINGs often.
   Http2Settings http2{.stream_window = 128 * 1024, .ping_interval_ms = 0};
+
+  bool operator==(const UpstreamSettings&) const = default;
 };
 
 class UpstreamConnection;
@@ -167,6 +169,10 @@ class UpstreamOwner {
   virtual void on_closed(UpstreamConnection& connection) = 0;
   // HTTP/2: has_room() has changed while streams are open.
   virtual void on_room(UpstreamConnection& /*connection*/) {}
+  // HTTP/2: the backend has sent one with this code (RFC 9113 7). To be counted, and nothing else; also
+  // before the connection is usable.
+  virtual void on_goaway(uint32_t /*code*/) {}
+  virtual void on_stream_reset(uint32_t /*code*/) {}
 
  protected:
   ~UpstreamOwner() = default;

@@ -87,21 +87,6 @@ void PrometheusText::histogram(std::span<const Label> labels, std::span<const do
 namespace {
 
 // RFC 9113 7.
-constexpr std::array<std::string_view, RequestMetrics::http2_codes> http2_error_names{"NO_ERROR",
-                                                                                      "PROTOCOL_ERROR",
-                                                                                      "INTERNAL_ERROR",
-                                                                                      "FLOW_CONTROL_ERROR",
-                                                                                      "SETTINGS_TIMEOUT",
-                                                                                      "STREAM_CLOSED",
-                                                                                      "FRAME_SIZE_ERROR",
-                                                                                      "REFUSED_STREAM",
-                                                                                      "CANCEL",
-                                                                                      "COMPRESSION_ERROR",
-                                                                                      "CONNECT_ERROR",
-                                                                                      "ENHANCE_YOUR_CALM",
-                                                                                      "INADEQUATE_SECURITY",
-                                                                                      "HTTP_1_1_REQUIRED"};
-
 // "/SERVICE/METHOD" as the labels of a call.
 std::array<Label, 3> labels_of(const CallKey& key) {
   const std::string_view path = key.path;
@@ -159,9 +144,9 @@ void write_requests(PrometheusText& out, const RequestMetrics& metrics) {
   out.sample({}, static_cast<double>(metrics.http2_streams));
   out.family("penstock_http2_connection_errors_total", MetricKind::counter,
              "Client connections of HTTP/2 that were ended with an error, by the code in their GOAWAY.");
-  for (size_t i = 1; i < metrics.http2_errors().size(); ++i)
-    out.sample(std::array{Label{"error", http2_error_names[i]}},
-               static_cast<double>(metrics.http2_errors()[i]));
+  for (size_t i = 1; i < Http2ErrorCounts::codes; ++i)
+    out.sample(std::array{Label{"error", Http2ErrorCounts::name(i)}},
+               static_cast<double>(metrics.http2_errors.of(i)));
   out.family("penstock_upstream_retries_total", MetricKind::counter,
              "Attempts that replaced a failed one on another connection or endpoint.");
   out.sample({}, static_cast<double>(metrics.retries()));

@@ -55,7 +55,7 @@ void RequestMetrics::merge(const RequestMetrics& other) {
   active_tunnels += other.active_tunnels;
   http2_connections += other.http2_connections;
   http2_streams += other.http2_streams;
-  for (size_t i = 0; i < http2_codes; ++i) http2_errors_[i] += other.http2_errors_[i];
+  http2_errors.merge(other.http2_errors);
   retries_ += other.retries_;
   tunnels_ += other.tunnels_;
 }

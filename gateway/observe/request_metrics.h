@@ -13,6 +13,7 @@
 #include "base/limit.h"
 #include "observe/call_metrics.h"
 #include "observe/histogram.h"
+#include "observe/http2_errors.h"
 
 namespace penstock::observe {
 
@@ -38,11 +39,9 @@ class RequestMetrics {
               std::string_view version, int64_t ns);
   void count_retry() { ++retries_; }
   void tunnel_began() { ++active_tunnels, ++tunnels_; }
-  // Codes of RFC 9113 7; what is beyond them counts as INTERNAL_ERROR.
-  static constexpr size_t http2_codes = 14;
-  void count_http2_error(uint32_t code) { ++http2_errors_[code < http2_codes ? code : 2]; }
 
   LimitCounts limits;
+  Http2ErrorCounts http2_errors;  // that ended connections of clients
   CallMetrics calls;
   int64_t active_requests = 0;
   int64_t open_connections = 0;
@@ -52,7 +51,6 @@ class RequestMetrics {
   const std::map<RequestKey, Histogram>& series() const { return series_; }
   uint64_t retries() const { return retries_; }
   uint64_t tunnels() const { return tunnels_; }
-  const std::array<uint64_t, http2_codes>& http2_errors() const { return http2_errors_; }
   void merge(const RequestMetrics& other);
 
  private:
@@ -65,7 +63,6 @@ class RequestMetrics {
   };
   std::array<Recent, 64> recent_{};
   uint64_t retries_ = 0, tunnels_ = 0;
-  std::array<uint64_t, http2_codes> http2_errors_{};
 };
 
 }  // namespace penstock::observe

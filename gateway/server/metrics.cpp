@@ -60,6 +60,16 @@ void write_workers(observe::PrometheusText& out,
 constexpr std::array<std::pair<std::string_view, std::string_view>, net::TlsCounters::kinds> handshake_kinds{
     {{"TLSv1.2", "false"}, {"TLSv1.2", "true"}, {"TLSv1.3", "false"}, {"TLSv1.3", "true"}}};
 
+void write_http2_ends(observe::PrometheusText& out,
+                      const std::map<std::string, upstream::ConnectCounters>& total,
+                      observe::Http2ErrorCounts upstream::ConnectCounters::* counts) {
+  using Codes = observe::Http2ErrorCounts;
+  for (const auto& [name, counters] : total)
+    for (size_t code = 0; code < Codes::codes; ++code)
+      if (uint64_t count = (counters.*counts).of(code); count > 0)
+        out.sample({{"upstream", name}, {"error", Codes::name(code)}}, static_cast<double>(count));
+}
+
 void write_connects(observe::PrometheusText& out,
                     const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
   std::map<std::string, upstream::ConnectCounters> total;
@@ -79,6 +89,34 @@ void write_connects(observe::PrometheusText& out,
                     {"version", handshake_kinds[i].first},
                     {"resumed", handshake_kinds[i].second}},
                    static_cast<double>(counters.handshakes[i]));
+  out.family("penstock_upstream_http2_goaways_total", MetricKind::counter,
+             "GOAWAY frames that backends sent, by their code.");
+  write_http2_ends(out, total, &upstream::ConnectCounters::goaways);
+  out.family("penstock_upstream_http2_stream_resets_total", MetricKind::counter,
+             "RST_STREAM frames that backends sent, by their code.");
+  write_http2_ends(out, total, &upstream::ConnectCounters::stream_resets);
+}
+
+constexpr std::array<std::string_view, upstream::ClusterUse::versions> version_names{"1.1", "2"};
+
+void write_upstream_use(observe::PrometheusText& out,
+                        const std::vector<std::shared_ptr<const WorkerShare>>& shares) {
+  std::map<std::string, upstream::ClusterUse> total;
+  for (const auto& share : shares)
+    for (const auto& [name, use] : share->use) total[name].merge(use);
+  out.family("penstock_upstream_open_connections", MetricKind::gauge,
+             "Connections to backends that are open, idle ones among them, by the version of HTTP.");
+  for (const auto& [name, use] : total)
+    for (size_t i = 0; i < version_names.size(); ++i)
+      out.sample({{"upstream", name}, {"network_protocol_version", version_names[i]}},
+                 static_cast<double>(use.connections[i]));
+  out.family("penstock_upstream_http2_open_streams", MetricKind::gauge,
+             "Requests that are open on connections of HTTP/2 to backends.");
+  for (const auto& [name, use] : total)
+    out.sample({{"upstream", name}}, static_cast<double>(use.http2_streams));
+  out.family("penstock_upstream_waiting_requests", MetricKind::gauge,
+             "Requests that wait for a connection to their backend, or for a stream on one.");
+  for (const auto& [name, use] : total) out.sample({{"upstream", name}}, static_cast<double>(use.waiting));
 }
 
 void write_handshakes(observe::PrometheusText& out,
@@ -138,6 +176,7 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);
+  write_upstream_use(out, shares);
   write_connects(out, shares);
   if (snapshot_ && directory_)
     write_endpoints(out, {*snapshot_, *directory_, *health_checks_, loop_.now_ms()});

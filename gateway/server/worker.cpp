@@ -153,6 +153,7 @@ void Worker::collect(std::function<void(std::shared_ptr<const WorkerShare>)> don
     for (const auto& [name, use] : clusters_) {
       share->upstream_connections += use.cluster->open_connections();
       share->connects[name].merge(use.cluster->connects());
+      share->use[name].merge(use.cluster->use());
     }
     share->tls = past_tls_;
     auto add = [&](const Door& door) {

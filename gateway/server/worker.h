@@ -31,6 +31,7 @@ struct WorkerShare {
   size_t upstream_connections = 0;
   std::map<std::string, net::TlsCounters> tls;                // by listener
   std::map<std::string, upstream::ConnectCounters> connects;  // by upstream
+  std::map<std::string, upstream::ClusterUse> use;            // likewise
 };
 
 // So that the loop exists before the context that refers to it.
@@ -118,7 +119,7 @@ class Worker final : private WorkerLoop,
   void on_closed(http::DownstreamConnection& connection) override;
   void on_awaiting(http::DownstreamConnection& connection, http::Awaited what) override;
   void on_limit(Limit limit) override { metrics.limits.add(limit); }
-  void on_http2_error(uint32_t code) override { metrics.count_http2_error(code); }
+  void on_http2_error(uint32_t code) override { metrics.http2_errors.count(code); }
   void on_http2(http::DownstreamConnection& connection, std::unique_ptr<net::Transport> transport,
                 std::string_view before, std::string_view read) override;
   // proxy::WorkerContext

@@ -40,6 +40,14 @@ bool other_connections(const ClusterSettings& one, const ClusterSettings& other)
 void ConnectCounters::merge(const ConnectCounters& other) {
   for (size_t i = 0; i < handshakes.size(); ++i) handshakes[i] += other.handshakes[i];
   for (const auto& [reason, count] : other.failures) failures[reason] += count;
+  goaways.merge(other.goaways);
+  stream_resets.merge(other.stream_resets);
+}
+
+void ClusterUse::merge(const ClusterUse& other) {
+  for (size_t i = 0; i < connections.size(); ++i) connections[i] += other.connections[i];
+  http2_streams += other.http2_streams;
+  waiting += other.waiting;
 }
 
 struct Cluster::State {
@@ -152,6 +160,12 @@ size_t Cluster::attempts() const { return state_->shared.attempts; }
 size_t Cluster::open_connections() const {
   size_t sum = 0;
   state_->endpoints.for_each([&](Endpoint& endpoint) { sum += endpoint.pool().open(); });
+  return sum;
+}
+
+ClusterUse Cluster::use() const {
+  ClusterUse sum;
+  state_->endpoints.for_each([&](Endpoint& endpoint) { sum.merge(endpoint.pool().use()); });
   return sum;
 }
 

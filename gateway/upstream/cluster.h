@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "http/connection.h"
 #include "net/tls_client.h"
+#include "observe/http2_errors.h"
 #include "upstream/endpoint_set.h"
 #include "upstream/health/check_settings.h"
 
@@ -35,15 +36,25 @@ struct ClusterSettings {
   std::optional<CheckSettings> health_check;         // not a worker's business: HealthChecks does it
 };
 
-// What became of a cluster's connects on one worker.
+// What became of a cluster's connects on one worker, and how its backends ended what is of HTTP/2.
 struct ConnectCounters {
   enum Kind : uint8_t { full_1_2, resumed_1_2, full_1_3, resumed_1_3, kinds };
   std::array<uint64_t, kinds> handshakes{};       // of TLS that succeeded
   std::map<std::string_view, uint64_t> failures;  // by reason code; our own shortages are none
+  observe::Http2ErrorCounts goaways, stream_resets;
   void count(const net::TlsInfo& tls) {
     ++handshakes[(tls.version == "TLSv1.3" ? full_1_3 : full_1_2) + (tls.resumed ? 1 : 0)];
   }
   void merge(const ConnectCounters& other);
+};
+
+// What a cluster has open on one worker, at this moment.
+struct ClusterUse {
+  enum Version : uint8_t { http1, http2, versions };
+  std::array<size_t, versions> connections{};  // in use and idle
+  size_t http2_streams = 0;
+  size_t waiting = 0;  // attempts, for a connection or for a place on one
+  void merge(const ClusterUse& other);
 };
 
 class Cluster;
@@ -156,6 +167,7 @@ class Cluster {
   size_t open_connections() const;  // for metrics
   size_t idle_connections() const;
   const ConnectCounters& connects() const;
+  ClusterUse use() const;
   void close_idle();  // drain
 
  private:

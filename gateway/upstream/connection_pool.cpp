@@ -279,6 +279,7 @@ void ConnectionPool::adopt(std::unique_ptr<http::UpstreamConnection> connection,
   endpoint_.ref();
   connection->context = new Pooled{Pooled::Place::busy, made_by.address, made_by.epoch};
   ++busy_count_;
+  http2_count_ += connection->many_streams;
   http::UpstreamConnection& made = *connection.release();  // deleted late
   if (!current(made)) {  // what it was made with, or its address, has changed meanwhile
     discard(made);
@@ -339,6 +340,7 @@ void ConnectionPool::forget(http::UpstreamConnection& connection) {
   connection.context = nullptr;
   connection.unlink();
   (pooled->place == Pooled::Place::idle ? idle_count_ : busy_count_)--;
+  http2_count_ -= connection.many_streams;
   delete pooled;
   loop_.defer_delete(std::unique_ptr<net::Deferred>(&connection));
   endpoint_.unref();
@@ -368,6 +370,19 @@ bool ConnectionPool::current(const http::UpstreamConnection& connection) const {
   auto* pooled = static_cast<const Pooled*>(connection.context);
   return pooled->epoch == epoch_ &&
          std::find(addresses_.begin(), addresses_.end(), pooled->address) != addresses_.end();
+}
+
+// Only those of HTTP/2 are looked at one by one: they are few where there are any.
+ClusterUse ConnectionPool::use() {
+  ClusterUse use;
+  use.connections = {open() - http2_count_, http2_count_};
+  use.waiting = waiting_;
+  if (http2_count_ == 0) return use;
+  for (auto* list : {&busy_, &roomy_})
+    list->for_each([&](http::UpstreamConnection& connection) {
+      if (connection.many_streams) use.http2_streams += connection.open_streams();
+    });
+  return use;
 }
 
 // --- limits ---

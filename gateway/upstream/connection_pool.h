@@ -55,6 +55,7 @@ class ConnectionPool final : public http::UpstreamOwner {
 
   size_t open() const { return idle_count_ + busy_count_; }
   size_t idle() const { return idle_count_; }
+  ClusterUse use();
 
  private:
   // One address that is being tried. Deleted late, since it ends inside its own callback.
@@ -74,6 +75,8 @@ class ConnectionPool final : public http::UpstreamOwner {
   void on_idle(http::UpstreamConnection& connection) override;
   void on_closed(http::UpstreamConnection& connection) override;
   void on_room(http::UpstreamConnection& connection) override;
+  void on_goaway(uint32_t code) override { shared_.connects.goaways.count(code); }
+  void on_stream_reset(uint32_t code) override { shared_.connects.stream_resets.count(code); }
 
   http::Stream* open_stream(Attempt& attempt);
   http::Stream* open_shared(Attempt& attempt);
@@ -119,6 +122,7 @@ class ConnectionPool final : public http::UpstreamOwner {
   IntrusiveList<Attempt> waiters_;                 // oldest first
   IntrusiveList<Connecting> connecting_;
   uint32_t idle_count_ = 0, busy_count_ = 0;  // busy: all that are in use
+  uint32_t http2_count_ = 0;                  // of both
   uint32_t streams_each_;   // that the last connection took, and the next one is expected to
   uint32_t epoch_ = 0;      // of what connections are made with
   uint32_t settings_seen_;  // ClusterShared::epoch

@@ -95,3 +95,34 @@ TEST_CASE("what the route itself answers is granted, and a consumer can be assum
   CHECK(json::parse(as.out, nullptr, false)["request"]["consumer"] == "app");
   CHECK(asked.ask({"http://api.test/", "--as", "nobody"}).exit_code == 2);
 }
+
+TEST_CASE("explain says which versions of HTTP are spoken on either side") {
+  TempFolder folder;
+  auto ask = [&](const std::string& protocols, const std::string& upstream) {
+    const std::string file =
+        folder.write("gateway.yaml",
+                     "schema: 1\naccess_log: none\n"
+                     "listeners: [{ name: http, address: \"127.0.0.1:8080\"" +
+                         protocols +
+                         " }]\n"
+                         "routes: [{ name: all, match: { path_prefix: / }, public: true, upstream: u }]\n"
+                         "upstreams: { u: { endpoints: \"127.0.0.1:9101\"" +
+                         upstream + " } }\n");
+    const Ran human = run({binary("penstock"), "explain", "-c", file, "http://a/"});
+    const Ran machine = run({binary("penstock"), "explain", "-c", file, "http://a/", "--json"});
+    const json out = json::parse(machine.out, nullptr, false);
+    return std::pair(human.out, out["listener"]["protocols"].dump() + out["target"]["protocols"].dump());
+  };
+  const auto [plain, plain_json] = ask("", "");
+  CHECK(plain_json == R"(["http/1.1"]["http/1.1"])");
+  CHECK(plain.find("  http/1.1\n") != plain.npos);
+  CHECK(plain.find("least_request, http/1.1, first_byte") != plain.npos);
+  const auto [both, both_json] = ask(", protocols: [http/1.1, h2]", ", tls: {}, protocol: auto");
+  CHECK(both_json == R"(["h2","http/1.1"]["h2","http/1.1"])");
+  CHECK(both.find("  h2 or http/1.1\n") != both.npos);
+  CHECK(both.find("TLS, h2 or http/1.1, first_byte") != both.npos);
+  const auto [alone, alone_json] = ask(", protocols: [h2]", ", protocol: h2");
+  CHECK(alone_json == R"(["h2"]["h2"])");
+  // Without TLS nobody can choose.
+  CHECK(ask("", ", protocol: auto").second == R"(["http/1.1"]["http/1.1"])");
+}

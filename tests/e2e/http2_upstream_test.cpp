@@ -203,9 +203,12 @@ def on(server, c, e):
   Gateway gateway(configuration(backend.endpoint, by_h2));
   CHECK(get(gateway.port(), "/").status == 502);
   CHECK(get(gateway.port(), "/").status == 502);
+  const double resets =
+      metric(gateway, "penstock_upstream_http2_stream_resets_total{upstream=\"u\",error=\"REFUSED_STREAM\"}");
   CHECK(gateway.stop(SIGTERM) == 0);
   backend.process.poll_output();
   const size_t asked = count(backend.process.output(), "asked");
+  CHECK(resets == static_cast<double>(asked));
   CHECK(asked >= 4);
   CHECK(asked <= 8);
 }

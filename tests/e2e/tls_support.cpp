@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include "e2e/harness/client.h"
 
 namespace e2e {
@@ -15,6 +17,26 @@ void TlsFiles::make(const std::string& stem, const std::string& host) const {
 
 std::string TlsFiles::pair(const std::string& stem) const {
   return "{ cert: " + file(stem + ".crt") + ", key: " + file(stem + ".key") + " }";
+}
+
+static void openssl(std::vector<std::string> words) {
+  words.insert(words.begin(), "openssl");
+  const Ran ran = run(words);
+  REQUIRE_MESSAGE(ran.exit_code == 0, ran.err);
+}
+
+TestCa::TestCa(const std::string& name) {
+  openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+           "2", "-subj", "/CN=" + name, "-keyout", file("ca.key"), "-out", file("ca.crt")});
+}
+
+void TestCa::sign(const std::string& stem, const std::string& names, const std::string& days) const {
+  openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+           "/CN=" + stem, "-addext", "subjectAltName=" + names, "-keyout", file(stem + ".key"), "-out",
+           file(stem + ".csr")});
+  openssl({"x509", "-req", "-in", file(stem + ".csr"), "-CA", file("ca.crt"), "-CAkey", file("ca.key"),
+           "-days", days, "-copy_extensions", "copy", "-out", file(stem + ".crt")});
+  std::filesystem::permissions(file(stem + ".key"), std::filesystem::perms::owner_read);
 }
 
 std::string tls_gateway(const std::string& certificates, const std::string& more, const std::string& head) {

@@ -16,6 +16,20 @@ struct TlsFiles {
   std::string pair(const std::string& stem) const;
 };
 
+// A CA and what it signed.
+struct TestCa {
+  TempFolder folder;
+  explicit TestCa(const std::string& name = "ca");
+  std::string file(const std::string& name) const { return folder.file(name); }
+  // STEM.crt and STEM.key; names: "DNS:a.test,IP:127.0.0.1".
+  void sign(const std::string& stem, const std::string& names, const std::string& days = "1") const;
+  // "cert: ..., key: ..." and "ca: ...", for a configuration.
+  std::string pair(const std::string& stem) const {
+    return "cert: " + file(stem + ".crt") + ", key: " + file(stem + ".key");
+  }
+  std::string trust() const { return "ca: " + file("ca.crt"); }
+};
+
 // `more` follows the certificates, such as ", tickets: none".
 std::string tls_gateway(const std::string& certificates, const std::string& more = {},
                         const std::string& head = "workers: 2\n");

@@ -13,32 +13,7 @@ using namespace e2e;
 
 namespace {
 
-// A CA and what it signed.
-struct Authority {
-  TempFolder folder;
-  explicit Authority(const std::string& name = "ca") {
-    openssl({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-             "2", "-subj", "/CN=" + name, "-keyout", file("ca.key"), "-out", file("ca.crt")});
-  }
-  std::string file(const std::string& name) const { return folder.file(name); }
-  static void openssl(std::vector<std::string> words) {
-    words.insert(words.begin(), "openssl");
-    const Ran ran = run(words);
-    REQUIRE_MESSAGE(ran.exit_code == 0, ran.err);
-  }
-  void sign(const std::string& stem, const std::string& names, const std::string& days = "1") const {
-    openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
-             "/CN=" + stem, "-addext", "subjectAltName=" + names, "-keyout", file(stem + ".key"), "-out",
-             file(stem + ".csr")});
-    openssl({"x509", "-req", "-in", file(stem + ".csr"), "-CA", file("ca.crt"), "-CAkey", file("ca.key"),
-             "-days", days, "-copy_extensions", "copy", "-out", file(stem + ".crt")});
-    std::filesystem::permissions(file(stem + ".key"), std::filesystem::perms::owner_read);
-  }
-  std::string pair(const std::string& stem) const {
-    return "cert: " + file(stem + ".crt") + ", key: " + file(stem + ".key");
-  }
-  std::string trust() const { return "ca: " + file("ca.crt"); }
-};
+using Authority = TestCa;
 
 std::string head(const std::string& listener) {
   return "schema: 1\nworkers: 1\nstatus: { address: \"127.0.0.1:0\" }\n"

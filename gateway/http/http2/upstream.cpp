@@ -177,6 +177,8 @@ bool Upstream::on_frame(const nghttp2_frame& frame) {
     case NGHTTP2_SETTINGS:
       if (!(frame.hd.flags & NGHTTP2_FLAG_ACK)) settled_ = true;
       break;
+    case NGHTTP2_GOAWAY: owner_.on_goaway(frame.goaway.error_code); break;
+    case NGHTTP2_RST_STREAM: owner_.on_stream_reset(frame.rst_stream.error_code); break;
     default: break;
   }
   return true;

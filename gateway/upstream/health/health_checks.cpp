@@ -6,7 +6,7 @@
 
 namespace penstock::upstream {
 
-// One endpoint of one upstream. In due_ while it waits for a place.
+// One endpoint of one upstream. In Group::due while it waits for a place.
 struct HealthChecks::Check final : penstock::ListHook {
   Check(HealthChecks& checks, Group& of, const EndpointInfo& info)
       : all(checks),
@@ -33,10 +33,12 @@ struct HealthChecks::Check final : penstock::ListHook {
   net::Timer timer;              // until the next one
 };
 
-struct HealthChecks::Group {
+// One upstream. In due_ while checks of it wait.
+struct HealthChecks::Group final : penstock::ListHook {
   const std::string& name() const { return plan->cluster.name; }
   std::shared_ptr<const CheckPlan> plan;
   size_t down = 0;
+  IntrusiveList<Check> due;                                        // in the order in which they came
   std::unordered_map<std::string, std::unique_ptr<Check>> checks;  // by endpoint
 };
 
@@ -44,10 +46,7 @@ HealthChecks::Check::~Check() {
   if (linked()) --all.waiting_;
   if (verdict.health() == Health::down) --group.down;
   state->health.store(Health::unknown, std::memory_order_relaxed);
-  if (!probe) return;
-  --all.running_;
-  probe->forget();
-  all.loop_.defer_delete(std::move(probe));
+  if (probe) all.give_up(*this);
 }
 
 HealthChecks::HealthChecks(net::Loop& loop, uint64_t seed, Log log, MakeConnector make_connector)
@@ -89,6 +88,12 @@ static bool same_check(const CheckPlan& one, const CheckPlan& other) {
          same_tls(one.cluster.tls.get(), other.cluster.tls.get());
 }
 
+// What decides whether the same answer passes.
+static bool same_limits(const CheckPlan& one, const CheckPlan& other) {
+  return one.check.pace.timeout_ms == other.check.pace.timeout_ms &&
+         one.check.pace.body_size == other.check.pace.body_size && one.cluster.http == other.cluster.http;
+}
+
 void HealthChecks::apply(const std::vector<ClusterSettings>& clusters) {
   std::unordered_set<std::string> checked;
   for (const ClusterSettings& cluster : clusters)
@@ -105,10 +110,14 @@ void HealthChecks::apply(const std::vector<ClusterSettings>& clusters) {
     auto plan = plan_for(cluster);
     if (group.plan && !same_check(*group.plan, *plan)) group.checks.clear();
     const bool sooner = group.plan && plan->check.pace.interval_ms < group.plan->check.pace.interval_ms;
+    const bool within_others = group.plan && !same_limits(*group.plan, *plan);
     group.plan = std::move(plan);
-    if (!sooner) continue;
-    for (auto& [name, check] : group.checks)
-      if (check->timer.running()) check->timer.start(first_check_delay_ms(group.plan->check.pace, point()));
+    for (auto& [name, check] : group.checks) {
+      const bool again = within_others && check->probe;
+      if (again) give_up(*check);
+      if (again || (sooner && check->timer.running()))
+        check->timer.start(first_check_delay_ms(group.plan->check.pace, point()));
+    }
   }
   use_free_places();
 }
@@ -140,24 +149,36 @@ void HealthChecks::set_endpoints(const std::string& upstream, const EndpointSet&
 
 // Checks that were under way may have left.
 void HealthChecks::use_free_places() {
-  if (!due_.empty()) loop_.schedule(*this);
+  if (waiting_ > 0) loop_.schedule(*this);
 }
 
 // --- when ---
 
 void HealthChecks::due(Check& check) {
-  due_.push_back(check);
+  check.group.due.push_back(check);
+  if (!check.group.linked()) due_.push_back(check.group);
   ++waiting_;
   if (running_ >= most_) return limits_.add(Limit::health_checks);
   loop_.schedule(*this);
 }
 
+// One of each upstream in turn. Those that waited may have left.
+HealthChecks::Check* HealthChecks::next_due() {
+  while (Group* group = due_.pop_front()) {
+    Check* check = group->due.pop_front();
+    if (!check) continue;
+    if (!group->due.empty()) due_.push_back(*group);
+    --waiting_;
+    return check;
+  }
+  return nullptr;
+}
+
 void HealthChecks::run_task() {
   const uint64_t begun = loop_.now_ns();
   while (running_ < most_) {
-    Check* check = due_.pop_front();
+    Check* check = next_due();
     if (!check) return;
-    --waiting_;
     start(*check);
     if (loop_.now_ns() - begun >= net::Loop::work_share_ns) return loop_.schedule_next_turn(*this);
   }
@@ -177,6 +198,13 @@ void HealthChecks::start(Check& check) {
       },
       &check);
   check.probe->start();
+}
+
+// Without a result; the place is free.
+void HealthChecks::give_up(Check& check) {
+  --running_;
+  check.probe->forget();
+  loop_.defer_delete(std::move(check.probe));
 }
 
 void HealthChecks::ended(Check& check, const CheckReport& report) {

@@ -1,7 +1,8 @@
 // The active checks of the process: every endpoint of an upstream that has a check is asked in turn, on the
 // control plane's loop, however many workers there are. What comes of it stands in EndpointState, where each
 // worker's next pick sees it. A bounded number is under way at once; those that are due and find no place
-// wait in order. Owned by the server; main thread.
+// wait, and upstreams take turns: one with thousands of slow endpoints does not hold up the others' checks.
+// Owned by the server; main thread.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -37,7 +38,8 @@ class HealthChecks final : private net::Task {
   // Under way at once.
   void set_most(uint32_t most);
   // The upstreams of a new configuration. A check that asks what it asked before goes on, with its new pace;
-  // another one begins anew, and so its endpoints are used until it has an opinion.
+  // another one begins anew, and so its endpoints are used until it has an opinion. What is under way within
+  // other limits than the new ones is given up and asked again: it would say nothing of these.
   void apply(const std::vector<ClusterSettings>& clusters);
   // Endpoints that stay keep their state and their schedule. Nothing for an upstream without a check.
   void set_endpoints(const std::string& upstream, const EndpointSet& set);
@@ -62,7 +64,9 @@ class HealthChecks final : private net::Task {
   void run_task() override;  // starts what is due
   void due(Check& check);
   void use_free_places();
+  Check* next_due();
   void start(Check& check);
+  void give_up(Check& check);
   void ended(Check& check, const CheckReport& report);
   void tell(const Check& check, const CheckReport& report, Verdict::Change change);
   void say(const std::string& line);
@@ -75,7 +79,7 @@ class HealthChecks final : private net::Task {
   MakeConnector make_connector_;
   uint32_t most_ = 500;
   uint32_t running_ = 0, waiting_ = 0;
-  IntrusiveList<Check> due_;                              // in the order in which they came
+  IntrusiveList<Group> due_;  // whose checks wait; the next one to have its turn first
   std::map<std::string, std::unique_ptr<Group>> groups_;  // by upstream
   std::map<std::string, CheckCounts> counts_;
   LimitCounts limits_;

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <ctime>
+
 #include "dnsmasq.h"
 #include "net/resolver.h"
 #include "unit/net/net_support.h"
@@ -68,6 +70,24 @@ TEST_CASE("listed literals are there at once, in the order written and with thei
   CHECK(rig.now("nobody") == "");
   for (const auto& info : rig.directory.current("users")->endpoints)
     CHECK(info.state == rig.states.get("users", info.name));
+}
+
+TEST_CASE("a long list of endpoints takes time by its length, and doubles still add up") {
+  constexpr int count = 100'000;
+  std::vector<config::Endpoint> endpoints;
+  for (int i = 0; i < count; ++i)
+    endpoints.push_back({"10." + std::to_string(100 + i / 40'000) + "." + std::to_string(i / 200 % 200) +
+                             "." + std::to_string(i % 200),
+                         80, 1, {}});
+  endpoints.push_back({endpoints.front().host, 80, 4, {}});
+  Rig rig;
+  const std::clock_t begun = std::clock();  // of this process: what others do on the machine does not count
+  rig.directory.apply({listed(std::move(endpoints))});
+  const double seconds = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+  const auto set = rig.directory.current("users");
+  REQUIRE(set->endpoints.size() == count);
+  CHECK(set->endpoints.front().weight == 5);
+  CHECK(seconds < 4);
 }
 
 TEST_CASE("an endpoint is to show the host that is written, without brackets or a port") {

@@ -71,7 +71,7 @@ TEST_CASE("requests are counted by the version that their client speaks") {
 TEST_CASE(
     "errors of HTTP/2 connections are counted by their code, and no series is made of what a peer says") {
   RequestMetrics one, all;
-  for (uint32_t code : {0u, 1u, 11u, 11u, 4711u}) one.count_http2_error(code);
+  for (uint32_t code : {0u, 1u, 11u, 11u, 4711u}) one.http2_errors.count(code);
   one.http2_connections = 2, one.http2_streams = 5;
   all.merge(one);
   PrometheusText out;

@@ -2,6 +2,7 @@
 // over connections that a test makes succeed or fail.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -162,6 +163,52 @@ TEST_CASE("no more checks than may be are under way, and all get their turn") {
   CHECK(bench.until([&] { return bench.open() == 10; }));
 }
 
+TEST_CASE("upstreams take turns when their checks wait for a place") {
+  Checks bench(2);
+  std::vector<EndpointInfo> many;
+  for (int i = 0; i < 200; ++i) many.push_back(endpoint("127.0.0.1:" + std::to_string(1'000 + i)));
+  bench.checks->apply({checked("many", 1'000), checked("few", 1'000), checked("other", 1'000)});
+  bench.checks->set_endpoints("many", {many});
+  // All of them wait before the others are known.
+  REQUIRE(bench.until([&] { return bench.checks->waiting() == 198; }));
+  bench.checks->set_endpoints("few", {{endpoint("127.0.0.2:80"), endpoint("127.0.0.2:81")}});
+  bench.checks->set_endpoints("other", {{endpoint("127.0.0.3:80")}});
+  REQUIRE(bench.until([&] { return bench.checks->waiting() == 201; }));
+  std::string order;
+  for (int i = 0; i < 12; ++i) {
+    const std::string to = bench.next().to.to_string();
+    order += to.starts_with("127.0.0.1:") ? 'm' : to.starts_with("127.0.0.2:") ? 'f' : 'o';
+    bench.fail(bench.next());
+  }
+  // Two were under way; behind them one of each in turn, whoever began to wait first.
+  CHECK(order.substr(0, 2) == "mm");
+  CHECK(order.find('o') < 6);
+  CHECK(order.rfind('f') < 8);
+  CHECK(std::ranges::count(order, 'f') == 2);
+  CHECK(std::ranges::count(order, 'o') == 1);
+}
+
+TEST_CASE("an upstream whose waiting checks left holds up nobody's turn") {
+  Checks bench(1);
+  std::vector<EndpointInfo> many;
+  for (int i = 0; i < 20; ++i) many.push_back(endpoint("127.0.0.1:" + std::to_string(1'000 + i)));
+  bench.checks->apply({checked("u", 1'000), checked("v", 1'000)});
+  bench.checks->set_endpoints("u", {many});
+  REQUIRE(bench.until([&] { return bench.checks->waiting() == 19; }));
+  bench.checks->set_endpoints("v", {{endpoint("127.0.0.2:80"), endpoint("127.0.0.2:81")}});
+  REQUIRE(bench.until([&] { return bench.checks->waiting() == 21; }));
+  bench.checks->set_endpoints("u", {});  // it stays, without endpoints
+  CHECK(bench.checks->waiting() == 2);
+  turn(bench.loop);  // what was under way is given up
+  for (int i = 0; i < 2; ++i) {
+    CHECK(bench.next().to.to_string().starts_with("127.0.0.2:"));
+    bench.pass(bench.next());
+  }
+  CHECK(bench.checks->waiting() == 0);
+  bench.checks->set_endpoints("u", {{many[0]}});
+  CHECK(bench.until([&] { return bench.open() == 1; }));
+}
+
 TEST_CASE("the place of a check that leaves while it is under way goes to one that waits") {
   for (const bool whole_upstream : {false, true}) {
     CAPTURE(whole_upstream);
@@ -259,6 +306,40 @@ TEST_CASE("a reload keeps a check that asks the same, with its new pace; another
   CHECK(one.state->health == Health::unknown);
   CHECK(bench.checks->counts().empty());
   CHECK(bench.checks->running() == 0);
+}
+
+TEST_CASE("a check that is under way within other limits than a reload's says nothing of these") {
+  for (const bool by_size : {false, true}) {
+    CAPTURE(by_size);
+    Checks bench;
+    EndpointInfo one = endpoint("127.0.0.1:80");
+    ClusterSettings settings = checked("u", 60'000);
+    auto reload = [&] {
+      bench.checks->apply({settings});
+      bench.checks->set_endpoints("u", {{one}});
+    };
+    settings.health_check->pace.unhealthy = 1;
+    reload();
+    bench.next();
+    if (by_size)
+      settings.http.header_size = 1'000'000;
+    else
+      settings.health_check->pace.timeout_ms = 120'000;
+    reload();
+    CHECK(bench.checks->running() == 0);
+    turn(bench.loop);  // what was under way is given up
+    CHECK(bench.open() == 0);
+    CHECK(one.state->health == Health::unknown);
+    // It is asked again at once, not when the interval is over, and that counts.
+    bench.fail(bench.next());
+    CHECK(one.state->health == Health::down);
+    CHECK(bench.count("u", CheckResult::refused) == 1);
+    // The same limits again: what is known stays, and nothing is asked before its time.
+    reload();
+    CHECK(one.state->health == Health::down);
+    CHECK(bench.checks->running() == 0);
+    CHECK(bench.checks->waiting() == 0);
+  }
 }
 
 TEST_CASE("a shorter interval does not wait for the end of the longer one") {

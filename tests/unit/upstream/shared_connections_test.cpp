@@ -66,6 +66,45 @@ TEST_CASE("a connection is filled before the next one is used, and another is ma
   for (Taker* taker : {&a, &b, &c, &d}) bench.done(*taker);
 }
 
+TEST_CASE("what is open and what waits is counted by version, and so is how backends end it") {
+  Shared bench(2);
+  auto use = [&] {
+    const ClusterUse now = bench.cluster->use();
+    return std::vector<size_t>{now.connections[ClusterUse::http1], now.connections[ClusterUse::http2],
+                               now.http2_streams, now.waiting};
+  };
+  Taker a, b, c;
+  bench.acquire(a);
+  CHECK(use() == std::vector<size_t>{0, 0, 0, 1});
+  FakeConnection& first = bench.connected(0, 2);
+  CHECK(use() == std::vector<size_t>{0, 1, 1, 0});
+  bench.acquire(b);
+  bench.acquire(c);  // the first one is full
+  CHECK(use() == std::vector<size_t>{0, 1, 2, 1});
+  bench.connected(1, 1);  // of HTTP/1
+  CHECK(use() == std::vector<size_t>{1, 1, 2, 0});
+  bench.done(a);
+  bench.done(c);
+  CHECK(use() == std::vector<size_t>{1, 1, 1, 0});
+  bench.done(b);
+  CHECK(use() == std::vector<size_t>{1, 1, 0, 0});
+  first.finish();
+  CHECK(use() == std::vector<size_t>{1, 0, 0, 0});
+  http::UpstreamOwner& owner = *bench.asked[0]->owner;
+  owner.on_goaway(0);
+  owner.on_stream_reset(7);
+  owner.on_stream_reset(4711);
+  const ConnectCounters& counters = bench.cluster->connects();
+  CHECK(counters.goaways.of(0) == 1);
+  CHECK(counters.stream_resets.of(7) == 1);
+  CHECK(counters.stream_resets.of(2) == 1);  // what nobody knows
+  ConnectCounters sum;
+  sum.merge(counters);
+  sum.merge(counters);
+  CHECK(sum.goaways.of(0) == 2);
+  CHECK(sum.stream_resets.of(7) == 2);
+}
+
 TEST_CASE("a stream that ends serves the oldest waiter, before the connection that is being made") {
   Shared bench(2);
   Taker a, b, c;
