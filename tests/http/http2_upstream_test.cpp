@@ -94,7 +94,7 @@ TEST_CASE("a request's head is written in the form of HTTP/2") {
   stream.stream->send_end();
   stream.stream->flush();
   CHECK(backend.got() ==
-        "HEADERS 1 :method=POST :scheme=http :authority=backend :path=/a?q=1 x-a=1 content-length=3 "
+        "HEADERS 1 :method=POST :scheme=http :authority=backend :path=/a?q=1 x-a=1 trailer=t content-length=3 "
         "expect=100-continue te=trailers | DATA 1 3 END");
   CHECK(stream.stream->bytes_sent() == 3);
   stream.release();

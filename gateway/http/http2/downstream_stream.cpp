@@ -270,7 +270,7 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
   if (has_length_ || (head.has_content_length && head.status != 204))
     fields[count++] = pair("content-length", length(has_length_ ? left_ : head.content_length));
   uint64_t without = http1::connection_fields;
-  if (!body || has_length_ || tunnel_) without |= http1::bit(HeaderId::trailer);
+  if (!body || tunnel_) without |= http1::bit(HeaderId::trailer);
   if (tunnel_) without |= http1::bit(HeaderId::sec_websocket_accept);  // the proof of a switch of HTTP/1.1
   if (!add_fields(fields, count, head.headers, without)) return break_off();
   nghttp2_data_provider provider = provider_of(*this);

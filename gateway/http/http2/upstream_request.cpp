@@ -67,8 +67,7 @@ void UpstreamStream::send_head(const Message& head, EndStream end) {
   fields.add(":scheme", tls() ? "https" : "http");
   fields.add(":authority", head.authority);
   fields.add(":path", head.has_query ? arena_.join(head.path, "?", head.query) : head.path);
-  const bool open_end = body && !has_length_;
-  if (!fields.add_all(head.headers, http1::request_fields | (open_end ? 0 : http1::bit(HeaderId::trailer))))
+  if (!fields.add_all(head.headers, http1::request_fields | (body ? 0 : http1::bit(HeaderId::trailer))))
     return break_off();
   NumberText length;
   if (has_length_ || (!body && (head.has_content_length || content_expected(head.method))))
@@ -144,8 +143,7 @@ void UpstreamStream::send_trailers(const Headers& trailers) {
     if (!http1::is_token(field.name) || http1::count_controls(field.value)) return break_off();
     kept->add(arena_.copy(field.name), arena_.copy(field.value));
   }
-  // With a length nobody expects any: they are left out as in HTTP/1.
-  if (!kept->empty() && !has_length_) ending_ = kept;
+  if (!kept->empty()) ending_ = kept;
   send_end();
 }
 
