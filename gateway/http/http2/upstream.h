@@ -27,6 +27,7 @@ inline Error backend_error(ErrorKind kind, std::string_view reason, std::string_
 }
 
 inline constexpr std::string_view breaks_rules = "the backend breaks the rules of HTTP/2";
+inline constexpr std::string_view takes_no_streams = "the backend takes no streams";
 inline constexpr std::string_view takes_no_more = "the connection takes no further stream";
 
 struct OpenHook : ListHook {};  // of its connection, all the time
@@ -52,6 +53,10 @@ class UpstreamStream final : public Stream,
   void add_field(std::string_view name, std::string_view value);
   size_t head_bytes() const { return head_read_ ? answer_trailers_.size() : head_.size(); }
   void answering() { answering_ = true; }
+  // The library keeps its head back, or was not given it yet.
+  bool waits() const { return !gone_ && (id_ == 0 || !nghttp2_session_find_stream(raw(), id_)); }
+  bool gone() const { return gone_; }
+  void take_back();
   void end_fields(EndStream end);  // of a head, an interim one or the trailers
   void take_body(std::string_view bytes);
   void end_answer();
@@ -209,6 +214,7 @@ class Upstream final : public UpstreamConnection, private Session {
   // A stream was given up unanswered that had begun then.
   void given_up(uint64_t started_ms);
   void settle();
+  void take_back();
   void tell_owner();
   void lose_streams(const Error& error);
   void fail(uint32_t code, const Error& error);  // with a GOAWAY
@@ -237,11 +243,12 @@ class Upstream final : public UpstreamConnection, private Session {
   uint32_t depth_ = 0;  // of our own frames on the stack
   uint32_t continuations_ = 0;
   bool flooded_ = false;
-  bool settled_ = false;   // the backend's SETTINGS are there
-  bool ending_ = false;    // no stream any more: the connection is being closed
-  bool retired_ = false;   // no further stream
-  bool idle_told_ = true;  // its owner knows that no stream is open
-  bool room_told_ = true;  // and whether another can be
+  bool settled_ = false;    // the backend's SETTINGS are there
+  bool resettled_ = false;  // and others, in this turn
+  bool ending_ = false;     // no stream any more: the connection is being closed
+  bool retired_ = false;    // no further stream
+  bool idle_told_ = true;   // its owner knows that no stream is open
+  bool room_told_ = true;   // and whether another can be
 };
 
 }  // namespace penstock::http::http2
