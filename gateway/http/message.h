@@ -42,8 +42,9 @@ struct Message {
 
   Version version = Version::http_1_1;
   BodyKind body = BodyKind::none;
-  // With BodyKind::length the body's size. A response to HEAD and a 304 may have a length and no body:
-  // has_content_length with BodyKind::none.
+  // With BodyKind::length the body's size; 0 where HTTP/2 has said no more than that, and trailers may
+  // follow. A response to HEAD and a 304 may have a length and no body: has_content_length with
+  // BodyKind::none.
   bool has_content_length = false;
   uint64_t content_length = 0;
   // The one protocol that Upgrade asks for (request) or that a 101 switches to; empty without one. Lower

@@ -76,7 +76,9 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
 // at once that the rest will not be read as a request (RFC 9110 10.1.1, RFC 9112 9.6).
 bool Exchange::refuses_body(const http::Message& head, http::EndStream end) const {
   bool waits = context_->request.expect_continue && !informational_sent_;
-  return end == http::EndStream::yes || head.status >= 300 || waits;
+  bool empty =
+      end == http::EndStream::yes || (head.body == http::BodyKind::length && head.content_length == 0);
+  return empty || head.status >= 300 || waits;
 }
 
 void Exchange::begin_tunnel(http::Message& head) {

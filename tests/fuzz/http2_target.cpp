@@ -1,14 +1,10 @@
 // A client of HTTP/2 that sends any frames, and a gateway that answers them in any way: what reaches a
 // handler is a request in one order of events, and what is written of it to a backend of HTTP/1.1 reads as
 // that one request.
-//
-// The input is a list of records: a type, flags, a stream and a length of one byte each, then so many bytes.
-// A type below 0x80 is a frame of it; the others are what the gateway does. An input that begins with '!' is
-// sent as it is.
-#include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "fuzz/http2_records.h"
 #include "fuzz/reference_reader.h"
 #include "fuzz/targets.h"
 #include "http/connection.h"
@@ -215,38 +211,14 @@ class Gateway final : public DownstreamOwner {
   std::vector<std::unique_ptr<Request>> requests_;
 };
 
-void send_frame(Gateway& gateway, uint8_t type, uint8_t flags, uint8_t stream, std::string_view payload) {
-  std::string frame{
-      '\0', '\0', static_cast<char>(payload.size()), static_cast<char>(type), static_cast<char>(flags), '\0',
-      '\0', '\0', static_cast<char>(stream)};
-  gateway.receive(frame.append(payload));
-}
-
 }  // namespace
 
 void fuzz_http2(std::string_view bytes) {
   Gateway gateway;
   gateway.receive("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  gateway.receive(std::string_view("\0\0\0\4\0\0\0\0\0", 9));
+  gateway.receive(empty_settings);
   gateway.turn();
-  if (bytes.starts_with('!')) {
-    gateway.receive(bytes.substr(1));
-    return gateway.turn();
-  }
-  constexpr size_t record = 4;
-  while (bytes.size() >= record) {
-    auto at = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
-    const uint8_t type = at(0), flags = at(1), which = at(2);
-    const size_t size = std::min<size_t>(at(3), bytes.size() - record);
-    if (type == 0xff)
-      gateway.turn();
-    else if (type >= 0x80)
-      gateway.act(type, flags, which);
-    else
-      send_frame(gateway, type, flags, which, bytes.substr(record, size));
-    bytes.remove_prefix(record + (type < 0x80 ? size : 0));
-  }
-  gateway.turn();
+  play_records(gateway, bytes);
 }
 
 }  // namespace penstock::fuzz

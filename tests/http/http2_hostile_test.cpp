@@ -164,12 +164,23 @@ TEST_CASE("a length that disagrees with the body resets the stream, whichever wa
   }
 }
 
-TEST_CASE("an empty body by its length is whole with the head") {
+TEST_CASE("an empty body by its length is whole with END_STREAM, before which trailers may come") {
+  for (const bool trailers : {false, true}) {
+    Peer peer;
+    peer.send(
+        head(1, request("POST", "/", {{"content-length", "0"}, {"expect", "100-continue"}}), end_headers));
+    CHECK(peer.stream().log() == "POST x / length=0");
+    CHECK(peer.send(trailers ? head(1, {{"x-sum", "1"}}) : body(1, "", end_stream)).empty());
+    CHECK(peer.stream().log() ==
+          (trailers ? "POST x / length=0 | trailers x-sum=1 | end" : "POST x / length=0 | end"));
+  }
+}
+
+TEST_CASE("a byte behind a length of 0 resets the stream") {
   Peer peer;
   peer.send(head(1, request("POST", "/", {{"content-length", "0"}}), end_headers));
-  CHECK(peer.stream().log() == "POST x / length=0 END");
-  CHECK(peer.send(body(1, "", end_stream)).empty());
-  CHECK(peer.stream().log() == "POST x / length=0 END");
+  CHECK(peer.send(body(1, "a", end_stream)) == "RST 1 1");
+  CHECK(peer.stream().log() == "POST x / length=0 | reset request.malformed");
 }
 
 TEST_CASE("trailers that frame, and more of them than allowed, are refused") {

@@ -12,6 +12,7 @@ using namespace penstock::test::h2;
 namespace {
 
 constexpr int whole = end_stream | end_headers;
+constexpr std::string_view as_sent = ":method=GET :scheme=http :authority=backend :path=/ END";
 
 std::string goaway_frame(uint32_t last, uint32_t code) {
   return frame(goaway, none, 0, number(last, 4) + number(code, 4));
@@ -74,6 +75,65 @@ TEST_CASE("a request that meets a GOAWAY on its way out is not sent") {
   first.release();
   backend.got();
   CHECK(backend.closed == 1);
+}
+
+TEST_CASE("SETTINGS that allow fewer streams take back those that were not sent, and no others") {
+  Played backend;
+  Recorder sent, first, second, later;
+  backend.ask(sent);
+  backend.got();
+  backend.ask(first);
+  backend.ask(second);  // both leave at the end of the turn
+  bool gone_out = true, reused = false;
+  second.at_reset = [&](Recorder& r) {
+    gone_out = r.stream->any_byte_sent();
+    reused = r.stream->reused();
+  };
+  CHECK(backend.send(setting({{3, 2}})) == fmt::format("HEADERS 3 {}", as_sent));
+  CHECK(second.log() == "reset upstream.connect.refused");
+  CHECK(second.error.kind == ErrorKind::refused);
+  CHECK(second.error.retry == Retry::yes);
+  CHECK(!gone_out);
+  CHECK(reused);
+  CHECK(backend.connection->open_streams() == 2);
+  backend.send(setting({{3, 0}}));
+  CHECK(sent.open);
+  CHECK(first.open);
+  sent.at_head = first.at_head = [](Recorder& r) { r.release(); };
+  backend.send(answer_head(1, "204", {}, whole) + answer_head(3, "204", {}, whole));
+  CHECK(backend.idle == 1);
+  CHECK(!backend.connection->has_room());
+  CHECK(backend.send(setting({{3, 1}})) == "");
+  backend.ask(later);
+  CHECK(backend.got() == fmt::format("HEADERS 7 {}", as_sent));
+  later.release();
+}
+
+TEST_CASE("what is no request is not taken back as one") {
+  Played backend;
+  Recorder none;
+  REQUIRE(backend.open(none));
+  Message head(none.stream->arena());
+  fill_request(head, Method::get, "/a b");
+  none.stream->send_head(head, EndStream::yes);
+  backend.send(setting({{3, 0}}));
+  CHECK(none.log() == fmt::format("reset {}", reason::internal_error));
+}
+
+TEST_CASE("who gives up a request that has not left is rid of it at once") {
+  Played backend;
+  Recorder busy, given_up;
+  backend.ask(busy);
+  backend.got();
+  backend.ask(given_up);
+  given_up.release();
+  CHECK(backend.connection->open_streams() == 1);
+  CHECK(backend.send(setting({{3, 0}}) + setting({{3, 9}})) == "");
+  Recorder next;
+  backend.ask(next);
+  CHECK(backend.got() == fmt::format("HEADERS 5 {}", as_sent));
+  busy.release();
+  next.release();
 }
 
 TEST_CASE("a backend that goes away with its first SETTINGS was never one") {

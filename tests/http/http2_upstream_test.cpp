@@ -93,9 +93,10 @@ TEST_CASE("a request's head is written in the form of HTTP/2") {
   stream.stream->send_data("abc");
   stream.stream->send_end();
   stream.stream->flush();
-  CHECK(backend.got() ==
-        "HEADERS 1 :method=POST :scheme=http :authority=backend :path=/a?q=1 x-a=1 content-length=3 "
-        "expect=100-continue te=trailers | DATA 1 3 END");
+  CHECK(
+      backend.got() ==
+      "HEADERS 1 :method=POST :scheme=http :authority=backend :path=/a?q=1 x-a=1 trailer=t content-length=3 "
+      "expect=100-continue te=trailers | DATA 1 3 END");
   CHECK(stream.stream->bytes_sent() == 3);
   stream.release();
 }
@@ -202,6 +203,27 @@ TEST_CASE("a body waits for the backend's window, and its sender is told") {
   CHECK(stream.drained == 1);
   CHECK(stream.stream->unsent() == 0);
   stream.release();
+}
+
+TEST_CASE("a request's trailers behind nothing need no window, and never overtake their head") {
+  Played backend(Played::Says::settings, Played::quiet(), {{4, 0}});
+  Recorder asked_before, at_once;
+  auto end = [](Recorder& r) {
+    Headers trailers(r.stream->arena());
+    trailers.add("checksum", "1");
+    r.stream->send_trailers(trailers);
+    r.stream->flush();
+  };
+  backend.ask(asked_before, Method::put, EndStream::no);
+  CHECK(backend.got() == "HEADERS 1 :method=PUT :scheme=http :authority=backend :path=/");
+  end(asked_before);
+  CHECK(backend.got() == "HEADERS 1 checksum=1 END");
+  backend.ask(at_once, Method::put, EndStream::no);
+  end(at_once);
+  CHECK(backend.got() == "HEADERS 3 :method=PUT :scheme=http :authority=backend :path=/");
+  CHECK(backend.send(window(3, 1)) == "HEADERS 3 checksum=1 END");
+  asked_before.release();
+  at_once.release();
 }
 
 TEST_CASE("an answer's window goes back when its bytes have left on the other side") {

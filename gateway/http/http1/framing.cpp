@@ -167,6 +167,11 @@ bool persistent(const Fields& seen, Version version) {
   return !seen.close && (version != Version::http_1_0 || seen.keep_alive);  // RFC 9112 9.3
 }
 
+// Trailer, where none can come: in HTTP/1 without chunks (RFC 9112 7.1.2).
+uint64_t untrue_trailer(const Message& head, const Declared& declared) {
+  return declared.chunked || head.version == Version::http_2 ? 0 : bit(HeaderId::trailer);
+}
+
 void split_query(Message& head, std::string_view from_path) {
   size_t mark = from_path.find('?');
   head.path = from_path.substr(0, mark);
@@ -338,7 +343,7 @@ Result<Framing> frame_request(Message& head) {
   if (auto upgrade_ok = read_upgrade(head, seen); !upgrade_ok) return std::unexpected(upgrade_ok.error());
   if (auto expect_ok = read_expect(head); !expect_ok) return std::unexpected(expect_ok.error());
   if (head.version == Version::http_1_1) read_te(head);
-  remove_connection_fields(head, seen, request_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
+  remove_connection_fields(head, seen, request_fields | untrue_trailer(head, declared));
   return framing;
 }
 
@@ -379,7 +384,7 @@ Result<Framing> frame_response(Message& head, const Asked& asked) {
   }
   if (head.status == 426 && seen.upgrade && is_protocol_list(seen.upgrade->value))
     head.upgrade = head.headers.arena().copy(seen.upgrade->value);  // RFC 9110 15.5.22
-  remove_connection_fields(head, seen, connection_fields | (declared.chunked ? 0 : bit(HeaderId::trailer)));
+  remove_connection_fields(head, seen, connection_fields | untrue_trailer(head, declared));
   return framing;
 }
 

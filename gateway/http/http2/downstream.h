@@ -13,6 +13,7 @@
 #include "http/http1/deadline.h"
 #include "http/http2/closed_streams.h"
 #include "http/http2/flood_guard.h"
+#include "http/http2/outgoing_body.h"
 #include "http/http2/priority.h"
 #include "http/http2/request_head.h"
 #include "http/http2/session.h"
@@ -41,7 +42,7 @@ class DownstreamStream final : public Stream,
                                public BegunHook,
                                public TouchedHook,
                                public NewsHook,
-                               private BodySource {
+                               private OutgoingBody {
  public:
   DownstreamStream(Downstream& connection, int32_t id);
   static void* operator new(size_t size, SizedPool& pool);
@@ -111,7 +112,6 @@ class DownstreamStream final : public Stream,
   uint64_t started_ms() const override { return started_ms_; }
 
  private:
-  enum class Sending : uint8_t { nothing, body, ended };
   // Bytes that came before the tunnel was made; in the arena.
   struct EarlyBytes {
     std::string_view bytes;
@@ -119,9 +119,8 @@ class DownstreamStream final : public Stream,
   };
 
   bool can_send() const;
-  nghttp2_session* raw() const;
-  bool end_with_trailers() override;
-  void on_given() override;
+  nghttp2_session* raw() const override;
+  void news() override;
   void hold_early(std::string_view bytes);
   void tell_early();
   void tell_tunnel();
@@ -144,13 +143,10 @@ class DownstreamStream final : public Stream,
   bool has_window() const;
   void mark_sending(uint64_t now_ms);
   bool reads_too_slowly(uint64_t now_ms);
-  void news();
   const DownstreamSettings& settings() const;
 
   Downstream& connection_;
   StreamHandler* handler_ = nullptr;
-  int32_t id_;
-  Sending state_ = Sending::nothing;
   PauseReasons pauses_;
   bool head_read_ : 1 = false;
   bool refused_ : 1 = false;  // error_ says why
@@ -159,11 +155,6 @@ class DownstreamStream final : public Stream,
   bool head_out_ : 1 = false;      // a head was given to nghttp2
   bool response_out_ : 1 = false;  // its end went to the transport
   bool bodyless_ : 1 = false;      // whatever is sent of the answer's body is dropped (HEAD, 204, 304)
-  bool has_length_ : 1 = false;
-  bool dirty_ : 1 = false;         // sent something since the last flush
-  bool rest_ : 1 = false;          // and the last flush left some
-  bool was_high_ : 1 = false;      // over the low mark then
-  bool room_ : 1 = false;          // and its handler is to be told that there is room again
   bool awaited_ : 1 = false;       // counted in the connection's
   bool interim_ : 1 = false;       // a 100 was sent
   bool gone_ : 1 = false;          // nghttp2 has closed it
@@ -177,16 +168,13 @@ class DownstreamStream final : public Stream,
   Priority priority_;                   // as its client said it last
   uint32_t unconsumed_ = 0;             // of the window, not given back yet
   uint64_t received_ = 0;
-  uint64_t sent_ = 0;
-  uint64_t left_ = 0;  // of the declared length
   uint64_t started_ms_;
   uint64_t body_due_ms_ = 0;                    // the next part of its body, while that is awaited
   uint64_t send_mark_ = 0, send_since_ms_ = 0;  // since when so much was given, while some waits
   uint64_t connection_mark_ = 0;                // and by all streams together
   Arena arena_;
   Message message_;
-  Headers trailers_;                 // of the request
-  const Headers* ending_ = nullptr;  // of the answer, in the arena
+  Headers trailers_;  // of the request
   EarlyBytes *early_first_ = nullptr, *early_last_ = nullptr;
   RequestHead head_;
   RequestTrailers request_trailers_;

@@ -1,6 +1,5 @@
 // One request of HTTP/2 and its answer.
 #include <algorithm>
-#include <charconv>
 
 #include "http/http1/framing.h"
 #include "http/http1/serializer.h"
@@ -9,35 +8,6 @@
 #include "http/http2/outgoing_fields.h"
 
 namespace penstock::http::http2 {
-namespace {
-
-nghttp2_nv pair(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
-  auto bytes = [](std::string_view text) {
-    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
-  };
-  return {bytes(name), bytes(value), name.size(), value.size(), flags};
-}
-
-// What becomes of a message's fields on this connection. False: one of them could not stand in a head.
-bool add_fields(std::span<nghttp2_nv> out, size_t& count, const Headers& headers, uint64_t without) {
-  for (const Field& field : headers.fields()) {
-    if (without & http1::bit(field.id)) continue;
-    if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
-    out[count++] = pair(field.name, field.value, flags_of(field.id));
-  }
-  return true;
-}
-
-// The text of numbers in a head, as long as nghttp2 needs it.
-struct Number {
-  char text[20];
-  std::string_view operator()(uint64_t value) {
-    return {text, static_cast<size_t>(std::to_chars(text, text + sizeof text, value).ptr - text)};
-  }
-};
-
-}  // namespace
-
 void* DownstreamStream::operator new(size_t size, SizedPool& pool) {
   void* memory = pool.take(size);
   if (!memory) throw std::bad_alloc();
@@ -45,9 +15,8 @@ void* DownstreamStream::operator new(size_t size, SizedPool& pool) {
 }
 
 DownstreamStream::DownstreamStream(Downstream& connection, int32_t id)
-    : BodySource(connection.loop_.blocks()),
+    : OutgoingBody(connection.loop_.blocks(), id),
       connection_(connection),
-      id_(id),
       started_ms_(connection.loop_.now_ms()),
       arena_(connection.loop_.blocks()),
       message_(arena_),
@@ -233,13 +202,13 @@ bool DownstreamStream::can_send() const { return handler_ && !gone_ && !given_up
 
 void DownstreamStream::send_informational(const Message& head) {
   if (!can_send() || head_out_ || head.status < 100 || head.status > 199 || head.status == 101) return;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 1);
-  Number status;
-  size_t count = 0;
-  fields[count++] = pair(":status", status(head.status));
-  if (!add_fields(fields, count, head.headers, http1::connection_fields | http1::bit(HeaderId::trailer)))
+  OutgoingFields fields(arena_, head.headers.size() + 1);
+  NumberText status;
+  fields.add(":status", status(head.status));
+  if (!fields.add_all(head.headers, http1::connection_fields | http1::bit(HeaderId::trailer)))
     return break_off();
-  if (nghttp2_submit_headers(raw(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), count, nullptr) != 0)
+  if (nghttp2_submit_headers(raw(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), fields.count(),
+                             nullptr) != 0)
     return break_off();
   dirty_ = true;
   interim_ |= head.status == 100;
@@ -256,26 +225,24 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
   const bool body = !bodyless_ && end == EndStream::no;
   if (!bodyless_ && end == EndStream::yes && head.has_content_length && head.content_length != 0)
     return break_off();
-  has_length_ = body && head.body == BodyKind::length;
-  left_ = has_length_ ? head.content_length : 0;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 3);
-  Number status, length;
+  if (body) announce(head);
+  OutgoingFields fields(arena_, head.headers.size() + 3);
+  NumberText status, length;
   char date[http1::date_size];
-  size_t count = 0;
-  fields[count++] = pair(":status", status(tunnel_ ? 200 : head.status));
+  fields.add(":status", status(tunnel_ ? 200 : head.status));
   if (!head.headers.find(HeaderId::date)) {  // RFC 9110 6.6.1
     http1::write_date(connection_.loop_.wall_ns() / 1'000'000'000, date);
-    fields[count++] = pair("date", {date, sizeof date});
+    fields.add("date", {date, sizeof date});
   }
   if (has_length_ || (head.has_content_length && head.status != 204))
-    fields[count++] = pair("content-length", length(has_length_ ? left_ : head.content_length));
+    fields.add("content-length", length(has_length_ ? left_ : head.content_length));
   uint64_t without = http1::connection_fields;
-  if (!body || has_length_ || tunnel_) without |= http1::bit(HeaderId::trailer);
+  if (!body || tunnel_) without |= http1::bit(HeaderId::trailer);
   if (tunnel_) without |= http1::bit(HeaderId::sec_websocket_accept);  // the proof of a switch of HTTP/1.1
-  if (!add_fields(fields, count, head.headers, without)) return break_off();
+  if (!fields.add_all(head.headers, without)) return break_off();
   nghttp2_data_provider provider = provider_of(*this);
   ended = !body;
-  if (nghttp2_submit_response(raw(), id_, fields.data(), count, body ? &provider : nullptr) != 0)
+  if (nghttp2_submit_response(raw(), id_, fields.data(), fields.count(), body ? &provider : nullptr) != 0)
     return break_off();
   if (body) answer_priority(head);
   head_out_ = dirty_ = true;
@@ -287,77 +254,29 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
 }
 
 void DownstreamStream::send_data(std::string_view bytes) {
-  if (!can_send() || bytes.empty()) return;
-  if (state_ != Sending::body) return break_off();
-  if (bodyless_) return;
-  if (has_length_) {
-    if (bytes.size() > left_) return break_off();
-    left_ -= bytes.size();
-  }
-  sent_ += bytes.size();
-  out.lend(bytes);
-  dirty_ = true;
+  if (!can_send() || bytes.empty() || (bodyless_ && state_ == Sending::body)) return;
+  if (!lend(bytes)) break_off();
 }
 
 void DownstreamStream::send_end() {
-  if (!can_send() || state_ == Sending::ended) return;
-  if (state_ == Sending::nothing || left_ > 0) return break_off();
-  state_ = Sending::ended;
-  ended = dirty_ = true;
+  if (can_send() && !finish()) break_off();
 }
 
 void DownstreamStream::send_trailers(const Headers& trailers) {
   if (!can_send()) return;
-  constexpr uint64_t never = http1::request_fields | http1::bit(HeaderId::trailer);
-  auto* kept = arena_.make<Headers>(arena_);
-  for (const Field& field : trailers.fields()) {
-    if (never & http1::bit(field.id)) continue;
-    if (!http1::is_token(field.name) || http1::count_controls(field.value)) return break_off();
-    kept->add(arena_.copy(field.name), arena_.copy(field.value));
-  }
-  if (!kept->empty() && !bodyless_) ending_ = kept;
-  send_end();
-}
-
-bool DownstreamStream::end_with_trailers() {
-  const Headers* ending = std::exchange(ending_, nullptr);
-  if (!ending) return false;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(ending->size());
-  size_t count = 0;
-  if (!add_fields(fields, count, *ending, 0)) return false;
-  return nghttp2_submit_trailer(raw(), id_, fields.data(), count) == 0;
+  if (!(bodyless_ || keep_trailers(trailers, arena_)) || !finish()) break_off();
 }
 
 void DownstreamStream::flush() {
   if (!dirty_ || !connection_.open()) return;
   dirty_ = false;
-  // Behind an empty DATA trailers would wait for a window, which they need not.
-  const bool trailers_go = ended && out.empty() && end_with_trailers();
-  if (!trailers_go && asleep && (ended || !out.empty())) {
-    asleep = false;
-    nghttp2_session_resume_data(raw(), id_);
-  }
+  wake();
   connection_.write();
-  out.keep();
-  if (out.empty() && !end_waits()) return;
-  if (!rest_) mark_sending(connection_.loop_.now_ms());
-  rest_ = !out.empty();
-  was_high_ |= out.size() > net::Transport::low_mark;
+  const bool waited = rest_;
+  keep_rest();
+  if (!waits_to_send()) return;
+  if (!waited) mark_sending(connection_.loop_.now_ms());
   set_deadline();
-}
-
-// Some of what the last flush left went: told as a transport tells it, at the low mark and at the end.
-void DownstreamStream::on_given() {
-  if (!rest_) return;
-  if (out.empty())
-    rest_ = was_high_ = false;
-  else if (was_high_ && out.size() <= net::Transport::low_mark)
-    was_high_ = false;
-  else
-    return;
-  room_ = true;
-  connection_.news_.push_back(*this);
-  connection_.write_later();
 }
 
 // What was sent is no message: nothing leaves any more, its handler hears of it later.

@@ -155,8 +155,8 @@ Result<void> RequestHead::finish(EndStream end, Channel channel) {
     return {};
   }
   if (message_.method == Method::trace) return malformed("TRACE with a body");  // RFC 9110 9.3.8
-  if (!message_.has_content_length) message_.body = BodyKind::unknown;
-  message_.expect_continue = expects && message_.body != BodyKind::none;
+  message_.expect_continue = expects && (!message_.has_content_length || message_.content_length > 0);
+  message_.body = message_.has_content_length ? BodyKind::length : BodyKind::unknown;
   return {};
 }
 

@@ -51,11 +51,8 @@ Result<void> ResponseHead::finish(const http1::Asked& asked, EndStream end) {
   // RFC 9113 8.2.2; the library lets none of them through, and what frames an HTTP/1 message must never
   // depend on that alone.
   constexpr uint64_t refused = http1::connection_fields & ~bit(HeaderId::content_length);
-  std::string_view announced;  // the trailers, which http1/framing knows of chunked answers alone
-  for (const Field& field : headers.fields()) {
+  for (const Field& field : headers.fields())
     if (refused & bit(field.id)) return malformed("a field of another connection");
-    if (field.id == HeaderId::trailer) announced = field.value;
-  }
   if (auto framing = http1::frame_response(message_, asked); !framing)
     return std::unexpected(framing.error());
   if (interim) return {};
@@ -63,9 +60,7 @@ Result<void> ResponseHead::finish(const http1::Asked& asked, EndStream end) {
     begin_tunnel(asked);
     return {};
   }
-  if (auto body = set_body(end); !body) return body;
-  if (!announced.empty() && message_.body == BodyKind::unknown) headers.add(HeaderId::trailer, announced);
-  return {};
+  return set_body(asked, end);
 }
 
 // RFC 8441 5: a 2xx is the 101 of HTTP/1.1, and has no use for what proves that one.
@@ -79,13 +74,18 @@ void ResponseHead::begin_tunnel(const http1::Asked& asked) {
   message_.headers.remove(HeaderId::sec_websocket_accept);
 }
 
-Result<void> ResponseHead::set_body(EndStream end) {
+Result<void> ResponseHead::set_body(const http1::Asked& asked, EndStream end) {
   if (end == EndStream::yes) {
     if (message_.body == BodyKind::length) return malformed("content-length disagrees with the body");
     message_.body = BodyKind::none;
-  } else if (message_.body == BodyKind::until_close) {
-    message_.body = BodyKind::unknown;
+    return {};
   }
+  // RFC 9110 9.3.2, 15.3.5, 15.4.5: over with their head, whatever comes behind it.
+  const bool bodyless = asked.method == Method::head || message_.status == 204 || message_.status == 304;
+  if (message_.body == BodyKind::until_close)
+    message_.body = BodyKind::unknown;
+  else if (message_.body == BodyKind::none && !bodyless)
+    message_.body = BodyKind::length;  // of 0 bytes; trailers may still come
   return {};
 }
 

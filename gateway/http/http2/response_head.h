@@ -27,7 +27,7 @@ class ResponseHead {
 
  private:
   void begin_tunnel(const http1::Asked& asked);
-  Result<void> set_body(EndStream end);
+  Result<void> set_body(const http1::Asked& asked, EndStream end);
 
   Message& message_;
   const UpstreamSettings& settings_;

@@ -175,7 +175,7 @@ bool Upstream::on_frame(const nghttp2_frame& frame) {
       }
       break;
     case NGHTTP2_SETTINGS:
-      if (!(frame.hd.flags & NGHTTP2_FLAG_ACK)) settled_ = true;
+      if (!(frame.hd.flags & NGHTTP2_FLAG_ACK)) settled_ = resettled_ = true;
       break;
     case NGHTTP2_GOAWAY: owner_.on_goaway(frame.goaway.error_code); break;
     case NGHTTP2_RST_STREAM: owner_.on_stream_reset(frame.rst_stream.error_code); break;
@@ -216,6 +216,7 @@ bool Upstream::on_stream_closed(void* data, uint32_t code) {
 void Upstream::settle() {
   if (depth_ > 0 || !transport_) return;
   ++depth_;
+  if (std::exchange(resettled_, false)) take_back();
   while (UpstreamStream* stream = news_.pop_front()) stream->finished() ? delete stream : stream->tell();
   if (transport_ && broken_by() != 0) {
     fail_broken();
@@ -230,14 +231,28 @@ void Upstream::settle() {
   if (transport_) set_deadline();
 }
 
+// RFC 9113 5.1.2, 6.5.2: the backend takes fewer streams from now on. Those it has are served out; a head
+// that has not left yet would wait in the library until enough of them have ended, or for ever.
+void Upstream::take_back() {
+  uint32_t room = nghttp2_session_get_remote_settings(raw(), NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  if (open_ <= room) return;
+  streams_.for_each([&](UpstreamStream& stream) {
+    if (room > 0 && !stream.gone() && !stream.waits()) --room;
+  });
+  streams_.for_each([&](UpstreamStream& stream) {
+    if (!stream.waits()) return;
+    room > 0 ? static_cast<void>(--room) : stream.take_back();
+  });
+}
+
 // Its owner may open streams in this, or close it.
 void Upstream::tell_owner() {
   if (start_) {
     if (!settled_) return;
     // A backend that drains may say so at once.
     if (most_streams() == 0 || nghttp2_session_check_request_allowed(raw()) == 0)
-      return fail(NGHTTP2_NO_ERROR, backend_error(ErrorKind::refused, reason::upstream_connect_refused,
-                                                  "the backend takes no streams"));
+      return fail(NGHTTP2_NO_ERROR,
+                  backend_error(ErrorKind::refused, reason::upstream_connect_refused, takes_no_streams));
     return std::exchange(start_, nullptr)->on_usable(*this);
   }
   if (open_ == 0) {

@@ -10,6 +10,7 @@
 #include "http/connection.h"
 #include "http/http1/deadline.h"
 #include "http/http2/flood_guard.h"
+#include "http/http2/outgoing_body.h"
 #include "http/http2/response_head.h"
 #include "http/http2/session.h"
 
@@ -27,6 +28,7 @@ inline Error backend_error(ErrorKind kind, std::string_view reason, std::string_
 }
 
 inline constexpr std::string_view breaks_rules = "the backend breaks the rules of HTTP/2";
+inline constexpr std::string_view takes_no_streams = "the backend takes no streams";
 inline constexpr std::string_view takes_no_more = "the connection takes no further stream";
 
 struct OpenHook : ListHook {};  // of its connection, all the time
@@ -39,7 +41,7 @@ class UpstreamStream final : public Stream,
                              public OpenHook,
                              public TurnHook,
                              public ToldHook,
-                             private BodySource {
+                             private OutgoingBody {
  public:
   UpstreamStream(Upstream& connection, StreamHandler& handler, bool reused);
   static void* operator new(size_t size, SizedPool& pool);
@@ -52,6 +54,10 @@ class UpstreamStream final : public Stream,
   void add_field(std::string_view name, std::string_view value);
   size_t head_bytes() const { return head_read_ ? answer_trailers_.size() : head_.size(); }
   void answering() { answering_ = true; }
+  // The library keeps its head back, or was not given it yet.
+  bool waits() const { return !gone_ && (id_ == 0 || !nghttp2_session_find_stream(raw(), id_)); }
+  bool gone() const { return gone_; }
+  void take_back();
   void end_fields(EndStream end);  // of a head, an interim one or the trailers
   void take_body(std::string_view bytes);
   void end_answer();
@@ -94,12 +100,9 @@ class UpstreamStream final : public Stream,
   uint64_t started_ms() const override { return started_ms_; }
 
  private:
-  enum class Sending : uint8_t { nothing, body, ended };
-
   bool can_send() const;
-  nghttp2_session* raw() const;
-  bool end_with_trailers() override;
-  void on_given() override;
+  nghttp2_session* raw() const override;
+  void news() override;
   void give_credit();
   void give_up(uint32_t code);
   void break_off();
@@ -112,24 +115,16 @@ class UpstreamStream final : public Stream,
   Error judged(const Error& error) const;
   void submit(const OutgoingFields& fields, EndStream end);
   StreamHandler* take_handler();
-  void news();
   void end_or_give_up();
   void drain();
   void on_timer();
 
   Upstream& connection_;
   StreamHandler* handler_;
-  int32_t id_ = 0;  // 0: nothing was submitted
-  Sending state_ = Sending::nothing;
   PauseReasons pauses_;
   bool reused_ : 1;
   bool head_out_ : 1 = false;           // of the request: handed to the transport
   bool end_out_ : 1 = false;            // the request's END_STREAM is
-  bool has_length_ : 1 = false;         // the request's body
-  bool dirty_ : 1 = false;              // sent something since the last flush
-  bool rest_ : 1 = false;               // and the last flush left some
-  bool was_high_ : 1 = false;           // over the low mark then
-  bool room_ : 1 = false;               // its handler is to be told that there is room again
   bool answering_ : 1 = false;          // a byte of the answer came
   bool tunnel_ : 1 = false;             // made: both sides end it, and neither has a length or trailers
   bool head_read_ : 1 = false;          // the final one's; fields that come now are trailers
@@ -145,14 +140,11 @@ class UpstreamStream final : public Stream,
   uint32_t informational_ = 0;
   uint32_t unconsumed_ = 0;  // of the window, not given back yet
   uint64_t received_ = 0;
-  uint64_t sent_ = 0;
-  uint64_t left_ = 0;  // of the declared length
   uint64_t started_ms_;
   uint64_t drain_mark_ = 0;  // given when the time for its rest began
   Arena arena_;
   Message message_;
-  Headers trailers_;                 // of the answer
-  const Headers* ending_ = nullptr;  // of the request, in the arena
+  Headers trailers_;  // of the answer
   http1::Asked asked_;
   ResponseHead head_;
   ResponseTrailers answer_trailers_;
@@ -209,6 +201,7 @@ class Upstream final : public UpstreamConnection, private Session {
   // A stream was given up unanswered that had begun then.
   void given_up(uint64_t started_ms);
   void settle();
+  void take_back();
   void tell_owner();
   void lose_streams(const Error& error);
   void fail(uint32_t code, const Error& error);  // with a GOAWAY
@@ -237,11 +230,12 @@ class Upstream final : public UpstreamConnection, private Session {
   uint32_t depth_ = 0;  // of our own frames on the stack
   uint32_t continuations_ = 0;
   bool flooded_ = false;
-  bool settled_ = false;   // the backend's SETTINGS are there
-  bool ending_ = false;    // no stream any more: the connection is being closed
-  bool retired_ = false;   // no further stream
-  bool idle_told_ = true;  // its owner knows that no stream is open
-  bool room_told_ = true;  // and whether another can be
+  bool settled_ = false;    // the backend's SETTINGS are there
+  bool resettled_ = false;  // and others, in this turn
+  bool ending_ = false;     // no stream any more: the connection is being closed
+  bool retired_ = false;    // no further stream
+  bool idle_told_ = true;   // its owner knows that no stream is open
+  bool room_told_ = true;   // and whether another can be
 };
 
 }  // namespace penstock::http::http2

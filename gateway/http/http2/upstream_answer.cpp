@@ -147,9 +147,19 @@ void UpstreamStream::give_up(uint32_t code) {
   out.clear();
   deadline_.clear();
   if (gone_ || !connection_.open_transport()) return;
-  if (id_ == 0) return close(By::us, code);  // the library has never heard of it
-  nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, code);
-  connection_.write_later();
+  const bool unsent = waits();
+  if (id_ != 0) nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id_, code);
+  if (!unsent) return connection_.write_later();
+  // The library drops it when its turn comes, which may be never.
+  if (id_ != 0) nghttp2_session_set_stream_user_data(raw(), id_, nullptr);
+  close(By::us, code);
+}
+
+// As one that the backend has refused.
+void UpstreamStream::take_back() {
+  if (lost_) return;  // by itself
+  unprocessed_ = true;
+  lose(backend_error(ErrorKind::refused, reason::upstream_connect_refused, takes_no_streams));
 }
 
 // In the middle of nghttp2's work, which may be within a call of our handler's: it is told later.

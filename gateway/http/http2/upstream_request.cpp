@@ -28,7 +28,7 @@ void* UpstreamStream::operator new(size_t size, SizedPool& pool) {
 }
 
 UpstreamStream::UpstreamStream(Upstream& connection, StreamHandler& handler, bool reused)
-    : BodySource(connection.loop_.blocks()),
+    : OutgoingBody(connection.loop_.blocks()),
       connection_(connection),
       handler_(&handler),
       reused_(reused),
@@ -60,15 +60,13 @@ void UpstreamStream::send_head(const Message& head, EndStream end) {
     return break_off();
   if (!head.upgrade.empty()) return send_connect(head);
   asked_.method = method_from(head.method_text);
-  has_length_ = body && head.body == BodyKind::length;
-  left_ = has_length_ ? head.content_length : 0;
+  if (body) announce(head);
   OutgoingFields fields(arena_, head.headers.size() + own_fields);
   fields.add(":method", head.method_text);
   fields.add(":scheme", tls() ? "https" : "http");
   fields.add(":authority", head.authority);
   fields.add(":path", head.has_query ? arena_.join(head.path, "?", head.query) : head.path);
-  const bool open_end = body && !has_length_;
-  if (!fields.add_all(head.headers, http1::request_fields | (open_end ? 0 : http1::bit(HeaderId::trailer))))
+  if (!fields.add_all(head.headers, http1::request_fields | (body ? 0 : http1::bit(HeaderId::trailer))))
     return break_off();
   NumberText length;
   if (has_length_ || (!body && (head.has_content_length || content_expected(head.method))))
@@ -117,72 +115,25 @@ void UpstreamStream::submit(const OutgoingFields& fields, EndStream end) {
 }
 
 void UpstreamStream::send_data(std::string_view bytes) {
-  if (!can_send() || bytes.empty()) return;
-  if (state_ != Sending::body) return break_off();
-  if (has_length_) {
-    if (bytes.size() > left_) return break_off();
-    left_ -= bytes.size();
-  }
-  sent_ += bytes.size();
-  out.lend(bytes);
-  dirty_ = true;
+  if (can_send() && !bytes.empty() && !lend(bytes)) break_off();
 }
 
 void UpstreamStream::send_end() {
-  if (!can_send() || state_ == Sending::ended) return;
-  if (state_ == Sending::nothing || left_ > 0) return break_off();
-  state_ = Sending::ended;
-  ended = dirty_ = true;
+  if (can_send() && !finish()) break_off();
 }
 
 void UpstreamStream::send_trailers(const Headers& trailers) {
-  if (!can_send()) return;
-  constexpr uint64_t never = http1::request_fields | http1::bit(HeaderId::trailer);
-  auto* kept = arena_.make<Headers>(arena_);
-  for (const Field& field : trailers.fields()) {
-    if (never & http1::bit(field.id)) continue;
-    if (!http1::is_token(field.name) || http1::count_controls(field.value)) return break_off();
-    kept->add(arena_.copy(field.name), arena_.copy(field.value));
-  }
-  // With a length nobody expects any: they are left out as in HTTP/1.
-  if (!kept->empty() && !has_length_) ending_ = kept;
-  send_end();
-}
-
-bool UpstreamStream::end_with_trailers() {
-  if (!ending_) return false;
-  OutgoingFields fields(arena_, ending_->size());
-  if (!fields.add_all(*ending_, 0)) return false;
-  return nghttp2_submit_trailer(raw(), id_, fields.data(), fields.count()) == 0;
+  if (can_send() && !(keep_trailers(trailers, arena_) && finish())) break_off();
 }
 
 // A head alone waits for the end of the turn, in which a FIN or a GOAWAY that is there already is read.
 void UpstreamStream::flush() {
   if (!dirty_ || !connection_.open_transport()) return;
   dirty_ = false;
-  if (asleep && (ended || !out.empty())) {
-    asleep = false;
-    nghttp2_session_resume_data(raw(), id_);
-  }
+  wake();
   if (out.empty()) return connection_.write_later();
   connection_.write();
-  out.keep();
-  if (out.empty()) return;
-  rest_ = true;
-  was_high_ |= out.size() > net::Transport::low_mark;
-}
-
-// Some of what the last flush left went: told as a transport tells it, at the low mark and at the end.
-void UpstreamStream::on_given() {
-  if (!rest_) return;
-  if (out.empty())
-    rest_ = was_high_ = false;
-  else if (was_high_ && out.size() <= net::Transport::low_mark)
-    was_high_ = false;
-  else
-    return;
-  room_ = true;
-  news();
+  keep_rest();
 }
 
 // What was sent is no message: nothing leaves any more, its handler hears of it later.
