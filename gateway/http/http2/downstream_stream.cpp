@@ -9,34 +9,6 @@
 #include "http/http2/outgoing_fields.h"
 
 namespace penstock::http::http2 {
-namespace {
-
-nghttp2_nv pair(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
-  auto bytes = [](std::string_view text) {
-    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
-  };
-  return {bytes(name), bytes(value), name.size(), value.size(), flags};
-}
-
-// What becomes of a message's fields on this connection. False: one of them could not stand in a head.
-bool add_fields(std::span<nghttp2_nv> out, size_t& count, const Headers& headers, uint64_t without) {
-  for (const Field& field : headers.fields()) {
-    if (without & http1::bit(field.id)) continue;
-    if (!http1::is_token(field.name) || http1::count_controls(field.value) != 0) return false;
-    out[count++] = pair(field.name, field.value, flags_of(field.id));
-  }
-  return true;
-}
-
-// The text of numbers in a head, as long as nghttp2 needs it.
-struct Number {
-  char text[20];
-  std::string_view operator()(uint64_t value) {
-    return {text, static_cast<size_t>(std::to_chars(text, text + sizeof text, value).ptr - text)};
-  }
-};
-
-}  // namespace
 
 void* DownstreamStream::operator new(size_t size, SizedPool& pool) {
   void* memory = pool.take(size);
@@ -233,13 +205,13 @@ bool DownstreamStream::can_send() const { return handler_ && !gone_ && !given_up
 
 void DownstreamStream::send_informational(const Message& head) {
   if (!can_send() || head_out_ || head.status < 100 || head.status > 199 || head.status == 101) return;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 1);
-  Number status;
-  size_t count = 0;
-  fields[count++] = pair(":status", status(head.status));
-  if (!add_fields(fields, count, head.headers, http1::connection_fields | http1::bit(HeaderId::trailer)))
+  OutgoingFields fields(arena_, head.headers.size() + 1);
+  NumberText status;
+  fields.add(":status", status(head.status));
+  if (!fields.add_all(head.headers, http1::connection_fields | http1::bit(HeaderId::trailer)))
     return break_off();
-  if (nghttp2_submit_headers(raw(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), count, nullptr) != 0)
+  if (nghttp2_submit_headers(raw(), NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(), fields.count(),
+                             nullptr) != 0)
     return break_off();
   dirty_ = true;
   interim_ |= head.status == 100;
@@ -258,24 +230,23 @@ void DownstreamStream::send_head(const Message& head, EndStream end) {
     return break_off();
   has_length_ = body && head.body == BodyKind::length;
   left_ = has_length_ ? head.content_length : 0;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(head.headers.size() + 3);
-  Number status, length;
+  OutgoingFields fields(arena_, head.headers.size() + 3);
+  NumberText status, length;
   char date[http1::date_size];
-  size_t count = 0;
-  fields[count++] = pair(":status", status(tunnel_ ? 200 : head.status));
+  fields.add(":status", status(tunnel_ ? 200 : head.status));
   if (!head.headers.find(HeaderId::date)) {  // RFC 9110 6.6.1
     http1::write_date(connection_.loop_.wall_ns() / 1'000'000'000, date);
-    fields[count++] = pair("date", {date, sizeof date});
+    fields.add("date", {date, sizeof date});
   }
   if (has_length_ || (head.has_content_length && head.status != 204))
-    fields[count++] = pair("content-length", length(has_length_ ? left_ : head.content_length));
+    fields.add("content-length", length(has_length_ ? left_ : head.content_length));
   uint64_t without = http1::connection_fields;
   if (!body || has_length_ || tunnel_) without |= http1::bit(HeaderId::trailer);
   if (tunnel_) without |= http1::bit(HeaderId::sec_websocket_accept);  // the proof of a switch of HTTP/1.1
-  if (!add_fields(fields, count, head.headers, without)) return break_off();
+  if (!fields.add_all(head.headers, without)) return break_off();
   nghttp2_data_provider provider = provider_of(*this);
   ended = !body;
-  if (nghttp2_submit_response(raw(), id_, fields.data(), count, body ? &provider : nullptr) != 0)
+  if (nghttp2_submit_response(raw(), id_, fields.data(), fields.count(), body ? &provider : nullptr) != 0)
     return break_off();
   if (body) answer_priority(head);
   head_out_ = dirty_ = true;
@@ -322,10 +293,9 @@ void DownstreamStream::send_trailers(const Headers& trailers) {
 bool DownstreamStream::end_with_trailers() {
   const Headers* ending = std::exchange(ending_, nullptr);
   if (!ending) return false;
-  std::span<nghttp2_nv> fields = arena_.make_array<nghttp2_nv>(ending->size());
-  size_t count = 0;
-  if (!add_fields(fields, count, *ending, 0)) return false;
-  return nghttp2_submit_trailer(raw(), id_, fields.data(), count) == 0;
+  OutgoingFields fields(arena_, ending->size());
+  if (!fields.add_all(*ending, 0)) return false;
+  return nghttp2_submit_trailer(raw(), id_, fields.data(), fields.count()) == 0;
 }
 
 void DownstreamStream::flush() {
