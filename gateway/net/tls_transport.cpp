@@ -13,8 +13,7 @@ namespace {
 
 // How long a peer may take to read the alert that tells it why we close.
 constexpr uint64_t alert_linger_ms = 500;
-constexpr size_t max_record = 16 * 1024;            // RFC 8446 5.1
-constexpr size_t record_memory = max_record + 512;  // with header, padding and tag
+constexpr size_t record_memory = 16 * 1024 + 512;  // of the largest, with header, padding and tag
 
 // A key update of 27 bytes takes us as long as 16 KiB of data. Peers that do it at all do it after megabytes.
 constexpr uint64_t costly_window_ms = 10'000;

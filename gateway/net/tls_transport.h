@@ -39,7 +39,9 @@ class TlsTransport : public Transport, protected SocketOwner, private Task {
     if (pauses_.clear(reason)) wake();
   }
 
+  // A record is made of them as soon as they fill one, while they are in the processor's cache.
   void append(std::string_view bytes) override {
+    if (plain_.size() > max_record / 2 && plain_.size() + bytes.size() > max_record) encrypt();
     while (!(bytes = plain_.append(bytes)).empty()) encrypt();
   }
   void append_borrowed(std::string_view bytes) override {
@@ -77,6 +79,8 @@ class TlsTransport : public Transport, protected SocketOwner, private Task {
   void misuse(std::string_view why) { misused_ = why; }
 
  protected:
+  static constexpr size_t max_record = 16 * 1024;  // RFC 8446 5.1
+
   enum class State : uint8_t { handshake, open, failed };
   // How far the session came: wants_input = all was used up; stopped = the handler does not read now; ended =
   // close_notify; gone = a callback destroyed this object or left the connection.

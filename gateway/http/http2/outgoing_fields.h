@@ -1,11 +1,10 @@
-// The fields of a message that is to be sent, as nghttp2 takes them. Short-lived; the texts have to stay
-// until the message was submitted.
+// The fields of a message that is to be sent, as nghttp2 takes them: it copies them when the message is
+// submitted, so the texts have to stay until then, and the list of a usual message lies on the stack.
 #pragma once
 #include <nghttp2/nghttp2.h>
 
 #include <charconv>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "http/headers.h"
@@ -25,7 +24,10 @@ inline uint8_t flags_of(HeaderId id) {
 
 class OutgoingFields {
  public:
-  OutgoingFields(Arena& arena, size_t most) : fields_(arena.make_array<nghttp2_nv>(most)) {}
+  OutgoingFields(Arena& arena, size_t most)
+      : fields_(most <= few ? few_ : arena.make_array<nghttp2_nv>(most).data()) {}
+  OutgoingFields(const OutgoingFields&) = delete;
+  OutgoingFields& operator=(const OutgoingFields&) = delete;
 
   void add(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE) {
     fields_[count_++] = {bytes(name), bytes(value), name.size(), value.size(), flags};
@@ -40,20 +42,22 @@ class OutgoingFields {
     }
     return true;
   }
-  const nghttp2_nv* data() const { return fields_.data(); }
+  const nghttp2_nv* data() const { return fields_; }
   size_t count() const { return count_; }
   size_t size() const { return size_; }  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 
  private:
   static constexpr size_t overhead = 32;  // of a field, RFC 9113 6.5.2
+  static constexpr size_t few = 24;
 
   static uint8_t* bytes(std::string_view text) {
     return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
   }
 
-  std::span<nghttp2_nv> fields_;
+  nghttp2_nv* fields_;
   size_t count_ = 0;
   size_t size_ = 0;
+  nghttp2_nv few_[few];  // not set before add(): there is one for each message
 };
 
 // A number's text, as long as it lives.
