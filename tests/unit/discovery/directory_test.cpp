@@ -78,7 +78,9 @@ TEST_CASE("a long list of endpoints takes time by its length, and doubles still 
   for (int i = 0; i < count; ++i)
     endpoints.push_back({"10." + std::to_string(100 + i / 40'000) + "." + std::to_string(i / 200 % 200) +
                              "." + std::to_string(i % 200),
-                         80, 1, {}});
+                         80,
+                         1,
+                         {}});
   endpoints.push_back({endpoints.front().host, 80, 4, {}});
   Rig rig;
   const std::clock_t begun = std::clock();  // of this process: what others do on the machine does not count
