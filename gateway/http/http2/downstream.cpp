@@ -66,24 +66,37 @@ void Downstream::on_read(std::span<const char> bytes) {
   settle();
 }
 
-// What was read is with the streams: they go on, and those that have begun begin.
+// What was read is with the streams: they go on, and those that have begun begin, or wait for their turn.
 void Downstream::after_read() {
   if (!transport_) return;
   ++depth_;
+  if (!begun_.empty() && !more_.scheduled() && loop_.may_begin(more_)) begin_streams();
+  end_turn();
+}
+
+void Downstream::begin_more() {
+  if (!transport_) return;
+  ++depth_;
   begin_streams();
+  end_turn();
+}
+
+void Downstream::begin_streams() {
+  uint32_t begun = 0;
+  for (; transport_ && begun < requests_a_turn; ++begun) {
+    DownstreamStream* stream = begun_.pop_front();
+    if (!stream) break;
+    stream->begin();
+  }
+  loop_.begun(begun);
+  if (transport_ && !begun_.empty()) loop_.begin_later(more_);
+}
+
+void Downstream::end_turn() {
   while (DownstreamStream* stream = touched_.pop_front()) stream->turn_over();
   if (transport_ && nghttp2_session_want_write(raw())) write_later();
   --depth_;
   settle();
-}
-
-void Downstream::begin_streams() {
-  for (uint32_t begun = 0; transport_ && begun < requests_a_turn; ++begun) {
-    DownstreamStream* stream = begun_.pop_front();
-    if (!stream) return;
-    stream->begin();
-  }
-  if (transport_ && !begun_.empty()) loop_.schedule_next_turn(more_);
 }
 
 void Downstream::on_read_end() {

@@ -206,7 +206,7 @@ class Downstream final : public DownstreamConnection, private Session {
  private:
   friend class DownstreamStream;
 
-  // Requests of one client that begin in one turn of the loop; the others wait for the next.
+  // Requests of one client that begin one after another; then others have their turn.
   static constexpr uint32_t requests_a_turn = 32;
   // Of fields, over the limit of a head: who sends more packs them to have us unpack them.
   static constexpr size_t most_unpacked = 256 * 1024;
@@ -217,7 +217,7 @@ class Downstream final : public DownstreamConnection, private Session {
 
   struct More final : net::Task {
     explicit More(Downstream& of) : connection(of) {}
-    void run_task() override { connection.after_read(); }
+    void run_task() override { connection.begin_more(); }
     Downstream& connection;
   };
 
@@ -245,7 +245,9 @@ class Downstream final : public DownstreamConnection, private Session {
   DownstreamStream* stream_of(int32_t id) { return static_cast<DownstreamStream*>(stream_data(id)); }
   void start();
   void after_read();
+  void begin_more();
   void begin_streams();
+  void end_turn();
   bool spend(FloodGuard& guard, Limit limit);
   bool on_frame_of_new(const nghttp2_frame_hd& frame);
   bool on_frame_of_closed(const nghttp2_frame_hd& frame);
