@@ -42,7 +42,7 @@ struct Loop::Handles final : WheelAlarm {
   void end_turn();  // tasks and deletions, until there are none
   void do_work();   // what waits for a turn with a share left
   void do_yielded();
-  void add_work(Task& task);
+  void add_work(IntrusiveList<Task>& to, Task& task);
   void refresh_wall();
   bool idle();
   static Handles& from(uv_loop_t* raw) { return *static_cast<Handles*>(raw->data); }
@@ -64,6 +64,8 @@ struct Loop::Handles final : WheelAlarm {
   } end_of_turn;
   IntrusiveList<Task> work, yielded;
   uint64_t worked_ns = 0;  // in this turn
+  IntrusiveList<Task> begins;
+  uint32_t begun = 0;  // in this turn
   std::vector<std::unique_ptr<Deferred>> deferred, deleting;
   std::vector<std::function<void()>> running;
   std::mutex mutex;                           // guards `posted` alone
@@ -86,6 +88,7 @@ Loop::Handles::Handles(Loop& of) : loop(of) {
     Handles& self = from(handle->loop);
     self.loop.lag_ms_ = uv_now(&self.raw) - self.turn_began_ms;
     self.worked_ns = 0;
+    self.begun = 0;
     self.end_turn();
     ++self.loop.polls_;
   });
@@ -134,9 +137,9 @@ void Loop::Handles::end_turn() {
   }
 }
 
-void Loop::Handles::add_work(Task& task) {
+void Loop::Handles::add_work(IntrusiveList<Task>& to, Task& task) {
   uv_idle_start(&spin, [](uv_idle_t*) {});
-  work.push_back(task);
+  to.push_back(task);
 }
 
 // Each once: who yields again waits for the next turn.
@@ -152,13 +155,19 @@ void Loop::Handles::do_work() {
     if (!task) break;
     task->run_task();
   }
+  while (begun < begins_a_turn) {
+    Task* task = begins.pop_front();
+    if (!task) break;
+    task->run_task();
+  }
   if (!yielded.empty()) do_yielded();
-  if (work.empty() && yielded.empty()) uv_idle_stop(&spin);
+  if (work.empty() && begins.empty() && yielded.empty()) uv_idle_stop(&spin);
 }
 
 bool Loop::Handles::idle() {
   std::lock_guard lock(mutex);
-  return posted.empty() && tasks.empty() && deferred.empty() && work.empty() && yielded.empty();
+  return posted.empty() && tasks.empty() && deferred.empty() && work.empty() && begins.empty() &&
+         yielded.empty();
 }
 
 Loop::Loop()
@@ -234,11 +243,21 @@ void Loop::schedule_next_turn(Task& task) {
 
 bool Loop::may_work(Task& task) {
   if (handles_->work.empty() && handles_->worked_ns < work_share_ns) return true;
-  handles_->add_work(task);
+  handles_->add_work(handles_->work, task);
   return false;
 }
 
 void Loop::worked(uint64_t ns) { handles_->worked_ns += ns; }
+
+bool Loop::may_begin(Task& task) {
+  if (handles_->begins.empty() && handles_->begun < begins_a_turn) return true;
+  begin_later(task);
+  return false;
+}
+
+void Loop::begin_later(Task& task) { handles_->add_work(handles_->begins, task); }
+
+void Loop::begun(uint32_t requests) { handles_->begun += requests; }
 
 std::span<char> Loop::cipher_buffer() {
   if (!cipher_buffer_) cipher_buffer_ = std::make_unique_for_overwrite<char[]>(cipher_buffer_size);

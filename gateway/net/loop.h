@@ -79,6 +79,16 @@ class Loop {
   bool may_work(Task& task);
   void worked(uint64_t ns);
 
+  // Requests, of which one client of HTTP/2 can have a hundred ready: a turn begins about begins_a_turn of
+  // all clients together, whole batches, and who has more or comes later waits for later turns, in order.
+  // Were all begun at once, as many connections to backends would be in use, and nothing that a request
+  // touches would be in the processor's cache when its answer comes. True: begin now; false: the task runs
+  // when its turn has come. Either way begun() tells how many there were.
+  static constexpr uint32_t begins_a_turn = 32;
+  bool may_begin(Task& task);
+  void begin_later(Task& task);  // behind all others that wait
+  void begun(uint32_t requests);
+
   // How often the loop has asked for events. What was read before the last time may have left bytes behind;
   // what is readable since then was told to everybody by the end of the turn.
   uint64_t polls() const { return polls_; }

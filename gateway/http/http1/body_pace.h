@@ -1,7 +1,7 @@
 // How long a request body may still keep its connection waiting: without a byte (limits.body_timeout), and on
 // the whole by its rate (min_body_rate). Only the time in which it is awaited counts. How long a full door
 // bears a body is counted from a mark: it moves on with what min_body_rate brings in that time, not with each
-// byte. Member of a connection.
+// byte. Members of a connection.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,26 +12,53 @@
 
 namespace penstock::http::http1 {
 
+class BodyMark {
+ public:
+  // A body is awaited that has brought so many bytes so far. True when that begins, or the mark has moved on.
+  bool look(const DownstreamSettings& settings, uint64_t now_ms, uint64_t received) {
+    if (since_ms_ != none && received - received_ < enough(settings)) return false;
+    since_ms_ = now_ms;
+    received_ = received;
+    return true;
+  }
+  void stop() { since_ms_ = none; }
+  // UINT64_MAX: none is awaited.
+  uint64_t since_ms() const { return since_ms_; }
+
+ private:
+  static constexpr uint64_t none = UINT64_MAX;
+
+  // Bytes that move it on.
+  static uint64_t enough(const DownstreamSettings& settings) {
+    return std::max<uint64_t>(1, settings.min_body_rate * DownstreamConnection::slow_body_ms / 1'000);
+  }
+
+  uint64_t since_ms_ = none;
+  uint64_t received_ = 0;  // then
+};
+
 class BodyPace {
  public:
   void start(const DownstreamSettings& settings) {
     rate_ = {settings.min_body_rate, settings.rate_grace_ms};
-    received_ = mark_ = 0;
+    received_ = 0;
     since_ms_ = stopped;
-    enough_ = std::max<uint64_t>(1, settings.min_body_rate * DownstreamConnection::slow_body_ms / 1'000);
+    mark_.stop();
   }
   // The body is awaited, and has brought so many bytes so far: how long is this still borne?
   uint64_t patience_ms(const DownstreamSettings& settings, uint64_t now_ms, uint64_t received) {
     look(now_ms, received);
+    moved_on_ |= mark_.look(settings, now_ms, received);
     return std::min<uint64_t>(settings.body_timeout_ms, rate_.left_ms());
   }
   void stop(uint64_t now_ms, uint64_t received) {
     if (since_ms_ == stopped) return;
     look(now_ms, received);
     since_ms_ = stopped;
+    mark_.stop();
   }
   // The mark of a body that is awaited; UINT64_MAX: none is.
-  uint64_t slow_since_ms() const { return since_ms_ == stopped ? stopped : mark_ms_; }
+  uint64_t slow_since_ms() const { return mark_.since_ms(); }
   // True once each time it has moved on.
   bool take_moved_on() { return std::exchange(moved_on_, false); }
   bool too_slow(uint64_t now_ms, uint64_t received) {
@@ -44,11 +71,6 @@ class BodyPace {
 
   void look(uint64_t now_ms, uint64_t received) {
     if (since_ms_ != stopped) rate_.waited(now_ms - since_ms_);
-    if (since_ms_ == stopped || received - mark_ >= enough_) {
-      mark_ = received;
-      mark_ms_ = now_ms;
-      moved_on_ = true;
-    }
     rate_.received(received - received_);
     since_ms_ = now_ms;
     received_ = received;
@@ -57,9 +79,7 @@ class BodyPace {
   MinimumRate rate_;
   uint64_t since_ms_ = stopped;
   uint64_t received_ = 0;
-  uint64_t enough_ = 1;  // bytes that move the mark on
-  uint64_t mark_ = 0;    // of received_, at mark_ms_
-  uint64_t mark_ms_ = 0;
+  BodyMark mark_;
   bool moved_on_ = false;
 };
 

@@ -5,6 +5,11 @@
 #include <array>
 
 namespace penstock::http::http2 {
+
+// There may be very many that wait for a request: what only a client needs that has streams open, or few
+// clients at all, belongs elsewhere. With what malloc adds it takes 592 bytes.
+static_assert(sizeof(Downstream) <= 584);
+
 namespace {
 
 bool ends_stream(const nghttp2_frame& frame) { return frame.hd.flags & NGHTTP2_FLAG_END_STREAM; }
@@ -27,7 +32,6 @@ Downstream::Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transpor
       control_(settings.http2.max_control_frames, Http2Settings::control_window_ms, loop.now_ms()),
       waiting_since_ms_(loop.now_ms()),
       read_ms_(loop.now_ms()) {
-  pace_.start(settings);
   start();
   set_deadline();
   if (reading == Reading::to_start) transport_->start_reading();
@@ -66,24 +70,37 @@ void Downstream::on_read(std::span<const char> bytes) {
   settle();
 }
 
-// What was read is with the streams: they go on, and those that have begun begin.
+// What was read is with the streams: they go on, and those that have begun begin, or wait for their turn.
 void Downstream::after_read() {
   if (!transport_) return;
   ++depth_;
+  if (!begun_.empty() && !more_.scheduled() && loop_.may_begin(more_)) begin_streams();
+  end_turn();
+}
+
+void Downstream::begin_more() {
+  if (!transport_) return;
+  ++depth_;
   begin_streams();
+  end_turn();
+}
+
+void Downstream::begin_streams() {
+  uint32_t begun = 0;
+  for (; transport_ && begun < requests_a_turn; ++begun) {
+    DownstreamStream* stream = begun_.pop_front();
+    if (!stream) break;
+    stream->begin();
+  }
+  loop_.begun(begun);
+  if (transport_ && !begun_.empty()) loop_.begin_later(more_);
+}
+
+void Downstream::end_turn() {
   while (DownstreamStream* stream = touched_.pop_front()) stream->turn_over();
   if (transport_ && nghttp2_session_want_write(raw())) write_later();
   --depth_;
   settle();
-}
-
-void Downstream::begin_streams() {
-  for (uint32_t begun = 0; transport_ && begun < requests_a_turn; ++begun) {
-    DownstreamStream* stream = begun_.pop_front();
-    if (!stream) return;
-    stream->begin();
-  }
-  if (transport_ && !begun_.empty()) loop_.schedule_next_turn(more_);
 }
 
 void Downstream::on_read_end() {
@@ -226,7 +243,7 @@ bool Downstream::on_frame(const nghttp2_frame& frame) {
 
 // RFC 9218 7.1.
 bool Downstream::take_priority_update(const nghttp2_frame_hd& frame) {
-  const PriorityUpdate update = std::exchange(update_, {});
+  const PriorityUpdate update = early_ ? early_->take() : PriorityUpdate();
   if (!update.has_stream()) return breaks_off(NGHTTP2_FRAME_SIZE_ERROR);
   const int32_t id = update.stream();
   if (frame.stream_id != 0 || id % 2 == 0) return breaks_off(NGHTTP2_PROTOCOL_ERROR);
@@ -236,17 +253,18 @@ bool Downstream::take_priority_update(const nghttp2_frame_hd& frame) {
   if (DownstreamStream* stream = stream_of(id))
     stream->update_priority(priority);
   else if (id > nghttp2_session_get_last_proc_stream_id(raw()))
-    early_[next_early_++ % early_.size()] = {static_cast<uint32_t>(id), priority};
+    early_->keep(id, priority);
+  drop_early();
   return true;
 }
 
-const Priority* Downstream::early_priority(int32_t id) const {
-  const Priority* last = nullptr;
-  for (size_t i = 0; i < early_.size(); ++i) {  // from the oldest on
-    const EarlyPriority& each = early_[(next_early_ + i) % early_.size()];
-    if (each.id == static_cast<uint32_t>(id)) last = &each.priority;
-  }
-  return last;
+EarlyPriorities& Downstream::make_early() {
+  early_.reset(new (loop_.pieces()) EarlyPriorities);
+  return *early_;
+}
+
+void Downstream::drop_early() {
+  if (early_ && early_->over(nghttp2_session_get_last_proc_stream_id(raw()))) early_.reset();
 }
 
 // The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that

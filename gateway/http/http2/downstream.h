@@ -12,14 +12,15 @@
 #include "http/http1/body_pace.h"
 #include "http/http1/deadline.h"
 #include "http/http2/closed_streams.h"
+#include "http/http2/early_priorities.h"
 #include "http/http2/flood_guard.h"
 #include "http/http2/outgoing_body.h"
-#include "http/http2/priority.h"
 #include "http/http2/request_head.h"
 #include "http/http2/session.h"
 
 namespace penstock::http::http2 {
 
+using http1::BodyMark;
 using http1::BodyPace;
 using http1::Deadline;
 
@@ -206,7 +207,7 @@ class Downstream final : public DownstreamConnection, private Session {
  private:
   friend class DownstreamStream;
 
-  // Requests of one client that begin in one turn of the loop; the others wait for the next.
+  // Requests of one client that begin one after another; then others have their turn.
   static constexpr uint32_t requests_a_turn = 32;
   // Of fields, over the limit of a head: who sends more packs them to have us unpack them.
   static constexpr size_t most_unpacked = 256 * 1024;
@@ -217,7 +218,7 @@ class Downstream final : public DownstreamConnection, private Session {
 
   struct More final : net::Task {
     explicit More(Downstream& of) : connection(of) {}
-    void run_task() override { connection.after_read(); }
+    void run_task() override { connection.begin_more(); }
     Downstream& connection;
   };
 
@@ -234,9 +235,12 @@ class Downstream final : public DownstreamConnection, private Session {
   bool on_field(const nghttp2_frame& frame, std::string_view name, std::string_view value) override;
   bool on_frame(const nghttp2_frame& frame) override;
   void on_invalid_frame(const nghttp2_frame& frame) override;
-  void on_extension(std::string_view bytes) override { update_.add(bytes); }
+  void on_extension(std::string_view bytes) override { early().read(bytes); }
   bool take_priority_update(const nghttp2_frame_hd& frame);
-  const Priority* early_priority(int32_t id) const;
+  EarlyPriorities& early() { return early_ ? *early_ : make_early(); }
+  EarlyPriorities& make_early();
+  void drop_early();  // if it is over
+  const Priority* early_priority(int32_t id) const { return early_ ? early_->of(id) : nullptr; }
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
   bool on_stream_closed(void* stream, uint32_t code) override;
@@ -245,7 +249,9 @@ class Downstream final : public DownstreamConnection, private Session {
   DownstreamStream* stream_of(int32_t id) { return static_cast<DownstreamStream*>(stream_data(id)); }
   void start();
   void after_read();
+  void begin_more();
   void begin_streams();
+  void end_turn();
   bool spend(FloodGuard& guard, Limit limit);
   bool on_frame_of_new(const nghttp2_frame_hd& frame);
   bool on_frame_of_closed(const nghttp2_frame_hd& frame);
@@ -293,24 +299,16 @@ class Downstream final : public DownstreamConnection, private Session {
   Deadline deadline_;
   FloodGuard resets_, control_;
   ClosedStreams closed_streams_;
-  // For streams that are not open yet; who says it of more has the oldest forgotten.
-  struct EarlyPriority {
-    uint32_t id = 0;
-    Priority priority;
-  };
-  std::array<EarlyPriority, 4> early_{};
-  PriorityUpdate update_;  // that is being read
-  uint8_t next_early_ = 0;
-  uint64_t waiting_since_ms_;   // accept, or the end of the last stream
-  uint64_t head_since_ms_ = 0;  // a head is under way; 0: none
-  uint64_t read_ms_;            // when something came last
-  uint64_t ping_ms_ = 0;        // a PING behind which nothing has come yet; 0: none
-  uint64_t drain_ms_ = 0;       // the second GOAWAY is due
-  uint64_t body_bytes_ = 0;     // of all streams
-  uint64_t body_given_ = 0;     // to all of them, as frames
-  BodyPace pace_;               // of all of them together
+  std::unique_ptr<EarlyPriorities> early_;  // null: nothing was said early
+  uint64_t waiting_since_ms_;               // accept, or the end of the last stream
+  uint64_t head_since_ms_ = 0;              // a head is under way; 0: none
+  uint64_t read_ms_;                        // when something came last
+  uint64_t ping_ms_ = 0;                    // a PING behind which nothing has come yet; 0: none
+  uint64_t drain_ms_ = 0;                   // the second GOAWAY is due
+  uint64_t body_bytes_ = 0;                 // of all streams
+  uint64_t body_given_ = 0;                 // to all of them, as frames
+  BodyMark body_mark_;                      // of all of them together
   uint32_t served_ = 0;
-  uint32_t waited_served_ = 0;   // of them, when it began to wait for the next
   uint32_t handled_ = 0;         // streams that have a handler
   uint32_t awaited_bodies_ = 0;  // of them, those whose bodies are awaited
   uint32_t depth_ = 0;           // of our own frames on the stack
@@ -319,7 +317,8 @@ class Downstream final : public DownstreamConnection, private Session {
   uint32_t broken_code_ = NGHTTP2_PROTOCOL_ERROR;
   Awaited awaited_ = Awaited::first_byte;
   enum class Drain : uint8_t { no, told, done } drain_ = Drain::no;
-  bool spoken_ = false;  // the client has
+  bool spoken_ = false;       // the client has
+  bool served_anew_ = false;  // since it began to wait for the next request
 };
 
 }  // namespace penstock::http::http2

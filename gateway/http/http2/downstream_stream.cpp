@@ -68,6 +68,7 @@ void DownstreamStream::begin() {
     refuse(lost(ErrorKind::closed, reason::client_closed, "the client took the request back"));
   handler_ = &connection_.owner_.on_stream(*this, connection_);
   ++connection_.handled_;
+  connection_.served_anew_ = true;
   if (++connection_.served_ == settings().max_requests) {
     connection_.owner_.on_limit(Limit::max_requests);
     connection_.begin_drain();

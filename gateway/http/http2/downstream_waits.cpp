@@ -96,7 +96,7 @@ uint64_t Downstream::waiting_since_ms() const {
 }
 
 uint64_t Downstream::slow_body_since_ms() const {
-  return awaited_ == Awaited::body ? pace_.slow_since_ms() : never;
+  return awaited_ == Awaited::body ? body_mark_.since_ms() : never;
 }
 
 void Downstream::count_wait_from(uint64_t ms) {
@@ -121,16 +121,14 @@ Awaited Downstream::awaited() const {
 
 void Downstream::await() {
   const Awaited what = awaited();
-  if (what == Awaited::body)
-    pace_.patience_ms(settings_, loop_.now_ms(), body_bytes_);
-  else
-    pace_.stop(loop_.now_ms(), body_bytes_);
-  const bool body_moved_on = what == Awaited::body && pace_.take_moved_on();
-  const bool anew = what == Awaited::next_request && waited_served_ != served_;
+  if (what != Awaited::body) body_mark_.stop();
+  const bool body_moved_on = what == Awaited::body && body_mark_.look(settings_, loop_.now_ms(), body_bytes_);
+  const bool anew = what == Awaited::next_request && served_anew_;
   if (awaited_ == what && !body_moved_on && !anew) return;
   if (anew) {
-    waited_served_ = served_;
+    served_anew_ = false;
     waiting_since_ms_ = loop_.now_ms();
+    drop_early();
   }
   awaited_ = what;
   what == Awaited::nothing ? WaitHook::unlink() : owner_.on_awaiting(*this, what);

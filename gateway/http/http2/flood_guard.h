@@ -8,29 +8,34 @@ namespace penstock::http::http2 {
 
 class FloodGuard {
  public:
-  // `most` in `window_ms`; 0: any number.
+  // `most` in `window_ms`, a minute at most; 0: any number.
   FloodGuard(uint32_t most, uint32_t window_ms, uint64_t now_ms)
-      : most_(most), window_ms_(window_ms), left_(uint64_t{most} * window_ms), at_ms_(now_ms) {}
+      : left_(uint64_t{most} * window_ms),
+        window_ms_(window_ms),
+        most_(most),
+        at_ms_(static_cast<uint32_t>(now_ms)) {}
 
   // False: it is over its budget.
   bool spend(uint64_t now_ms) {
     if (most_ == 0) return true;
-    const uint64_t waited = std::min<uint64_t>(now_ms - at_ms_, window_ms_);
-    at_ms_ = now_ms;
-    left_ = std::min(left_ + waited * most_, full());
+    const auto now = static_cast<uint32_t>(now_ms);
+    const uint64_t waited = std::min<uint64_t>(now - at_ms_, window_ms_);
+    at_ms_ = now;
+    left_ = std::min<uint64_t>(left_ + waited * most_, full());
     if (left_ < window_ms_) return false;
     left_ -= window_ms_;
     return true;
   }
-  void win(uint32_t count) { left_ = std::min(left_ + uint64_t{count} * window_ms_, full()); }
+  void win(uint32_t count) { left_ = std::min<uint64_t>(left_ + uint64_t{count} * window_ms_, full()); }
 
  private:
   uint64_t full() const { return uint64_t{most_} * window_ms_; }
 
+  // Every connection has some of these.
+  uint64_t left_ : 48;  // in parts of one: window_ms_ are one
+  uint64_t window_ms_ : 16;
   uint32_t most_;
-  uint32_t window_ms_;
-  uint64_t left_;  // in parts of one: window_ms_ are one
-  uint64_t at_ms_;
+  uint32_t at_ms_;  // its low half: only differences count, and too short a one is on the strict side
 };
 
 }  // namespace penstock::http::http2

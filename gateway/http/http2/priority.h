@@ -27,6 +27,7 @@ class PriorityUpdate {
     size_ += static_cast<uint8_t>(part);
     whole_ &= part == bytes.size();
   }
+  bool empty() const { return size_ == 0; }
   bool has_stream() const { return size_ >= id_size; }
   bool whole() const { return whole_; }
   int32_t stream() const {
