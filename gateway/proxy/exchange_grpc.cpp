@@ -189,8 +189,10 @@ std::string_view Exchange::refuse_call(http::Message& head) {
   return {text.data(), text.size()};
 }
 
-// For the log and the metrics.
+// For the log and the metrics. gRPC-Web that goes to the backend as it is counts as HTTP: its status stands
+// in a body that nobody here reads.
 void Exchange::report_call(Summary& summary) {
+  if (context_->grpc != Grpc::native && !web_) return;
   const bool backends = context_->grpc_status && context_->local.status == 0 && !truncated_;
   if (!context_->grpc_status) {
     const uint16_t status = summary.reason.empty() ? summary.status : status_of(summary.reason);

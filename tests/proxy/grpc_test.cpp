@@ -326,7 +326,14 @@ TEST_CASE("without grpc_web the call stays as it is, and an answer that is not g
   kept.call("application/grpc-web");
   kept.turn();
   CHECK(kept.stream().last_headers.find("content-type: application/grpc-web\n") != std::string::npos);
-  kept.backend->connections[0]->finished = false;
+  kept.client.handler->on_end();
+  kept.respond(kept.stream(), 200, http::BodyKind::length, 5);
+  kept.stream().handler->on_data("frame");
+  kept.stream().handler->on_end();
+  CHECK(kept.client.body == "frame");
+  CHECK(kept.log->last_status == 200);
+  CHECK(kept.log->last_grpc_status == -1);  // it is in the body
+  CHECK(kept.worker.metrics.calls.methods().empty());
 
   Call html;
   html.route_config.grpc_web = config::Route::GrpcWeb::translated;
