@@ -73,7 +73,7 @@ void Exchange::request_text(std::string_view text) {
     const Base64Reader::Read read = web_->reader.read(text, bytes);
     text.remove_prefix(read.taken);
     if (!read.good) return refuse_text();
-    if (read.made > 0) take_request_data({bytes, read.made});
+    if (read.made > 0) forward_request_data({bytes, read.made});
     if (!over() && up_) up_->flush();  // what was lent is gone with this function
   }
 }

@@ -16,7 +16,7 @@ struct Call : Bench {
   // The head of a call of /pkg.S/M with a body to come.
   http::Message& call(std::string_view content_type, std::string_view timeout = {},
                       http::BodyKind body = http::BodyKind::unknown,
-                      http::Version version = http::Version::http_2) {
+                      http::Version version = http::Version::http_2, uint64_t length = 0) {
     http::StreamHandler& handler = make_exchange(worker, client, generation, listener);
     client.handler = &handler;
     head = client.arena().make<http::Message>(client.arena());
@@ -26,6 +26,8 @@ struct Call : Bench {
     head->authority = "api.example.com";
     head->path = "/pkg.S/M";
     head->body = body;
+    head->has_content_length = length > 0;
+    head->content_length = length;
     head->headers.add(http::HeaderId::content_type, content_type);
     if (!timeout.empty()) head->headers.add("grpc-timeout", timeout);
     handler.on_head(*head, http::EndStream::no);
@@ -293,6 +295,35 @@ TEST_CASE("a body that is not base64 is refused, also one that ends too early") 
                                            "the body is not base64\r\n")));
     CHECK(c.log->last_reason == "request.malformed");
   }
+}
+
+TEST_CASE("limits.body_size counts base64 as the client sends it, with and without a length") {
+  const std::string text = base64("12345678");  // 12 bytes
+  for (const bool with_length : {false, true})
+    for (const size_t limit : {text.size() - 1, text.size()}) {
+      CAPTURE(with_length);
+      CAPTURE(limit);
+      Call c;
+      c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+      c.listener.body_size_limit = limit;
+      if (with_length)
+        c.call("application/grpc-web-text", {}, http::BodyKind::length, http::Version::http_2, text.size());
+      else
+        c.call("application/grpc-web-text");
+      c.turn();
+      if (!c.client.gone) c.client.handler->on_data(text);
+      if (!c.client.gone) c.client.handler->on_end();
+      if (limit == text.size()) {
+        CHECK(c.stream().body == "12345678");
+        c.begin_answer(c.stream());
+        c.end_answer(c.stream(), "0");
+        CHECK(c.log->last_status == 200);
+        CHECK(c.log->last_grpc_status == 0);
+      } else {
+        CHECK(c.log->last_status == 413);
+        CHECK(c.log->last_reason == "request.body_too_large");
+      }
+    }
 }
 
 TEST_CASE("a trailers-only answer is a frame of what the protocol has, to gRPC-Web") {
