@@ -119,6 +119,38 @@ TEST_CASE("a refused call is answered in gRPC's terms, and logged in HTTP's") {
   CHECK(c.log->last_grpc_status == 14);
 }
 
+TEST_CASE("a client is told what became of its call at the backend") {
+  struct Row {
+    ErrorKind kind;
+    std::string_view text;
+  };
+  for (const Row& row :
+       {Row{ErrorKind::reset, "upstream.reset: the upstream ended the exchange before its"},
+        Row{ErrorKind::closed, "upstream.reset: the upstream ended the exchange before its"},
+        Row{ErrorKind::protocol, "upstream.protocol: the upstream's answer cannot be passed"},
+        Row{ErrorKind::timeout, "the upstream did not answer in time"}}) {
+    CAPTURE(row.text);
+    Call c({1});
+    c.call("application/grpc");
+    c.turn();
+    c.backend->connections[0]->finished = false;
+    c.stream().handler->on_reset(Bench::lost(row.kind));
+    CAPTURE(c.client.last_headers);
+    CHECK(c.client.last_headers.find(row.text) != std::string::npos);
+  }
+}
+
+TEST_CASE("a route's own redirect is told by its HTTP status: no client of gRPC follows it") {
+  Call c;
+  auto target = std::make_unique<Target>();
+  target->kind = Target::Kind::redirect;
+  c.route->target = target.get();
+  c.call("application/grpc");
+  CHECK(c.client_has("grpc-status: 2"));
+  CHECK(c.client_has("grpc-message: the gateway answers with HTTP 308: Permanent Redirect"));
+  CHECK(c.log->last_status == 308);
+}
+
 TEST_CASE("a refusal keeps its own fields, and plugins see the status that HTTP would have") {
   Call c;
   auto limit = ScriptedFilter::request_hook("limit", [](const FilterCall& call) {
