@@ -58,7 +58,8 @@ constexpr std::array rows{
               "The backend sent no response head within timeouts.first_byte."},
     ReasonRow{upstream_timeout_idle, 504, "The exchange saw no byte either way for timeouts.idle."},
     ReasonRow{upstream_timeout_total, 504, "The exchange took longer than timeouts.total."},
-    ReasonRow{upstream_reset, 502, "The backend closed the connection before its answer was whole."},
+    ReasonRow{upstream_reset, 502,
+              "The backend closed the connection, or reset the stream, before its answer was whole."},
     ReasonRow{upstream_protocol, 502, "The backend's answer breaks RFC 9112; none of it was passed on."},
     ReasonRow{upstream_upgrade, 502,
               "The backend speaks HTTP/2 and does not say that it takes extended CONNECT (RFC 8441), so no "
@@ -68,8 +69,10 @@ constexpr std::array rows{
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},
     ReasonRow{plugin_error, 500, "A plugin of the route failed; on_error decides whether it refuses."},
     ReasonRow{overload, 503, "A limit of the whole process is reached."},
-    ReasonRow{client_closed, 499,
-              "The client went away, or ended its side and got nothing for limits.half_close_timeout."},
+    ReasonRow{
+        client_closed, 499,
+        "The client went away, ended its side and got nothing for limits.half_close_timeout, or was cut "
+        "when drain.timeout was over."},
     ReasonRow{client_slow, 499,
               "The client took nothing of its answer for limits.send_timeout or timeouts.idle, or less than "
               "min_send_rate: cut."},

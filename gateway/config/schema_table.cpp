@@ -376,7 +376,9 @@ constexpr SchemaRow rows[] = {
      "For the answer to that PING; and, when a tunnel is over, for some of what was said last to be taken"},
     {"upstreams.*.health_check", group, "none", "path",
      "Active checks of every endpoint, once in the process, whatever the number of workers: exactly one of "
-     "path, tcp and grpc. An endpoint is used until `unhealthy` of them have failed in a row",
+     "path, tcp and grpc. An endpoint is used until `unhealthy` of them have failed in a row; so is one that "
+     "left the upstream and comes back, and every one after a reload that changes what is asked, protocol or "
+     "tls: nothing is known of it any more",
      none_ok},
     {"upstreams.*.health_check.path", text, "", "",
      "Asked for over HTTP, as protocol says; maybe with ?QUERY"},

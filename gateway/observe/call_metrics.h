@@ -1,6 +1,6 @@
-// Calls of gRPC by route and method, as one worker counts them. Methods come from clients' paths, so only
-// such count by name that a backend has answered with a status other than UNIMPLEMENTED: what it has, which
-// nobody can make more. All else of a route, and what is new past max_methods, is "_OTHER".
+// Calls of gRPC by route and method: of one worker, or the sum of all. Methods come from clients' paths, so
+// only such count by name that a backend has answered with OK; to any path it may say UNAUTHENTICATED. All
+// else of a route is "_OTHER", and so is what is new past max_methods, in a worker's share as in the sum.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -121,10 +121,7 @@ void Exchange::resume(void* data) {
 void Exchange::request_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
   if (state_ == ExchangeState::answering || state_ == ExchangeState::done) return;
-  request_is_text() ? request_text(bytes) : take_request_data(bytes);
-}
-
-void Exchange::take_request_data(std::string_view bytes) {
+  // As it came: base64 has the size that Content-Length may have told.
   context_->request_body_bytes += bytes.size();
   if (state_ == ExchangeState::tunnel) {
     up_->send_data(bytes);
@@ -139,6 +136,10 @@ void Exchange::take_request_data(std::string_view bytes) {
     cut(reason::request_body_too_large);
     return;
   }
+  request_is_text() ? request_text(bytes) : forward_request_data(bytes);
+}
+
+void Exchange::forward_request_data(std::string_view bytes) {
   if (holds_request())
     hold(bytes);
   else

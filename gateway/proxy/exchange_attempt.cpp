@@ -123,6 +123,18 @@ static std::string_view reason_of(const Error& error) {
   }
 }
 
+// For the client: what became of the last attempt.
+static std::string_view told_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::timeout: return "the upstream did not answer in time";
+    case ErrorKind::closed:
+    case ErrorKind::reset: return "the upstream ended the exchange before its answer was whole";
+    case ErrorKind::protocol:
+    case ErrorKind::limit: return "the upstream's answer cannot be passed on";
+    default: return "the upstream gave no answer";
+  }
+}
+
 // Before any byte of an answer went to the client: another attempt, or a local answer.
 void Exchange::attempt_failed(const AttemptEnd& end) {
   worker_.metrics.limits.add(end.error.limit);
@@ -134,7 +146,7 @@ void Exchange::attempt_failed(const AttemptEnd& end) {
                : end.request_bytes_sent ? upstream::Outcome::failure
                                         : upstream::Outcome::neutral);
   if (retry(end)) return;
-  refuse_and_answer(last_error_.reason, "the upstream did not answer");
+  refuse_and_answer(last_error_.reason, told_of(last_error_.kind));
 }
 
 // One retry that counts: against retries.attempts and the budget.

@@ -1,6 +1,8 @@
 // Calls of gRPC and gRPC-Web: their deadline, and how refusals, cut answers and trailers look to their
 // clients.
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "base/reason.h"
 #include "proxy/exchange_state.h"
@@ -10,6 +12,13 @@ namespace {
 
 // Bytes that become base64, or are read from it, at once; on the stack.
 constexpr size_t piece_size = 6 * 1024;
+
+// "the gateway's answer is HTTP 308", as gRPC's own libraries say of a status that is none of theirs.
+std::string_view http_status_text(Arena& arena, uint16_t status) {
+  std::array<char, 5> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), status).ptr;
+  return arena.join("the gateway answers with HTTP ", std::string_view(digits.data(), end));
+}
 
 }  // namespace
 
@@ -73,7 +82,7 @@ void Exchange::request_text(std::string_view text) {
     const Base64Reader::Read read = web_->reader.read(text, bytes);
     text.remove_prefix(read.taken);
     if (!read.good) return refuse_text();
-    if (read.made > 0) take_request_data({bytes, read.made});
+    if (read.made > 0) forward_request_data({bytes, read.made});
     if (!over() && up_) up_->flush();  // what was lent is gone with this function
   }
 }
@@ -170,18 +179,21 @@ std::string_view Exchange::refuse_call(http::Message& head) {
   Arena& arena = context_->arena;
   const LocalResponse& local = context_->local;
   const GrpcStatus status = grpc_status_of(head.status, local.reason);
-  const std::string_view said = local.reason.empty() ? status_phrase(head.status) : local.reason;
+  // A redirect or a text of the route's own has no reason; no call can follow or read it.
+  const bool has_reason = !local.reason.empty();
+  const std::string_view said = has_reason ? local.reason : http_status_text(arena, head.status);
+  const std::string_view detail = has_reason ? local.detail : status_phrase(head.status);
   const Grpc kind = web_ ? web_->answers : grpc::answer_kind(context_->request, context_->grpc);
   const std::string_view format =
       grpc::format_of(context_->request.headers.get(http::HeaderId::content_type));
   head.status = 200;
   head.headers.set(http::HeaderId::content_type, grpc::content_type(arena, kind, format));
   if (kind == Grpc::native) {
-    add_status(head.headers, status, said, local.detail);
+    add_status(head.headers, status, said, detail);
     return {};
   }
   auto* trailers = arena.make<http::Headers>(arena);
-  add_status(*trailers, status, said, local.detail);
+  add_status(*trailers, status, said, detail);
   const std::string_view frame = trailer_frame(arena, *trailers);
   if (kind == Grpc::web) return frame;
   std::span<char> text = arena.make_array<char>(base64_size(frame.size()));
@@ -189,8 +201,10 @@ std::string_view Exchange::refuse_call(http::Message& head) {
   return {text.data(), text.size()};
 }
 
-// For the log and the metrics.
+// For the log and the metrics. gRPC-Web that goes to the backend as it is counts as HTTP: its status stands
+// in a body that nobody here reads.
 void Exchange::report_call(Summary& summary) {
+  if (context_->grpc != Grpc::native && !web_) return;
   const bool backends = context_->grpc_status && context_->local.status == 0 && !truncated_;
   if (!context_->grpc_status) {
     const uint16_t status = summary.reason.empty() ? summary.status : status_of(summary.reason);

@@ -105,7 +105,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void bad_head(const Error& error, http::Message& head);
   void bad_body(const Error& error);
   void request_data(std::string_view bytes);
-  void take_request_data(std::string_view bytes);
+  void forward_request_data(std::string_view bytes);
   bool holds_request() const;
   http::Stream* request_sink() const;
   void request_spliced(size_t bytes);

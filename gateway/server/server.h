@@ -19,6 +19,7 @@
 #include "proxy/snapshot.h"
 #include "server/certificates.h"
 #include "server/exit_code.h"
+#include "server/heap_trim.h"
 #include "server/listen_sockets.h"
 #include "server/loaded_configuration.h"
 #include "server/status.h"
@@ -84,6 +85,7 @@ class Server final : private StatusSource {
   std::string configuration_path_;
   MemoryBudget budget_;
   net::Loop loop_;
+  HeapTrim heap_trim_{loop_, budget_};
   PluginEnvironment plugins_;
   std::unique_ptr<net::Resolver> resolver_;
   upstream::EndpointStates endpoint_states_;

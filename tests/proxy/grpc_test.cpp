@@ -16,7 +16,7 @@ struct Call : Bench {
   // The head of a call of /pkg.S/M with a body to come.
   http::Message& call(std::string_view content_type, std::string_view timeout = {},
                       http::BodyKind body = http::BodyKind::unknown,
-                      http::Version version = http::Version::http_2) {
+                      http::Version version = http::Version::http_2, uint64_t length = 0) {
     http::StreamHandler& handler = make_exchange(worker, client, generation, listener);
     client.handler = &handler;
     head = client.arena().make<http::Message>(client.arena());
@@ -26,6 +26,8 @@ struct Call : Bench {
     head->authority = "api.example.com";
     head->path = "/pkg.S/M";
     head->body = body;
+    head->has_content_length = length > 0;
+    head->content_length = length;
     head->headers.add(http::HeaderId::content_type, content_type);
     if (!timeout.empty()) head->headers.add("grpc-timeout", timeout);
     handler.on_head(*head, http::EndStream::no);
@@ -115,6 +117,38 @@ TEST_CASE("a refused call is answered in gRPC's terms, and logged in HTTP's") {
   CHECK(c.log->last_status == 502);
   CHECK(c.log->last_reason == "upstream.connect.refused");
   CHECK(c.log->last_grpc_status == 14);
+}
+
+TEST_CASE("a client is told what became of its call at the backend") {
+  struct Row {
+    ErrorKind kind;
+    std::string_view text;
+  };
+  for (const Row& row :
+       {Row{ErrorKind::reset, "upstream.reset: the upstream ended the exchange before its"},
+        Row{ErrorKind::closed, "upstream.reset: the upstream ended the exchange before its"},
+        Row{ErrorKind::protocol, "upstream.protocol: the upstream's answer cannot be passed"},
+        Row{ErrorKind::timeout, "the upstream did not answer in time"}}) {
+    CAPTURE(row.text);
+    Call c({1});
+    c.call("application/grpc");
+    c.turn();
+    c.backend->connections[0]->finished = false;
+    c.stream().handler->on_reset(Bench::lost(row.kind));
+    CAPTURE(c.client.last_headers);
+    CHECK(c.client.last_headers.find(row.text) != std::string::npos);
+  }
+}
+
+TEST_CASE("a route's own redirect is told by its HTTP status: no client of gRPC follows it") {
+  Call c;
+  auto target = std::make_unique<Target>();
+  target->kind = Target::Kind::redirect;
+  c.route->target = target.get();
+  c.call("application/grpc");
+  CHECK(c.client_has("grpc-status: 2"));
+  CHECK(c.client_has("grpc-message: the gateway answers with HTTP 308: Permanent Redirect"));
+  CHECK(c.log->last_status == 308);
 }
 
 TEST_CASE("a refusal keeps its own fields, and plugins see the status that HTTP would have") {
@@ -295,6 +329,35 @@ TEST_CASE("a body that is not base64 is refused, also one that ends too early") 
   }
 }
 
+TEST_CASE("limits.body_size counts base64 as the client sends it, with and without a length") {
+  const std::string text = base64("12345678");  // 12 bytes
+  for (const bool with_length : {false, true})
+    for (const size_t limit : {text.size() - 1, text.size()}) {
+      CAPTURE(with_length);
+      CAPTURE(limit);
+      Call c;
+      c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+      c.listener.body_size_limit = limit;
+      if (with_length)
+        c.call("application/grpc-web-text", {}, http::BodyKind::length, http::Version::http_2, text.size());
+      else
+        c.call("application/grpc-web-text");
+      c.turn();
+      if (!c.client.gone) c.client.handler->on_data(text);
+      if (!c.client.gone) c.client.handler->on_end();
+      if (limit == text.size()) {
+        CHECK(c.stream().body == "12345678");
+        c.begin_answer(c.stream());
+        c.end_answer(c.stream(), "0");
+        CHECK(c.log->last_status == 200);
+        CHECK(c.log->last_grpc_status == 0);
+      } else {
+        CHECK(c.log->last_status == 413);
+        CHECK(c.log->last_reason == "request.body_too_large");
+      }
+    }
+}
+
 TEST_CASE("a trailers-only answer is a frame of what the protocol has, to gRPC-Web") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
@@ -326,7 +389,14 @@ TEST_CASE("without grpc_web the call stays as it is, and an answer that is not g
   kept.call("application/grpc-web");
   kept.turn();
   CHECK(kept.stream().last_headers.find("content-type: application/grpc-web\n") != std::string::npos);
-  kept.backend->connections[0]->finished = false;
+  kept.client.handler->on_end();
+  kept.respond(kept.stream(), 200, http::BodyKind::length, 5);
+  kept.stream().handler->on_data("frame");
+  kept.stream().handler->on_end();
+  CHECK(kept.client.body == "frame");
+  CHECK(kept.log->last_status == 200);
+  CHECK(kept.log->last_grpc_status == -1);  // it is in the body
+  CHECK(kept.worker.metrics.calls.methods().empty());
 
   Call html;
   html.route_config.grpc_web = config::Route::GrpcWeb::translated;

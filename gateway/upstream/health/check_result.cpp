@@ -15,7 +15,7 @@ std::string_view name(CheckResult result) {
     case CheckResult::tls: return "tls";
     case CheckResult::closed: return "closed";
     case CheckResult::malformed: return "malformed";
-    case CheckResult::too_large: return "too_large";
+    case CheckResult::over_limit: return "over_limit";
     case CheckResult::status: return "status";
     case CheckResult::body: return "body";
     case CheckResult::not_serving: return "not_serving";
@@ -37,7 +37,7 @@ CheckReport report_of(const Error& error) {
     case ErrorKind::closed:
     case ErrorKind::reset: return {closed, 0, error.text};
     case ErrorKind::protocol: return {malformed, 0, error.text};
-    case ErrorKind::limit: return {too_large, 0, error.text};
+    case ErrorKind::limit: return {over_limit, 0, error.text};
     case ErrorKind::unresolved:
     case ErrorKind::cancelled:
     case ErrorKind::system: break;

@@ -15,9 +15,9 @@ enum class CheckResult : uint8_t {
   unreachable,  // no route, or whatever else the system says
   timeout,
   tls,
-  closed,     // within the answer, or before it
-  malformed,  // not the protocol that was to be spoken
-  too_large,
+  closed,      // within the answer, or before it
+  malformed,   // not the protocol that was to be spoken
+  over_limit,  // of sizes, of what comes before the answer, of frames that bring nothing
   status,
   body,
   not_serving,  // grpc.health.v1 says so

@@ -165,7 +165,7 @@ void Probe::on_data(std::string_view bytes) {
     return;
   }
   if (body_bytes_ > plan_->check.pace.body_size)
-    return finish({CheckResult::too_large, 0, "its answer is over health_check.body_size"});
+    return finish({CheckResult::over_limit, 0, "its answer is over health_check.body_size"});
   search_.feed(bytes);
 }
 
