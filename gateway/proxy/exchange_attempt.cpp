@@ -53,6 +53,9 @@ void Exchange::upstream_ready(http::Stream& stream) {
   state_ = ExchangeState::forwarding;
   last_activity_ms_ = worker_.loop.now_ms();
   if (call_timeout_ms_) tell_time_left();
+  // A client may listen for hours and say nothing; timeouts.idle looks at both directions. Whatever it calls
+  // itself, what goes to HTTP/1 is no call.
+  if (context_->grpc == Grpc::native && up_->version() == http::Version::http_2) down_->lift_body_pace();
   const http::Message& head = context_->request;
   bool whole = head.body == http::BodyKind::none && request_ended_;
   up_->send_head(head, whole ? http::EndStream::yes : http::EndStream::no);

@@ -35,8 +35,6 @@ uint64_t Exchange::call_time_left_ms() const {
 bool Exchange::prepare_call() {
   http::Message& head = context_->request;
   if (web_) to_grpc(head, web_->asks);
-  // A client may listen for hours and say nothing; timeouts.idle looks at both directions.
-  if (context_->grpc == Grpc::native) down_->lift_body_pace();
   const uint64_t left = call_time_left_ms();
   if (left == UINT64_MAX) return true;
   if (left == 0) {

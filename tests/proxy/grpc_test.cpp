@@ -11,7 +11,9 @@ using namespace penstock::proxy::testing;
 namespace {
 
 struct Call : Bench {
-  explicit Call(std::vector<uint16_t> ports = {1}) : Bench(std::move(ports)) {}
+  explicit Call(std::vector<uint16_t> ports = {1}) : Bench(std::move(ports)) {
+    backend->speaks = http::Version::http_2;
+  }
 
   // The head of a call of /pkg.S/M with a body to come.
   http::Message& call(std::string_view content_type, std::string_view timeout = {},
@@ -147,6 +149,20 @@ TEST_CASE("gRPC's content type over HTTP/1.1 is no call: the answer is HTTP's") 
   c.turn();
   CHECK(c.client.text().find("502\n") != std::string::npos);
   CHECK(c.log->last_grpc_status == -1);
+}
+
+TEST_CASE("what is sent in a call may take its time, not so what only has its name") {
+  Call c;
+  c.call("application/grpc");
+  CHECK(!c.client.pace_lifted);  // nobody has taken it yet
+  c.turn();
+  CHECK(c.client.pace_lifted);
+
+  Call http1;
+  http1.backend->speaks = http::Version::http_1_1;
+  http1.call("application/grpc");
+  http1.turn();
+  CHECK(!http1.client.pace_lifted);
 }
 
 TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {

@@ -12,8 +12,7 @@ StreamHandler* DownstreamStream::take_handler() {
   if (!handler_) return nullptr;
   deadline_.clear();
   --connection_.handled_;
-  if (awaited_) --connection_.awaited_bodies_;
-  awaited_ = false;
+  count_awaited(false);
   if (gone_) news();
   return std::exchange(handler_, nullptr);
 }
