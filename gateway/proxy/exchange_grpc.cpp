@@ -134,6 +134,7 @@ void Exchange::end_translated(const http::Headers& trailers) {
 void Exchange::end_call() {
   if (response_trailers_) context_->grpc_status = grpc::status_in(*response_trailers_);
   if (!web_ || !web_->translates) return end_answer();
+  if (!web_->answer.at_end()) return cut(reason::upstream_protocol);
   if (const http::Headers* trailers = response_trailers_ ? response_trailers_ : web_->ending)
     end_translated(*trailers);
   else
@@ -141,11 +142,12 @@ void Exchange::end_call() {
 }
 
 // An answer that cannot be completed. The client is told why by its status; a message that is cut in two is
-// no message to it. False: that cannot be said.
+// no message to it. False: that cannot be said, as where trailers would become the rest of such a message.
 bool Exchange::end_call_with(std::string_view reason) {
   const http::Message* head = context_->response;
   const bool by_frame = web_ && web_->translates;
   if (!down_ || !head || head->body != http::BodyKind::unknown) return false;
+  if (by_frame && !web_->answer.at_end()) return false;
   if (!by_frame && !grpc::is_grpc(head->headers.get(http::HeaderId::content_type))) return false;
   Arena& arena = context_->arena;
   auto* trailers = arena.make<http::Headers>(arena);

@@ -141,7 +141,10 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
 
 void Exchange::response_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
-  if (web_ && web_->translates) return send_translated(bytes);
+  if (web_ && web_->translates) {
+    web_->answer.pass(bytes);
+    return send_translated(bytes);
+  }
   context_->response_body_bytes += bytes.size();
   if (down_) down_->send_data(bytes);
 }

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "proxy/bench.h"
 #include "proxy/decision.h"
 #include "proxy/grpc_web.h"
@@ -69,6 +71,12 @@ std::string frame_of(const std::string& lines) {
   std::string frame("\x80\0\0\0", 4);
   frame += static_cast<char>(lines.size());
   return frame + lines;
+}
+
+std::string message_of(const std::string& bytes) {
+  std::string message(1, '\0');
+  for (int shift : {24, 16, 8, 0}) message += static_cast<char>(bytes.size() >> shift & 0xff);
+  return message + bytes;
 }
 
 std::string base64(const std::string& bytes) {
@@ -271,9 +279,10 @@ TEST_CASE("gRPC-Web reaches the backend as gRPC, and its trailers are the last f
   CHECK(c.stream().body == "request");
   c.begin_answer(c.stream());
   CHECK(c.client_has("content-type: application/grpc-web+proto"));
-  c.stream().handler->on_data("answer");
+  const std::string message = message_of("answer");
+  c.stream().handler->on_data(message);
   c.end_answer(c.stream(), "0");
-  CHECK(c.client.body == "answer" + frame_of("grpc-status: 0\r\n"));
+  CHECK(c.client.body == message + frame_of("grpc-status: 0\r\n"));
   CHECK(c.client.log.back() == "release");
   CHECK(c.log->last_grpc_status == 0);
 }
@@ -291,9 +300,10 @@ TEST_CASE("gRPC-Web in text is read and written in pieces of base64") {
   CHECK(c.stream().log.back() == "end");
   c.begin_answer(c.stream());
   CHECK(c.client_has("content-type: application/grpc-web-text+proto"));
-  c.stream().handler->on_data("answer");
+  const std::string message = message_of("answer");
+  c.stream().handler->on_data(message);
   c.end_answer(c.stream(), "0");
-  CHECK(c.client.body == base64("answer") + base64(frame_of("grpc-status: 0\r\n")));
+  CHECK(c.client.body == base64(message) + base64(frame_of("grpc-status: 0\r\n")));
 }
 
 TEST_CASE("a body that is not base64 is refused, also one that ends too early") {
@@ -355,14 +365,42 @@ TEST_CASE("without grpc_web the call stays as it is, and an answer that is not g
   CHECK(html.client.body == "hello");
 }
 
-TEST_CASE("an answer to gRPC-Web that breaks off ends with a frame") {
+TEST_CASE("an answer to gRPC-Web that breaks off ends with a frame, but where that would end a message") {
+  const std::string whole = message_of("first") + message_of("") + message_of(std::string(300, 'x'));
+  const std::string status = frame_of("grpc-status: 14\r\ngrpc-message: upstream.reset\r\n");
+  const std::vector<size_t> ends{0, 10, 15, whole.size()};
+  for (const bool text : {false, true}) {
+    for (size_t size = 0; size <= whole.size(); ++size) {
+      CAPTURE(text);
+      CAPTURE(size);
+      Call c;
+      c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+      c.call(text ? "application/grpc-web-text" : "application/grpc-web");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      c.begin_answer(c.stream());
+      for (size_t at = 0; at < size; at += 7)
+        c.stream().handler->on_data(std::string_view(whole).substr(at, std::min<size_t>(7, size - at)));
+      c.stream().handler->on_reset(Bench::lost());
+      const bool at_end = std::ranges::find(ends, size) != ends.end();
+      REQUIRE(c.client.log.back() == (at_end ? "release" : "reset"));
+      REQUIRE(c.client.body.ends_with(text ? base64(status) : status) == at_end);
+      REQUIRE(c.log->last_grpc_status == 14);
+    }
+  }
+}
+
+TEST_CASE("a backend that ends in the middle of a message has no trailers put into that for gRPC-Web") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
   c.call("application/grpc-web");
   c.turn();
-  c.backend->connections[0]->finished = false;
+  c.client.handler->on_end();
   c.begin_answer(c.stream());
-  c.stream().handler->on_reset(Bench::lost());
-  CHECK(c.client.body == frame_of("grpc-status: 14\r\ngrpc-message: upstream.reset\r\n"));
-  CHECK(c.client.log.back() == "release");
+  const std::string cut = message_of("answer").substr(0, 8);
+  c.stream().handler->on_data(cut);
+  c.end_answer(c.stream(), "0");
+  CHECK(c.client.body == cut);
+  CHECK(c.client.log.back() == "reset");
+  CHECK(c.log->last_reason == "upstream.protocol");
 }
