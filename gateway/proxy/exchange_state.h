@@ -204,6 +204,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
   bool http2_ = false;                // its client's side
+  bool call_ = false;                 // of gRPC, also to the backend: what goes to HTTP/1 is none
   bool deadline_is_clients_ = false;  // total_deadline_ms_: by grpc-timeout
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;

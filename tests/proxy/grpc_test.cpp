@@ -211,6 +211,52 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   CHECK(connecting.client_has("grpc-status: 4"));
 }
 
+TEST_CASE("a server that has nothing to say yet is not late, and no worse for it") {
+  std::string_view type = "application/grpc";
+  bool head = false;
+  SUBCASE("without a head") {}
+  SUBCASE("behind its head") { head = true; }
+  SUBCASE("to gRPC-Web") { type = "application/grpc-web"; }
+  Call c;
+  c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+  c.route->first_byte_timeout_ms = 5;
+  c.route->idle_timeout_ms = 40;
+  c.call(type);
+  c.turn();
+  c.backend->connections[0]->finished = false;
+  c.client.handler->on_data("request");
+  c.client.handler->on_end();
+  if (head) c.begin_answer(c.stream());
+  c.run();
+  CHECK(c.log->last_reason == "upstream.timeout.idle");
+  CHECK(c.log->last_grpc_status == 4);
+  CHECK(c.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 0);
+}
+
+TEST_CASE("a call's server that takes nothing, or speaks HTTP/1, is late like any other") {
+  Call stuck;
+  stuck.route->idle_timeout_ms = 40;
+  stuck.call("application/grpc");
+  stuck.turn();
+  stuck.backend->connections[0]->finished = false;
+  stuck.stream().stuck = true;
+  stuck.client.handler->on_data("request");
+  stuck.client.handler->on_end();
+  stuck.run();
+  CHECK(stuck.log->last_reason == "upstream.timeout.idle");
+  CHECK(stuck.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 1);
+
+  Call http1;
+  http1.backend->speaks = http::Version::http_1_1;
+  http1.route->first_byte_timeout_ms = 5;
+  http1.call("application/grpc");
+  http1.turn();
+  http1.backend->connections[0]->finished = false;
+  http1.client.handler->on_end();
+  http1.run();
+  CHECK(http1.log->last_reason == "upstream.timeout.first_byte");
+}
+
 TEST_CASE("the smaller of the call's and the route's time counts, and says which it was") {
   Call c;
   c.route->total_timeout_ms = 30;
