@@ -93,7 +93,9 @@ void Exchange::upstream_lost(const Error& error) {
     worker_.metrics.limits.add(error.limit);
     detach_upstream();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
-    cut(error.reason.empty() ? reason::upstream_reset : error.reason);
+    last_error_ = error;
+    if (error.reason.empty()) last_error_.reason = reason::upstream_reset;
+    cut(last_error_.reason);
     return;
   }
   AttemptEnd end = attempt_end(error);

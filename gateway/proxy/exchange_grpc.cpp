@@ -151,10 +151,16 @@ bool Exchange::end_call_with(std::string_view reason) {
   if (!by_frame && !grpc::is_grpc(head->headers.get(http::HeaderId::content_type))) return false;
   Arena& arena = context_->arena;
   auto* trailers = arena.make<http::Headers>(arena);
-  add_status(*trailers, grpc_status_of(status_of(reason), reason), reason, {});
+  add_status(*trailers, status_for(status_of(reason), reason), reason, {});
   by_frame ? end_translated(*trailers) : down_->send_trailers(*trailers);
   if (down_) down_->flush();
   return true;
+}
+
+// What the backend reset the call for says more than our reason, when it is that.
+GrpcStatus Exchange::status_for(uint16_t http_status, std::string_view reason) const {
+  const GrpcStatus status = grpc_status_of(http_status, reason);
+  return reason == last_error_.reason ? grpc_status_of(last_error_.reset).value_or(status) : status;
 }
 
 void Exchange::add_status(http::Headers& fields, GrpcStatus status, std::string_view reason,
@@ -169,7 +175,7 @@ void Exchange::add_status(http::Headers& fields, GrpcStatus status, std::string_
 std::string_view Exchange::refuse_call(http::Message& head) {
   Arena& arena = context_->arena;
   const LocalResponse& local = context_->local;
-  const GrpcStatus status = grpc_status_of(head.status, local.reason);
+  const GrpcStatus status = status_for(head.status, local.reason);
   const std::string_view said = local.reason.empty() ? status_phrase(head.status) : local.reason;
   const Grpc kind = web_ ? web_->answers : grpc::answer_kind(context_->request, context_->grpc);
   const std::string_view format =

@@ -175,6 +175,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void end_translated(const http::Headers& trailers);
   void end_call();
   bool end_call_with(std::string_view reason);
+  GrpcStatus status_for(uint16_t http_status, std::string_view reason) const;
   void add_status(http::Headers& fields, GrpcStatus status, std::string_view reason, std::string_view detail);
   std::string_view refuse_call(http::Message& head);
   void report_call(Summary& summary);

@@ -179,10 +179,12 @@ assert status == grpc.StatusCode.UNAVAILABLE and details.startswith('upstream.')
   RawGrpcServer raw;
   Gateway to_raw(grpc_configuration(raw.endpoint));
   const Ran reset = grpc_client(to_raw, R"(
-status, details = failure(lambda: list(server_stream('HalfAndReset')(b'')))
-assert status == grpc.StatusCode.UNAVAILABLE and 'upstream.reset' in details, (status, details)
-status, details = failure(lambda: unary('Reset')(b''))
-assert status == grpc.StatusCode.UNAVAILABLE and 'upstream.reset' in details, (status, details)
+codes = grpc.StatusCode
+of_code = {7: codes.UNAVAILABLE, 8: codes.CANCELLED, 11: codes.RESOURCE_EXHAUSTED, 12: codes.PERMISSION_DENIED}
+for code in range(1, 13):
+    for method in 'Reset%d', 'HalfAndReset%d':
+        status, details = failure(lambda: list(server_stream(method % code)(b'')))
+        assert status == of_code.get(code, codes.INTERNAL) and 'upstream.reset' in details, (method % code, status, details)
 )");
   CAPTURE(said_of(reset));
   CHECK(reset.exit_code == 0);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/reason.h"
 #include "proxy/bench.h"
 #include "proxy/decision.h"
 #include "proxy/grpc_web.h"
@@ -311,6 +312,36 @@ TEST_CASE("an answer that breaks off ends with a status in place of a reset") {
   CHECK(c.client.last_trailers == "grpc-status: 14\ngrpc-message: upstream.reset\n");
   CHECK(c.log->last_grpc_status == 14);
   CHECK(c.log->last_status == 200);
+}
+
+TEST_CASE("what a backend resets a call for is its status, to HTTP it is all the same") {
+  struct Row {
+    ResetCause cause;
+    std::string_view status;
+  };
+  for (const Row& row :
+       {Row{ResetCause::unsaid, "14"}, Row{ResetCause::refused, "14"}, Row{ResetCause::cancelled, "1"},
+        Row{ResetCause::overloaded, "8"}, Row{ResetCause::insecure, "7"}, Row{ResetCause::other, "13"}}) {
+    CAPTURE(row.status);
+    for (const bool begun : {false, true}) {
+      Call c;
+      c.call("application/grpc");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      c.client.handler->on_end();
+      if (begun) c.begin_answer(c.stream());
+      Error error{ErrorKind::reset, ErrorSource::upstream, Retry::no, reason::upstream_reset, "by script"};
+      error.reset = row.cause;
+      c.stream().handler->on_reset(error);
+      const std::string& fields = begun ? c.client.last_trailers : c.client.last_headers;
+      CAPTURE(fields);
+      CHECK(fields.find("grpc-status: " + std::string(row.status) + "\n") != std::string::npos);
+      CHECK(fields.find("grpc-message: upstream.reset") != std::string::npos);
+      CHECK(std::to_string(c.log->last_grpc_status) == row.status);
+      CHECK(c.log->last_status == (begun ? 200 : 502));
+      CHECK(c.log->last_reason == "upstream.reset");
+    }
+  }
 }
 
 TEST_CASE("gRPC-Web reaches the backend as gRPC, and its trailers are the last frame") {
