@@ -97,7 +97,7 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   // No further request: closes now when idle since `idle_grace_ms`, otherwise after the answer that is under
   // way.
   virtual void drain(uint32_t idle_grace_ms) = 0;
-  // At once; open streams get on_reset.
+  // At once, because a drain takes too long; open streams get on_reset.
   virtual void close() = 0;
   // To free its memory (Limit::buffered): a request that was not answered yet gets 503, an answer under way
   // is cut. For any other limit its place, which is wanted now: cut at once.

@@ -266,7 +266,9 @@ void Exchange::report() {
   uint64_t now = worker_.loop.now_ns();
   auto since_start = [&](uint64_t at) { return at ? static_cast<int64_t>(at - start_ns_) : -1; };
   Summary summary;
-  summary.status = head_sent_ ? context.response_status : uint16_t{499};
+  const bool drained = context.reason == reason::drain_timeout;
+  summary.status =
+      head_sent_ ? context.response_status : status_of(drained ? context.reason : reason::client_closed);
   summary.attempts = attempts_;
   summary.start_wall_ns = context.wall_ns;
   summary.total_ns = since_start(now);

@@ -344,6 +344,36 @@ TEST_CASE("what a backend resets a call for is its status, to HTTP it is all the
   }
 }
 
+TEST_CASE("what we cut or break ourselves is not logged as the client's doing") {
+  struct Row {
+    std::string_view reason;
+    ErrorKind kind;
+    ErrorSource source;
+    std::string_view logged;
+    int grpc_status;
+  };
+  for (const Row& row :
+       {Row{reason::drain_timeout, ErrorKind::cancelled, ErrorSource::internal, "drain.timeout", 14},
+        Row{reason::internal_error, ErrorKind::protocol, ErrorSource::internal, "internal.error", 13},
+        Row{reason::client_closed, ErrorKind::reset, ErrorSource::downstream, "client.closed", 1}}) {
+    for (const bool begun : {false, true}) {
+      CAPTURE(row.logged);
+      CAPTURE(begun);
+      Call c;
+      c.call("application/grpc");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      if (begun) c.begin_answer(c.stream());
+      c.client.handler->on_reset({row.kind, row.source, Retry::no, row.reason, "by script"});
+      CHECK(c.log->last_reason == row.logged);
+      CHECK(c.log->last_grpc_status == row.grpc_status);
+      if (begun) CHECK(c.log->last_status == 200);
+      if (!begun && row.logged != "internal.error")
+        CHECK(c.log->last_status == (row.logged == "drain.timeout" ? 503 : 499));
+    }
+  }
+}
+
 TEST_CASE("gRPC-Web reaches the backend as gRPC, and its trailers are the last frame") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;

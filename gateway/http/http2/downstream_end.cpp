@@ -162,7 +162,7 @@ void Downstream::fail(uint32_t code, const Error& error) {
 void Downstream::close() {
   if (!transport_) return;
   ++depth_;
-  lose_streams({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+  lose_streams({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::drain_timeout,
                 "the connection is closed from this side"});
   if (transport_) {
     append_goaway(NGHTTP2_NO_ERROR);
