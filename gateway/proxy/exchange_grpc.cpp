@@ -11,6 +11,12 @@ namespace {
 // Bytes that become base64, or are read from it, at once; on the stack.
 constexpr size_t piece_size = 6 * 1024;
 
+// Of a head that is trailers, too: what HTTP has in heads, not what the call says at its end.
+bool of_http(const http::Field& field) {
+  return field.id != http::HeaderId::other || field.name.starts_with("access-control-") ||
+         field.name == "alt-svc" || field.name == "grpc-encoding" || field.name == "grpc-accept-encoding";
+}
+
 }  // namespace
 
 // Once the route is known, before a byte of the body comes.
@@ -101,10 +107,11 @@ void Exchange::take_call_head(http::Message& head, http::EndStream end) {
   if (end == http::EndStream::no) return;
   // Scripts of other origins see no field of the head that is not exposed to them; the frame they do.
   auto* ending = arena.make<http::Headers>(arena);
-  for (std::string_view name : {grpc::status_field, grpc::message_field, grpc::details_field}) {
-    if (const http::Field* field = headers.find(name)) ending->add(field->name, field->value);
-    headers.remove(name);
-  }
+  headers.remove_if([ending](const http::Field& field) {
+    if (of_http(field)) return false;
+    ending->add(field.name, field.value);
+    return true;
+  });
   web_->ending = ending;
 }
 

@@ -18,6 +18,8 @@ struct Call : Bench {
     backend->speaks = http::Version::http_2;
   }
 
+  std::string_view accept;
+
   // The head of a call of /pkg.S/M with a body to come.
   http::Message& call(std::string_view content_type, std::string_view timeout = {},
                       http::BodyKind body = http::BodyKind::unknown,
@@ -33,6 +35,7 @@ struct Call : Bench {
     head->body = body;
     head->headers.add(http::HeaderId::content_type, content_type);
     if (!timeout.empty()) head->headers.add("grpc-timeout", timeout);
+    if (!accept.empty()) head->headers.add(http::HeaderId::accept, accept);
     handler.on_head(*head, http::EndStream::no);
     return *head;
   }
@@ -47,6 +50,7 @@ struct Call : Bench {
       answer->headers.add("grpc-status", "5");
       answer->headers.add("grpc-message", "no such thing");
       answer->headers.add("x-own", "1");
+      answer->headers.add("access-control-allow-origin", "*");
     }
     up.received_any = true;
     up.handler->on_head(*answer, end);
@@ -428,16 +432,51 @@ TEST_CASE("a body that is not base64 is refused, also one that ends too early") 
   }
 }
 
-TEST_CASE("a trailers-only answer is a frame of what the protocol has, to gRPC-Web") {
+TEST_CASE("a trailers-only answer is a frame of all but HTTP's own fields, to gRPC-Web") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
   c.call("application/grpc-web");
   c.turn();
   c.client.handler->on_end();
   c.begin_answer(c.stream(), http::EndStream::yes);
-  CHECK(c.client.body == frame_of("grpc-status: 5\r\ngrpc-message: no such thing\r\n"));
-  CHECK(c.client_has("x-own: 1"));
-  CHECK(c.client.last_headers.find("grpc-status") == std::string::npos);
+  CHECK(c.client.body == frame_of("grpc-status: 5\r\ngrpc-message: no such thing\r\nx-own: 1\r\n"));
+  CHECK(c.client_has("access-control-allow-origin: *"));
+  for (const char* field : {"grpc-status", "x-own"})
+    CHECK(c.client.last_headers.find(field) == std::string::npos);
+}
+
+TEST_CASE("gRPC-Web's answer comes as Accept likes it best, else as the request") {
+  struct Row {
+    std::string_view type, accept, answer;
+  };
+  constexpr std::string_view web = "application/grpc-web+proto", text = "application/grpc-web-text+proto";
+  for (const Row& row : {
+           Row{"application/grpc-web", "", web},
+           Row{"application/grpc-web", "application/grpc-web-text", text},
+           Row{"application/grpc-web", "application/grpc-web-text, */*", text},
+           Row{"application/grpc-web", "*/*, Application/gRPC-Web-Text+proto", text},
+           Row{"application/grpc-web", "application/grpc-web-text;q=0.5 , */*;q=0.8", web},
+           Row{"application/grpc-web", "application/grpc-web-text;q=0", web},
+           Row{"application/grpc-web", "application/grpc-web-text; Q=0.000", web},
+           Row{"application/grpc-web",
+               "text/html, application/grpc-web;q=0.3,application/grpc-web-text;q=0.31", text},
+           Row{"application/grpc-web", "application/grpc-web-text,application/grpc-web", text},
+           Row{"application/grpc-web-text", "application/grpc-web", web},
+           Row{"application/grpc-web-text", "application/grpc-web;v=1;q=1.0,", web},
+           Row{"application/grpc-web-text", "application/grpc-webs, application/grpc", text},
+           Row{"application/grpc-web-text", "*/*", text},
+       }) {
+    CAPTURE(row.accept);
+    Call c;
+    c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+    c.accept = row.accept;
+    c.call(row.type);
+    c.turn();
+    c.client.handler->on_end();
+    c.begin_answer(c.stream());
+    CHECK(c.client_has("content-type: " + std::string(row.answer)));
+    c.end_answer(c.stream(), "0");
+  }
 }
 
 TEST_CASE("a refused call of gRPC-Web gets its frame, whether or not its route translates") {
