@@ -66,4 +66,16 @@ GrpcStatus grpc_status_of(uint16_t http_status, std::string_view reason_code) {
   return row != by_reason.end() ? row->status : by_http_status(http_status);
 }
 
+std::optional<GrpcStatus> grpc_status_of(ResetCause cause) {
+  switch (cause) {
+    case ResetCause::unsaid: break;
+    case ResetCause::refused: return unavailable;
+    case ResetCause::cancelled: return cancelled;
+    case ResetCause::overloaded: return resource_exhausted;
+    case ResetCause::insecure: return permission_denied;
+    case ResetCause::other: return internal;
+  }
+  return std::nullopt;
+}
+
 }  // namespace penstock

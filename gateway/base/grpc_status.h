@@ -1,7 +1,10 @@
 // The status codes of gRPC, and which of them a refusal of ours is. Pure, every thread.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace penstock {
 
@@ -29,5 +32,8 @@ std::string_view name(GrpcStatus status);
 
 // What a refusal with this HTTP status and reason is to a client of gRPC.
 GrpcStatus grpc_status_of(uint16_t http_status, std::string_view reason_code);
+// What a stream that was reset is to a client of gRPC ("gRPC over HTTP2", Errors); nullopt: nothing of its
+// own.
+std::optional<GrpcStatus> grpc_status_of(ResetCause cause);
 
 }  // namespace penstock

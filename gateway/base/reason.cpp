@@ -69,10 +69,10 @@ constexpr std::array rows{
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},
     ReasonRow{plugin_error, 500, "A plugin of the route failed; on_error decides whether it refuses."},
     ReasonRow{overload, 503, "A limit of the whole process is reached."},
-    ReasonRow{
-        client_closed, 499,
-        "The client went away, ended its side and got nothing for limits.half_close_timeout, or was cut "
-        "when drain.timeout was over."},
+    ReasonRow{drain_timeout, 503,
+              "Still under way when drain.timeout was over: cut. The client sees its connection end."},
+    ReasonRow{client_closed, 499,
+              "The client went away, or ended its side and got nothing for limits.half_close_timeout."},
     ReasonRow{client_slow, 499,
               "The client took nothing of its answer for limits.send_timeout or timeouts.idle, or less than "
               "min_send_rate: cut."},

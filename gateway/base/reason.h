@@ -53,6 +53,7 @@ inline constexpr std::string_view upstream_upgrade = "upstream.upgrade";
 inline constexpr std::string_view upstream_no_healthy_endpoint = "upstream.no_healthy_endpoint";
 inline constexpr std::string_view plugin_error = "plugin.error";
 inline constexpr std::string_view overload = "overload";
+inline constexpr std::string_view drain_timeout = "drain.timeout";
 inline constexpr std::string_view upstream_too_large = "upstream.header_too_large";
 inline constexpr std::string_view client_closed = "client.closed";
 inline constexpr std::string_view client_slow = "client.slow";

@@ -27,6 +27,9 @@ enum class ErrorSource : uint8_t { downstream, upstream, internal };
 // was reused.
 enum class Retry : uint8_t { no, yes, if_reused };
 
+// What a peer says that it resets a stream for (HTTP/2's codes). unsaid: it was none, or it is not told.
+enum class ResetCause : uint8_t { unsaid, refused, cancelled, overloaded, insecure, other };
+
 struct Error {
   ErrorKind kind = ErrorKind::system;
   ErrorSource source = ErrorSource::internal;
@@ -34,6 +37,7 @@ struct Error {
   std::string_view reason;    // static text, base/reason.h
   std::string_view text;      // static text for the daemon's log
   Limit limit = Limit::none;  // the one that struck, for the counter
+  ResetCause reset = ResetCause::unsaid;
 };
 
 template <class T>

@@ -165,16 +165,46 @@ bool speaks_http1_alone(const std::string& name, const Build& build) {
   });
 }
 
+void check_grpc_upstream(const Route& route, const std::string& upstream, Position at,
+                         const std::string& path, Build& build) {
+  if (!speaks_http1_alone(upstream, build)) return;
+  build.diagnostics
+      .warning("grpc-needs-h2", at, path,
+               fmt::format("'{}' translates gRPC-Web to gRPC, which upstream '{}' is not asked in",
+                           route.name, upstream))
+      .hint = "give the upstream protocol: h2";
+}
+
+void check_grpc_target(const Route& route, const Target& target, const std::string& path, Build& build) {
+  if (const auto* one = std::get_if<UpstreamTarget>(&target); one != nullptr && !one->secret)
+    check_grpc_upstream(route, one->upstream, one->at, path + ".upstream", build);
+  if (const auto* split = std::get_if<SplitTarget>(&target); split != nullptr)
+    for (const SplitSide& side : split->sides)
+      check_grpc_upstream(route, side.upstream, side.at, path + ".split", build);
+}
+
+bool own_target(const Route& route, const VersionEntry& version) {
+  const auto place = [](const Target& target) {
+    return std::visit(
+        [](const auto& each) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(each)>, std::monostate>)
+            return Position{};
+          else
+            return each.at;
+        },
+        target);
+  };
+  return !(place(route.target) == place(version.target));
+}
+
 void check_grpc_web(Build& build) {
   for (const Route& route : build.config.routes) {
     if (route.grpc_web == Route::GrpcWeb::kept) continue;
-    const auto* target = std::get_if<UpstreamTarget>(&route.target);
-    if (target == nullptr || target->secret || !speaks_http1_alone(target->upstream, build)) continue;
-    build.diagnostics
-        .warning("grpc-needs-h2", target->at, "routes." + route.name + ".upstream",
-                 fmt::format("'{}' translates gRPC-Web to gRPC, which upstream '{}' is not asked in",
-                             route.name, target->upstream))
-        .hint = "give the upstream protocol: h2";
+    check_grpc_target(route, route.target, "routes." + route.name, build);
+    if (!route.version) continue;
+    for (const VersionEntry& version : route.version->versions)
+      if (own_target(route, version))
+        check_grpc_target(route, version.target, route.version->path + ".versions." + version.name, build);
   }
 }
 

@@ -60,8 +60,9 @@ struct DownstreamSettings {
 
 class DownstreamConnection;
 
-// What a client is awaited for.
-enum class Awaited : uint8_t { first_byte, rest_of_head, next_request, body, nothing };
+// What a client is awaited for. call: for bodies one of which at least may come when its sender likes
+// (Stream::lift_body_pace).
+enum class Awaited : uint8_t { first_byte, rest_of_head, next_request, body, call, nothing };
 
 // The worker, seen by its connections.
 class DownstreamOwner {
@@ -96,7 +97,7 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   // No further request: closes now when idle since `idle_grace_ms`, otherwise after the answer that is under
   // way.
   virtual void drain(uint32_t idle_grace_ms) = 0;
-  // At once; open streams get on_reset.
+  // At once, because a drain takes too long; open streams get on_reset.
   virtual void close() = 0;
   // To free its memory (Limit::buffered): a request that was not answered yet gets 503, an answer under way
   // is cut. For any other limit its place, which is wanted now: cut at once.
@@ -105,8 +106,8 @@ class DownstreamConnection : public net::Deferred, public WaitHook {
   // Since when it waits for the next head, or for the rest of one (Loop::now_ms); UINT64_MAX while a request
   // is under way.
   virtual uint64_t waiting_since_ms() const = 0;
-  // Since when a request's body that is awaited has brought less than min_body_rate brings in slow_body_ms;
-  // UINT64_MAX when none is awaited.
+  // Since when a request's body that is awaited has brought less than min_body_rate brings in slow_body_ms,
+  // of a call both directions together; UINT64_MAX when none is awaited.
   static constexpr uint64_t slow_body_ms = 3'000;
   virtual uint64_t slow_body_since_ms() const = 0;
   // The first head's time has run since then: something was read before this connection got to read.

@@ -115,7 +115,8 @@ class Stream {
   // one that goes on over them is the connection's last. Before release().
   virtual void limit_body(uint64_t /*bytes*/) {}
   // Downstream: its body comes when its sender has something to say: neither body_timeout nor min_body_rate
-  // hold, and whoever called this bounds the time. HTTP/2 alone.
+  // hold, and whoever called this bounds the time. Its connection still gives way at a full listener, as the
+  // last of those that wait for their clients. HTTP/2 alone.
   virtual void lift_body_pace() {}
 
   // --- facts ---

@@ -221,9 +221,10 @@ void Exchange::client_drained() {
 void Exchange::client_lost(const Error& error) {
   down_ = nullptr;
   if (state_ == ExchangeState::done) return;
-  bool timed_out = error.kind == ErrorKind::timeout || error.limit != Limit::none;
+  const bool ours = error.source == ErrorSource::internal;
+  const bool timed_out = error.kind == ErrorKind::timeout || error.limit != Limit::none;
   if (!upgraded_ && context_->reason.empty())
-    context_->reason = error.reason.empty() || !timed_out ? reason::client_closed : error.reason;
+    context_->reason = error.reason.empty() || !(ours || timed_out) ? reason::client_closed : error.reason;
   truncated_ = head_sent_ && !upgraded_;
   finish();
 }

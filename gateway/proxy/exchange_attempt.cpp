@@ -53,6 +53,9 @@ void Exchange::upstream_ready(http::Stream& stream) {
   state_ = ExchangeState::forwarding;
   last_activity_ms_ = worker_.loop.now_ms();
   if (call_timeout_ms_) tell_time_left();
+  call_ = up_->version() == http::Version::http_2 && (web_ || context_->grpc == Grpc::native);
+  // A client may listen for hours and say nothing; timeouts.idle looks at both directions.
+  if (call_ && !web_) down_->lift_body_pace();
   const http::Message& head = context_->request;
   bool whole = head.body == http::BodyKind::none && request_ended_;
   up_->send_head(head, whole ? http::EndStream::yes : http::EndStream::no);
@@ -90,7 +93,9 @@ void Exchange::upstream_lost(const Error& error) {
     worker_.metrics.limits.add(error.limit);
     detach_upstream();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
-    cut(error.reason.empty() ? reason::upstream_reset : error.reason);
+    last_error_ = error;
+    if (error.reason.empty()) last_error_.reason = reason::upstream_reset;
+    cut(last_error_.reason);
     return;
   }
   AttemptEnd end = attempt_end(error);
@@ -199,7 +204,8 @@ void Exchange::drop_attempt(upstream::Outcome outcome) {
 
 void Exchange::arm_timer() {
   const Route& route = *context_->route;
-  bool waiting = state_ == ExchangeState::forwarding && request_ended_;
+  // Servers of gRPC need not say anything before they have a message: what bounds a call is its deadline.
+  bool waiting = state_ == ExchangeState::forwarding && request_ended_ && !call_;
   first_byte_deadline_ms_ = waiting ? worker_.loop.now_ms() + route.first_byte_timeout_ms : 0;
   taken_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
   start_timer();
@@ -284,7 +290,8 @@ void Exchange::on_timer() {
     return;
   }
   bool in_all = why == reason::upstream_timeout_total || why == reason::request_deadline;
-  bool endpoints_fault = !upgraded_ && !clients_fault && !in_all;
+  bool quiet_call = call_ && up_ && up_->unsent() == 0;  // which says nothing about its endpoint
+  bool endpoints_fault = !upgraded_ && !clients_fault && !in_all && !quiet_call;
   drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
   if (!head_sent_) {
     refuse_and_answer(why, clients_fault ? "the request's body did not come" : "the upstream took too long");

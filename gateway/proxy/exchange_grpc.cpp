@@ -13,11 +13,17 @@ namespace {
 // Bytes that become base64, or are read from it, at once; on the stack.
 constexpr size_t piece_size = 6 * 1024;
 
-// "the gateway's answer is HTTP 308", as gRPC's own libraries say of a status that is none of theirs.
+// "the gateway answers with HTTP 308", as gRPC's own libraries say of a status that is none of theirs.
 std::string_view http_status_text(Arena& arena, uint16_t status) {
   std::array<char, 5> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), status).ptr;
   return arena.join("the gateway answers with HTTP ", std::string_view(digits.data(), end));
+}
+
+// Of a head that is trailers, too: what HTTP has in heads, not what the call says at its end.
+bool of_http(const http::Field& field) {
+  return field.id != http::HeaderId::other || field.name.starts_with("access-control-") ||
+         field.name == "alt-svc" || field.name == "grpc-encoding" || field.name == "grpc-accept-encoding";
 }
 
 }  // namespace
@@ -44,8 +50,6 @@ uint64_t Exchange::call_time_left_ms() const {
 bool Exchange::prepare_call() {
   http::Message& head = context_->request;
   if (web_) to_grpc(head, web_->asks);
-  // A client may listen for hours and say nothing; timeouts.idle looks at both directions.
-  if (context_->grpc == Grpc::native) down_->lift_body_pace();
   const uint64_t left = call_time_left_ms();
   if (left == UINT64_MAX) return true;
   if (left == 0) {
@@ -112,10 +116,11 @@ void Exchange::take_call_head(http::Message& head, http::EndStream end) {
   if (end == http::EndStream::no) return;
   // Scripts of other origins see no field of the head that is not exposed to them; the frame they do.
   auto* ending = arena.make<http::Headers>(arena);
-  for (std::string_view name : {grpc::status_field, grpc::message_field, grpc::details_field}) {
-    if (const http::Field* field = headers.find(name)) ending->add(field->name, field->value);
-    headers.remove(name);
-  }
+  headers.remove_if([ending](const http::Field& field) {
+    if (of_http(field)) return false;
+    ending->add(field.name, field.value);
+    return true;
+  });
   web_->ending = ending;
 }
 
@@ -145,6 +150,7 @@ void Exchange::end_translated(const http::Headers& trailers) {
 void Exchange::end_call() {
   if (response_trailers_) context_->grpc_status = grpc::status_in(*response_trailers_);
   if (!web_ || !web_->translates) return end_answer();
+  if (!web_->answer.at_end()) return cut(reason::upstream_protocol);
   if (const http::Headers* trailers = response_trailers_ ? response_trailers_ : web_->ending)
     end_translated(*trailers);
   else
@@ -152,18 +158,25 @@ void Exchange::end_call() {
 }
 
 // An answer that cannot be completed. The client is told why by its status; a message that is cut in two is
-// no message to it. False: that cannot be said.
+// no message to it. False: that cannot be said, as where trailers would become the rest of such a message.
 bool Exchange::end_call_with(std::string_view reason) {
   const http::Message* head = context_->response;
   const bool by_frame = web_ && web_->translates;
   if (!down_ || !head || head->body != http::BodyKind::unknown) return false;
+  if (by_frame && !web_->answer.at_end()) return false;
   if (!by_frame && !grpc::is_grpc(head->headers.get(http::HeaderId::content_type))) return false;
   Arena& arena = context_->arena;
   auto* trailers = arena.make<http::Headers>(arena);
-  add_status(*trailers, grpc_status_of(status_of(reason), reason), reason, {});
+  add_status(*trailers, status_for(status_of(reason), reason), reason, {});
   by_frame ? end_translated(*trailers) : down_->send_trailers(*trailers);
   if (down_) down_->flush();
   return true;
+}
+
+// What the backend reset the call for says more than our reason, when it is that.
+GrpcStatus Exchange::status_for(uint16_t http_status, std::string_view reason) const {
+  const GrpcStatus status = grpc_status_of(http_status, reason);
+  return reason == last_error_.reason ? grpc_status_of(last_error_.reset).value_or(status) : status;
 }
 
 void Exchange::add_status(http::Headers& fields, GrpcStatus status, std::string_view reason,
@@ -178,7 +191,7 @@ void Exchange::add_status(http::Headers& fields, GrpcStatus status, std::string_
 std::string_view Exchange::refuse_call(http::Message& head) {
   Arena& arena = context_->arena;
   const LocalResponse& local = context_->local;
-  const GrpcStatus status = grpc_status_of(head.status, local.reason);
+  const GrpcStatus status = status_for(head.status, local.reason);
   // A redirect or a text of the route's own has no reason; no call can follow or read it.
   const bool has_reason = !local.reason.empty();
   const std::string_view said = has_reason ? local.reason : http_status_text(arena, head.status);

@@ -141,7 +141,10 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
 
 void Exchange::response_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
-  if (web_ && web_->translates) return send_translated(bytes);
+  if (web_ && web_->translates) {
+    web_->answer.pass(bytes);
+    return send_translated(bytes);
+  }
   context_->response_body_bytes += bytes.size();
   if (down_) down_->send_data(bytes);
 }
@@ -263,7 +266,9 @@ void Exchange::report() {
   uint64_t now = worker_.loop.now_ns();
   auto since_start = [&](uint64_t at) { return at ? static_cast<int64_t>(at - start_ns_) : -1; };
   Summary summary;
-  summary.status = head_sent_ ? context.response_status : uint16_t{499};
+  const bool drained = context.reason == reason::drain_timeout;
+  summary.status =
+      head_sent_ ? context.response_status : status_of(drained ? context.reason : reason::client_closed);
   summary.attempts = attempts_;
   summary.start_wall_ns = context.wall_ns;
   summary.total_ns = since_start(now);

@@ -175,6 +175,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void end_translated(const http::Headers& trailers);
   void end_call();
   bool end_call_with(std::string_view reason);
+  GrpcStatus status_for(uint16_t http_status, std::string_view reason) const;
   void add_status(http::Headers& fields, GrpcStatus status, std::string_view reason, std::string_view detail);
   std::string_view refuse_call(http::Message& head);
   void report_call(Summary& summary);
@@ -204,6 +205,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool in_request_turn_ = false;  // more of the request may come before on_turn_end
   bool upgraded_ = false;
   bool http2_ = false;                // its client's side
+  bool call_ = false;                 // of gRPC, also to the backend: what goes to HTTP/1 is none
   bool deadline_is_clients_ = false;  // total_deadline_ms_: by grpc-timeout
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;

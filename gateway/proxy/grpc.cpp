@@ -33,6 +33,33 @@ Grpc kind_named(std::string_view content_type, std::string_view& rest) {
   return at_format(rest) ? kind : Grpc::none;
 }
 
+// Takes what stands before the next separator.
+std::string_view next_part(std::string_view& rest, char separator) {
+  const size_t end = rest.find(separator);
+  std::string_view part = rest.substr(0, end);
+  rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  while (part.starts_with(' ') || part.starts_with('\t')) part.remove_prefix(1);
+  while (part.ends_with(' ') || part.ends_with('\t')) part.remove_suffix(1);
+  return part;
+}
+
+// What a range of Accept weighs, in thousandths (RFC 9110 12.4.2).
+uint32_t weight_of(std::string_view range) {
+  constexpr uint32_t whole = 1'000;
+  next_part(range, ';');
+  while (!range.empty()) {
+    std::string_view parameter = next_part(range, ';');
+    if (!take(parameter, "q=")) continue;
+    if (parameter.starts_with('1')) return whole;
+    uint32_t weight = 0, unit = whole / 10;
+    for (size_t i = 2; i < parameter.size() && unit > 0 && parameter[i] >= '0' && parameter[i] <= '9';
+         ++i, unit /= 10)
+      weight += unit * static_cast<uint32_t>(parameter[i] - '0');
+    return weight;
+  }
+  return whole;
+}
+
 // Nanoseconds of a unit; 0: not one of the protocol.
 uint64_t unit_ns(char unit) {
   switch (unit) {
@@ -69,11 +96,26 @@ bool is_grpc(std::string_view content_type) {
   return kind_named(content_type, rest) == Grpc::native;
 }
 
+// The best of what is named; of equals the first one, and what any type allows (*/*) behind all of them.
 Grpc answer_kind(const http::Message& request, Grpc kind) {
   if (kind == Grpc::none || kind == Grpc::native) return kind;
-  std::string_view rest;
-  const Grpc wanted = kind_named(request.headers.get(http::HeaderId::accept), rest);
-  return wanted == Grpc::web || wanted == Grpc::web_text ? wanted : kind;
+  Grpc best = kind;
+  uint32_t best_weight = 0, any_weight = 0;
+  for (const http::Field& field : request.headers.fields()) {
+    if (field.id != http::HeaderId::accept) continue;
+    for (std::string_view rest = field.value; !rest.empty();) {
+      const std::string_view range = next_part(rest, ',');
+      const uint32_t weight = weight_of(range);
+      std::string_view behind;
+      const Grpc named = kind_named(range, behind);
+      if (range.starts_with("*/*") || range.starts_with("application/*"))
+        any_weight = std::max(any_weight, weight);
+      if ((named != Grpc::web && named != Grpc::web_text) || weight <= best_weight) continue;
+      best = named;
+      best_weight = weight;
+    }
+  }
+  return any_weight > best_weight ? kind : best;
 }
 
 std::string_view content_type(Arena& arena, Grpc kind, std::string_view format) {

@@ -25,7 +25,7 @@ Grpc kind_of(const http::Message& request);
 std::string_view format_of(std::string_view content_type);
 bool is_grpc(std::string_view content_type);  // application/grpc itself
 
-// The form of gRPC-Web that the client wants its answer in: Accept may ask for text.
+// The form of gRPC-Web that the client wants its answer in: what Accept likes best, else that of its request.
 Grpc answer_kind(const http::Message& request, Grpc kind);
 // The Content-Type of an answer of that kind.
 std::string_view content_type(Arena& arena, Grpc kind, std::string_view format);

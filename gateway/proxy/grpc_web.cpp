@@ -1,5 +1,6 @@
 #include "proxy/grpc_web.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -47,6 +48,21 @@ void write_base64(std::string_view bytes, char* out) {
     *out++ = alphabet[bits >> 12 & 63];
     *out++ = left > 1 ? alphabet[bits >> 6 & 63] : '=';
     *out++ = left > 2 ? alphabet[bits & 63] : '=';
+  }
+}
+
+void MessageEnds::pass(std::string_view bytes) {
+  constexpr uint8_t prefix_size = 5;
+  while (!bytes.empty()) {
+    if (prefix_ == 0 && left_ > 0) {
+      const size_t part = std::min<size_t>(left_, bytes.size());
+      left_ -= static_cast<uint32_t>(part);
+      bytes.remove_prefix(part);
+      continue;
+    }
+    if (prefix_++ > 0) left_ = left_ << 8 | static_cast<unsigned char>(bytes.front());
+    if (prefix_ == prefix_size) prefix_ = 0;
+    bytes.remove_prefix(1);
   }
 }
 

@@ -33,11 +33,24 @@ constexpr size_t base64_size(size_t bytes) { return (bytes + 2) / 3 * 4; }
 // base64_size(bytes.size()) bytes, padded.
 void write_base64(std::string_view bytes, char* out);
 
+// Where messages end: five bytes stand before each, a flag and its length. What comes in between belongs to
+// the message, whatever it is meant to be.
+class MessageEnds {
+ public:
+  void pass(std::string_view bytes);
+  bool at_end() const { return prefix_ == 0 && left_ == 0; }
+
+ private:
+  uint32_t left_ = 0;   // of the message; while its prefix comes, what is known of its length
+  uint8_t prefix_ = 0;  // bytes of it that were there
+};
+
 struct GrpcWeb {
   Grpc asks = Grpc::web;     // how the request comes
   Grpc answers = Grpc::web;  // how the answer goes, while one is translated
   bool translates = false;   // an answer that is gRPC is under way
   Base64Reader reader;
+  MessageEnds answer;                     // what was passed on of it
   const http::Headers* ending = nullptr;  // of an answer without a body, what its head had of trailers
 };
 

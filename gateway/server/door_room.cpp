@@ -130,7 +130,8 @@ bool Door::give_up_greeting(uint64_t now) {
 }
 
 // Who says nothing goes before who says it slowly, and both before the idle, who owe nothing. When there is
-// no such, it is a body that comes too slowly; requests that wait for us keep their places.
+// no such, it is a body that comes too slowly, then who does not take its answer, and a call in which nobody
+// says anything; requests that wait for us keep their places.
 Door::Room Door::evict_one(Limit limit) {
   const uint64_t now = owner_.door_loop().now_ms();
   const uint64_t silent_since = now - std::min(now, WaitLists::silent_grace_ms);
@@ -149,6 +150,8 @@ Door::Room Door::evict_one(Limit limit) {
     body->shed(limit);
   } else if (Place* reader = slow_reader(now)) {
     reader->shed(limit);
+  } else if (http::DownstreamConnection* call = waits_.quietest_call(now)) {
+    call->shed(limit);
   } else {
     return Room::none;
   }

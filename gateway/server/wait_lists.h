@@ -63,6 +63,10 @@ class WaitLists {
   http::DownstreamConnection* slowest_body(uint64_t now_ms) {
     return ripe_at_ms(http::Awaited::body) <= now_ms ? list(http::Awaited::body).front() : nullptr;
   }
+  // The same for calls whose clients say nothing, to which they have a right: when there is nobody else.
+  http::DownstreamConnection* quietest_call(uint64_t now_ms) {
+    return ripe_at_ms(http::Awaited::call) <= now_ms ? list(http::Awaited::call).front() : nullptr;
+  }
   // When one of these will be there; UINT64_MAX: nobody waits.
   uint64_t ripe_at_ms() {
     uint64_t first = UINT64_MAX;
@@ -88,7 +92,8 @@ class WaitLists {
       case http::Awaited::first_byte:
         return after(longest->waiting_since_ms(), rest_of_silence_ms(longest->quiet_ms));
       case http::Awaited::rest_of_head: return after(longest->waiting_since_ms(), slow_head_grace_ms);
-      case http::Awaited::body: return after(longest->slow_body_since_ms(), longest->slow_body_ms);
+      case http::Awaited::body:
+      case http::Awaited::call: return after(longest->slow_body_since_ms(), longest->slow_body_ms);
       case http::Awaited::next_request:
       case http::Awaited::nothing: break;
     }

@@ -8,6 +8,7 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 #include "e2e/harness/websocket.h"
 
@@ -15,8 +16,9 @@ using namespace e2e;
 
 namespace {
 
-std::string draining(const Backend& backend, const std::string& drain) {
-  return "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
+std::string draining(const Backend& backend, const std::string& drain, const std::string& log = "none") {
+  return "schema: 1\nworkers: 2\naccess_log: " + log +
+         "\nstatus: { address: \"127.0.0.1:0\" }\n"
          "drain: " +
          drain +
          "\n"
@@ -105,6 +107,26 @@ TEST_CASE("drain.timeout ends what does not end by itself") {
   CHECK(Clock::now() - before < std::chrono::seconds(15));
   CHECK(gateway.process().output().find("drain.timeout is over") != std::string::npos);
   CHECK(socket.wait_closed().starts_with("closed"));
+}
+
+TEST_CASE("what drain.timeout cuts is logged as ours, not as the client's doing") {
+  Backend backend;
+  Gateway gateway(
+      draining(backend, "{ accept_for: 0s, timeout: 1s }", "[{ format: json, file: access.log }]"));
+  Client waiting(gateway.port()), reading(gateway.port());
+  waiting.send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
+  reading.send("GET /drip?n=1000&ms=1000 HTTP/1.1\r\nhost: a\r\n\r\n");
+  CHECK(reading.read_head().status == 200);
+  await_metric(gateway, "http_server_active_requests", 2);
+  CHECK(gateway.stop(SIGTERM) == 0);
+  const std::string log = gateway.folder().read("access.log");
+  CAPTURE(log);
+  CHECK(log.find("client.closed") == std::string::npos);
+  for (const std::string status : {"200", "503"}) {
+    const size_t at = log.find("\"http.response.status_code\":" + status + ",");
+    REQUIRE(at != std::string::npos);
+    CHECK(log.substr(at, log.find('\n', at) - at).find("\"drain.timeout\"") != std::string::npos);
+  }
 }
 
 TEST_CASE("a second signal ends the daemon at once") {

@@ -85,7 +85,7 @@ class Server(asyncio.Protocol):
         if 'Half' in method:
             self.c.send_headers(id, [(':status', '200'), ('content-type', 'application/grpc')])
             self.c.send_data(id, b'\0\0\0\0\x50first')
-        if 'Reset' in method: self.c.reset_stream(id, 2)
+        if 'Reset' in method: self.c.reset_stream(id, int(method.split('Reset')[1] or 2))
 async def main():
     s = await asyncio.get_running_loop().create_server(Server, '127.0.0.1', 0)
     print('port', s.sockets[0].getsockname()[1], flush=True)

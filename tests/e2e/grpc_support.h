@@ -16,8 +16,8 @@ struct GrpcServer {
   std::string endpoint;
 };
 
-// python3-h2, for what no library does: HalfAndReset and Reset what is asked of it, Half and Silent answer in
-// part or not at all. Says "reset CODE" of a stream that was reset.
+// python3-h2, for what no library does: HalfAndReset and Reset what is asked of it (ResetN: with that code),
+// Half and Silent answer in part or not at all. Says "reset CODE" of a stream that was reset.
 struct RawGrpcServer {
   RawGrpcServer();
   Process process;

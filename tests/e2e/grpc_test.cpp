@@ -83,6 +83,35 @@ assert list(answers) == []
   CHECK(ran.exit_code == 0);
 }
 
+TEST_CASE("at a full listener the quietest call that waits for its client gives way to a newcomer") {
+  GrpcServer server;
+  Gateway gateway(grpc_configuration(server.endpoint, "", "limits: { max_connections: 2 }, "));
+  const Ran ran = grpc_client(gateway, R"(
+import queue
+def channel():
+    return grpc.insecure_channel('127.0.0.1:' + sys.argv[1], options=[('grpc.enable_http_proxy', 0),
+        ('grpc.enable_retries', 0), ('grpc.use_local_subchannel_pool', 1)])
+class Listener:
+    def __init__(self):
+        self.channel, self.to_send = channel(), queue.Queue()
+        self.answers = self.channel.stream_stream('/test.Peer/EchoAll')(iter(self.to_send.get, None))
+        self.ask()
+    def ask(self):
+        self.to_send.put(b'?')
+        assert next(self.answers) == b'?'
+quiet, other = Listener(), Listener()
+newcomer = channel()
+assert newcomer.unary_unary('/test.Peer/Echo')(b'new', timeout=30) == b'new'
+other.ask()
+status, details = failure(lambda: next(quiet.answers))
+assert status == grpc.StatusCode.UNAVAILABLE, (status, details)
+os._exit(0)  # whatever is still open
+)");
+  CAPTURE(said_of(ran));
+  CHECK(ran.exit_code == 0);
+  CHECK(metric(gateway, "penstock_listener_evicted_connections_total{listener=\"http\"}") == 1);
+}
+
 TEST_CASE("large messages go both ways through windows that are smaller") {
   GrpcServer server;
   Gateway gateway(grpc_configuration(server.endpoint, "limits: { body_size: 64MiB }, "));
@@ -150,10 +179,12 @@ assert status == grpc.StatusCode.UNAVAILABLE and details.startswith('upstream.')
   RawGrpcServer raw;
   Gateway to_raw(grpc_configuration(raw.endpoint));
   const Ran reset = grpc_client(to_raw, R"(
-status, details = failure(lambda: list(server_stream('HalfAndReset')(b'')))
-assert status == grpc.StatusCode.UNAVAILABLE and 'upstream.reset' in details, (status, details)
-status, details = failure(lambda: unary('Reset')(b''))
-assert status == grpc.StatusCode.UNAVAILABLE and 'upstream.reset' in details, (status, details)
+codes = grpc.StatusCode
+of_code = {7: codes.UNAVAILABLE, 8: codes.CANCELLED, 11: codes.RESOURCE_EXHAUSTED, 12: codes.PERMISSION_DENIED}
+for code in range(1, 13):
+    for method in 'Reset%d', 'HalfAndReset%d':
+        status, details = failure(lambda: list(server_stream(method % code)(b'')))
+        assert status == of_code.get(code, codes.INTERNAL) and 'upstream.reset' in details, (method % code, status, details)
 )");
   CAPTURE(said_of(reset));
   CHECK(reset.exit_code == 0);

@@ -144,6 +144,16 @@ TEST_CASE("an idle connection closes, drains, is shed and hears its client's end
   }
 }
 
+TEST_CASE("a request whose connection is closed from this side hears that it was the drain") {
+  net::Loop loop;
+  Client client(loop);
+  feed(client.wire, get);
+  client.connection->close();
+  CHECK(client.closed == 1);
+  CHECK(client.stream().error.reason == reason::drain_timeout);
+  CHECK(client.stream().error.source == ErrorSource::internal);
+}
+
 TEST_CASE("head and body of an answer leave in one write, a little body in one piece with the head") {
   net::Loop loop;
   Client client(loop);

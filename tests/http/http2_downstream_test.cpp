@@ -357,7 +357,11 @@ TEST_CASE("a lost connection, a FIN and a close are told to every handler once")
       case 3: peer.client.connection->shed(Limit::max_connections); break;
     }
     CHECK(peer.client.closed == 1);
-    for (size_t i = 0; i < 2; ++i) CHECK(peer.stream(i).log().find("| reset ") != std::string::npos);
+    const char* reasons[] = {"client.closed", "client.closed", "drain.timeout", "overload"};
+    for (size_t i = 0; i < 2; ++i) {
+      CHECK(peer.stream(i).log().ends_with(std::string("| reset ") + reasons[how]));
+      if (how == 2) CHECK(peer.stream(i).error.source == ErrorSource::internal);
+    }
     CHECK((peer.client.wire.end == Wire::End::graceful) == (how == 0 || how == 2));
   }
 }

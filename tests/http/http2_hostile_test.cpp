@@ -643,3 +643,27 @@ TEST_CASE("what a client waits for decides who makes room for others") {
   CHECK_FALSE(waits());  // one waits for us
   CHECK(peer.client.connection->slow_body_since_ms() == UINT64_MAX);
 }
+
+TEST_CASE("a body that comes when its sender likes is awaited, too, but as a call") {
+  Peer peer(far_away());
+  peer.send(head(1, request("POST", "/"), end_headers));
+  CHECK(peer.client.awaited == Awaited::body);
+  peer.stream(0).stream->lift_body_pace();
+  peer.send(head(3, request("POST", "/"), end_headers));
+  CHECK(peer.client.awaited == Awaited::call);  // with another one's body
+  const uint64_t since = peer.client.connection->slow_body_since_ms();
+  CHECK(since != UINT64_MAX);
+  peer.client.awaited = Awaited::nothing;
+  peer.send(frame(h2::data, 0, 1, "x"));  // is under min_body_rate
+  CHECK(peer.client.awaited == Awaited::nothing);
+  CHECK(peer.client.connection->slow_body_since_ms() == since);
+  peer.send(frame(h2::data, 0, 1, std::string(1'000, 'x')));
+  CHECK(peer.client.awaited == Awaited::call);  // once more: it is not the quietest any longer
+  peer.send(frame(h2::data, end_stream, 1));
+  CHECK(peer.client.waiting.empty());
+  CHECK(peer.client.connection->slow_body_since_ms() == UINT64_MAX);
+  answer(peer.stream(0));
+  peer.stream(0).release();
+  peer.got();
+  CHECK(peer.client.awaited == Awaited::body);
+}

@@ -150,6 +150,7 @@ class Client final : public DownstreamOwner {
   LimitCounts limits;
   std::vector<uint32_t> http2_errors;                     // codes of GOAWAYs
   IntrusiveList<DownstreamConnection, WaitHook> waiting;  // empty, or this one
+  Awaited awaited = Awaited::nothing;                     // as it was told last
 
   enum class Speaks { http1, http2 };
   explicit Client(net::Loop& on, DownstreamSettings with = {}, Speaks speaks = Speaks::http1)
@@ -182,7 +183,10 @@ class Client final : public DownstreamOwner {
     if (!before.empty()) connection->begin(before);
     connection->begin(read);
   }
-  void on_awaiting(DownstreamConnection& from, Awaited) override { waiting.push_back(from); }
+  void on_awaiting(DownstreamConnection& from, Awaited what) override {
+    waiting.push_back(from);
+    awaited = what;
+  }
   Recorder& stream(size_t i = 0) { return *streams.at(i); }
   std::string log() const {
     std::string out;

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
+#include "base/reason.h"
 #include "proxy/bench.h"
 #include "proxy/decision.h"
 #include "proxy/grpc_web.h"
@@ -11,7 +14,11 @@ using namespace penstock::proxy::testing;
 namespace {
 
 struct Call : Bench {
-  explicit Call(std::vector<uint16_t> ports = {1}) : Bench(std::move(ports)) {}
+  explicit Call(std::vector<uint16_t> ports = {1}) : Bench(std::move(ports)) {
+    backend->speaks = http::Version::http_2;
+  }
+
+  std::string_view accept;
 
   // The head of a call of /pkg.S/M with a body to come.
   http::Message& call(std::string_view content_type, std::string_view timeout = {},
@@ -30,6 +37,7 @@ struct Call : Bench {
     head->content_length = length;
     head->headers.add(http::HeaderId::content_type, content_type);
     if (!timeout.empty()) head->headers.add("grpc-timeout", timeout);
+    if (!accept.empty()) head->headers.add(http::HeaderId::accept, accept);
     handler.on_head(*head, http::EndStream::no);
     return *head;
   }
@@ -44,6 +52,7 @@ struct Call : Bench {
       answer->headers.add("grpc-status", "5");
       answer->headers.add("grpc-message", "no such thing");
       answer->headers.add("x-own", "1");
+      answer->headers.add("access-control-allow-origin", "*");
     }
     up.received_any = true;
     up.handler->on_head(*answer, end);
@@ -69,6 +78,12 @@ std::string frame_of(const std::string& lines) {
   std::string frame("\x80\0\0\0", 4);
   frame += static_cast<char>(lines.size());
   return frame + lines;
+}
+
+std::string message_of(const std::string& bytes) {
+  std::string message(1, '\0');
+  for (int shift : {24, 16, 8, 0}) message += static_cast<char>(bytes.size() >> shift & 0xff);
+  return message + bytes;
 }
 
 std::string base64(const std::string& bytes) {
@@ -183,6 +198,20 @@ TEST_CASE("gRPC's content type over HTTP/1.1 is no call: the answer is HTTP's") 
   CHECK(c.log->last_grpc_status == -1);
 }
 
+TEST_CASE("what is sent in a call may take its time, not so what only has its name") {
+  Call c;
+  c.call("application/grpc");
+  CHECK(!c.client.pace_lifted);  // nobody has taken it yet
+  c.turn();
+  CHECK(c.client.pace_lifted);
+
+  Call http1;
+  http1.backend->speaks = http::Version::http_1_1;
+  http1.call("application/grpc");
+  http1.turn();
+  CHECK(!http1.client.pace_lifted);
+}
+
 TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   Call c;
   c.call("application/grpc", "30m");
@@ -219,6 +248,52 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   connecting.call("application/grpc", "30m");
   connecting.run();
   CHECK(connecting.client_has("grpc-status: 4"));
+}
+
+TEST_CASE("a server that has nothing to say yet is not late, and no worse for it") {
+  std::string_view type = "application/grpc";
+  bool head = false;
+  SUBCASE("without a head") {}
+  SUBCASE("behind its head") { head = true; }
+  SUBCASE("to gRPC-Web") { type = "application/grpc-web"; }
+  Call c;
+  c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+  c.route->first_byte_timeout_ms = 5;
+  c.route->idle_timeout_ms = 40;
+  c.call(type);
+  c.turn();
+  c.backend->connections[0]->finished = false;
+  c.client.handler->on_data("request");
+  c.client.handler->on_end();
+  if (head) c.begin_answer(c.stream());
+  c.run();
+  CHECK(c.log->last_reason == "upstream.timeout.idle");
+  CHECK(c.log->last_grpc_status == 4);
+  CHECK(c.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 0);
+}
+
+TEST_CASE("a call's server that takes nothing, or speaks HTTP/1, is late like any other") {
+  Call stuck;
+  stuck.route->idle_timeout_ms = 40;
+  stuck.call("application/grpc");
+  stuck.turn();
+  stuck.backend->connections[0]->finished = false;
+  stuck.stream().stuck = true;
+  stuck.client.handler->on_data("request");
+  stuck.client.handler->on_end();
+  stuck.run();
+  CHECK(stuck.log->last_reason == "upstream.timeout.idle");
+  CHECK(stuck.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 1);
+
+  Call http1;
+  http1.backend->speaks = http::Version::http_1_1;
+  http1.route->first_byte_timeout_ms = 5;
+  http1.call("application/grpc");
+  http1.turn();
+  http1.backend->connections[0]->finished = false;
+  http1.client.handler->on_end();
+  http1.run();
+  CHECK(http1.log->last_reason == "upstream.timeout.first_byte");
 }
 
 TEST_CASE("the smaller of the call's and the route's time counts, and says which it was") {
@@ -277,6 +352,66 @@ TEST_CASE("an answer that breaks off ends with a status in place of a reset") {
   CHECK(c.log->last_status == 200);
 }
 
+TEST_CASE("what a backend resets a call for is its status, to HTTP it is all the same") {
+  struct Row {
+    ResetCause cause;
+    std::string_view status;
+  };
+  for (const Row& row :
+       {Row{ResetCause::unsaid, "14"}, Row{ResetCause::refused, "14"}, Row{ResetCause::cancelled, "1"},
+        Row{ResetCause::overloaded, "8"}, Row{ResetCause::insecure, "7"}, Row{ResetCause::other, "13"}}) {
+    CAPTURE(row.status);
+    for (const bool begun : {false, true}) {
+      Call c;
+      c.call("application/grpc");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      c.client.handler->on_end();
+      if (begun) c.begin_answer(c.stream());
+      Error error{ErrorKind::reset, ErrorSource::upstream, Retry::no, reason::upstream_reset, "by script"};
+      error.reset = row.cause;
+      c.stream().handler->on_reset(error);
+      const std::string& fields = begun ? c.client.last_trailers : c.client.last_headers;
+      CAPTURE(fields);
+      CHECK(fields.find("grpc-status: " + std::string(row.status) + "\n") != std::string::npos);
+      CHECK(fields.find("grpc-message: upstream.reset") != std::string::npos);
+      CHECK(std::to_string(c.log->last_grpc_status) == row.status);
+      CHECK(c.log->last_status == (begun ? 200 : 502));
+      CHECK(c.log->last_reason == "upstream.reset");
+    }
+  }
+}
+
+TEST_CASE("what we cut or break ourselves is not logged as the client's doing") {
+  struct Row {
+    std::string_view reason;
+    ErrorKind kind;
+    ErrorSource source;
+    std::string_view logged;
+    int grpc_status;
+  };
+  for (const Row& row :
+       {Row{reason::drain_timeout, ErrorKind::cancelled, ErrorSource::internal, "drain.timeout", 14},
+        Row{reason::internal_error, ErrorKind::protocol, ErrorSource::internal, "internal.error", 13},
+        Row{reason::client_closed, ErrorKind::reset, ErrorSource::downstream, "client.closed", 1}}) {
+    for (const bool begun : {false, true}) {
+      CAPTURE(row.logged);
+      CAPTURE(begun);
+      Call c;
+      c.call("application/grpc");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      if (begun) c.begin_answer(c.stream());
+      c.client.handler->on_reset({row.kind, row.source, Retry::no, row.reason, "by script"});
+      CHECK(c.log->last_reason == row.logged);
+      CHECK(c.log->last_grpc_status == row.grpc_status);
+      if (begun) CHECK(c.log->last_status == 200);
+      if (!begun && row.logged != "internal.error")
+        CHECK(c.log->last_status == (row.logged == "drain.timeout" ? 503 : 499));
+    }
+  }
+}
+
 TEST_CASE("gRPC-Web reaches the backend as gRPC, and its trailers are the last frame") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
@@ -289,9 +424,10 @@ TEST_CASE("gRPC-Web reaches the backend as gRPC, and its trailers are the last f
   CHECK(c.stream().body == "request");
   c.begin_answer(c.stream());
   CHECK(c.client_has("content-type: application/grpc-web+proto"));
-  c.stream().handler->on_data("answer");
+  const std::string message = message_of("answer");
+  c.stream().handler->on_data(message);
   c.end_answer(c.stream(), "0");
-  CHECK(c.client.body == "answer" + frame_of("grpc-status: 0\r\n"));
+  CHECK(c.client.body == message + frame_of("grpc-status: 0\r\n"));
   CHECK(c.client.log.back() == "release");
   CHECK(c.log->last_grpc_status == 0);
 }
@@ -309,9 +445,10 @@ TEST_CASE("gRPC-Web in text is read and written in pieces of base64") {
   CHECK(c.stream().log.back() == "end");
   c.begin_answer(c.stream());
   CHECK(c.client_has("content-type: application/grpc-web-text+proto"));
-  c.stream().handler->on_data("answer");
+  const std::string message = message_of("answer");
+  c.stream().handler->on_data(message);
   c.end_answer(c.stream(), "0");
-  CHECK(c.client.body == base64("answer") + base64(frame_of("grpc-status: 0\r\n")));
+  CHECK(c.client.body == base64(message) + base64(frame_of("grpc-status: 0\r\n")));
 }
 
 TEST_CASE("a body that is not base64 is refused, also one that ends too early") {
@@ -358,16 +495,51 @@ TEST_CASE("limits.body_size counts base64 as the client sends it, with and witho
     }
 }
 
-TEST_CASE("a trailers-only answer is a frame of what the protocol has, to gRPC-Web") {
+TEST_CASE("a trailers-only answer is a frame of all but HTTP's own fields, to gRPC-Web") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
   c.call("application/grpc-web");
   c.turn();
   c.client.handler->on_end();
   c.begin_answer(c.stream(), http::EndStream::yes);
-  CHECK(c.client.body == frame_of("grpc-status: 5\r\ngrpc-message: no such thing\r\n"));
-  CHECK(c.client_has("x-own: 1"));
-  CHECK(c.client.last_headers.find("grpc-status") == std::string::npos);
+  CHECK(c.client.body == frame_of("grpc-status: 5\r\ngrpc-message: no such thing\r\nx-own: 1\r\n"));
+  CHECK(c.client_has("access-control-allow-origin: *"));
+  for (const char* field : {"grpc-status", "x-own"})
+    CHECK(c.client.last_headers.find(field) == std::string::npos);
+}
+
+TEST_CASE("gRPC-Web's answer comes as Accept likes it best, else as the request") {
+  struct Row {
+    std::string_view type, accept, answer;
+  };
+  constexpr std::string_view web = "application/grpc-web+proto", text = "application/grpc-web-text+proto";
+  for (const Row& row : {
+           Row{"application/grpc-web", "", web},
+           Row{"application/grpc-web", "application/grpc-web-text", text},
+           Row{"application/grpc-web", "application/grpc-web-text, */*", text},
+           Row{"application/grpc-web", "*/*, Application/gRPC-Web-Text+proto", text},
+           Row{"application/grpc-web", "application/grpc-web-text;q=0.5 , */*;q=0.8", web},
+           Row{"application/grpc-web", "application/grpc-web-text;q=0", web},
+           Row{"application/grpc-web", "application/grpc-web-text; Q=0.000", web},
+           Row{"application/grpc-web",
+               "text/html, application/grpc-web;q=0.3,application/grpc-web-text;q=0.31", text},
+           Row{"application/grpc-web", "application/grpc-web-text,application/grpc-web", text},
+           Row{"application/grpc-web-text", "application/grpc-web", web},
+           Row{"application/grpc-web-text", "application/grpc-web;v=1;q=1.0,", web},
+           Row{"application/grpc-web-text", "application/grpc-webs, application/grpc", text},
+           Row{"application/grpc-web-text", "*/*", text},
+       }) {
+    CAPTURE(row.accept);
+    Call c;
+    c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+    c.accept = row.accept;
+    c.call(row.type);
+    c.turn();
+    c.client.handler->on_end();
+    c.begin_answer(c.stream());
+    CHECK(c.client_has("content-type: " + std::string(row.answer)));
+    c.end_answer(c.stream(), "0");
+  }
 }
 
 TEST_CASE("a refused call of gRPC-Web gets its frame, whether or not its route translates") {
@@ -409,14 +581,42 @@ TEST_CASE("without grpc_web the call stays as it is, and an answer that is not g
   CHECK(html.client.body == "hello");
 }
 
-TEST_CASE("an answer to gRPC-Web that breaks off ends with a frame") {
+TEST_CASE("an answer to gRPC-Web that breaks off ends with a frame, but where that would end a message") {
+  const std::string whole = message_of("first") + message_of("") + message_of(std::string(300, 'x'));
+  const std::string status = frame_of("grpc-status: 14\r\ngrpc-message: upstream.reset\r\n");
+  const std::vector<size_t> ends{0, 10, 15, whole.size()};
+  for (const bool text : {false, true}) {
+    for (size_t size = 0; size <= whole.size(); ++size) {
+      CAPTURE(text);
+      CAPTURE(size);
+      Call c;
+      c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+      c.call(text ? "application/grpc-web-text" : "application/grpc-web");
+      c.turn();
+      c.backend->connections[0]->finished = false;
+      c.begin_answer(c.stream());
+      for (size_t at = 0; at < size; at += 7)
+        c.stream().handler->on_data(std::string_view(whole).substr(at, std::min<size_t>(7, size - at)));
+      c.stream().handler->on_reset(Bench::lost());
+      const bool at_end = std::ranges::find(ends, size) != ends.end();
+      REQUIRE(c.client.log.back() == (at_end ? "release" : "reset"));
+      REQUIRE(c.client.body.ends_with(text ? base64(status) : status) == at_end);
+      REQUIRE(c.log->last_grpc_status == 14);
+    }
+  }
+}
+
+TEST_CASE("a backend that ends in the middle of a message has no trailers put into that for gRPC-Web") {
   Call c;
   c.route_config.grpc_web = config::Route::GrpcWeb::translated;
   c.call("application/grpc-web");
   c.turn();
-  c.backend->connections[0]->finished = false;
+  c.client.handler->on_end();
   c.begin_answer(c.stream());
-  c.stream().handler->on_reset(Bench::lost());
-  CHECK(c.client.body == frame_of("grpc-status: 14\r\ngrpc-message: upstream.reset\r\n"));
-  CHECK(c.client.log.back() == "release");
+  const std::string cut = message_of("answer").substr(0, 8);
+  c.stream().handler->on_data(cut);
+  c.end_answer(c.stream(), "0");
+  CHECK(c.client.body == cut);
+  CHECK(c.client.log.back() == "reset");
+  CHECK(c.log->last_reason == "upstream.protocol");
 }

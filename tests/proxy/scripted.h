@@ -74,7 +74,8 @@ struct ScriptedStream final : http::Stream {
   }
   void close_after() override { add("close_after"); }
   Arena& arena() override { return stream_arena; }
-  http::Version version() const override { return http::Version::http_1_1; }
+  http::Version version() const override { return speaks; }
+  void lift_body_pace() override { pace_lifted = true; }
   const net::Address& peer() const override { return peer_address; }
   const net::Address& local() const override { return peer_address; }
   const net::TlsInfo* tls() const override { return nullptr; }
@@ -102,6 +103,8 @@ struct ScriptedStream final : http::Stream {
   std::string last_headers, last_trailers, body;
   std::function<void()> on_release;
   size_t sent = 0, pending = 0, written = 0, taken = 0;
+  http::Version speaks = http::Version::http_1_1;
+  bool pace_lifted = false;
   bool deaf = false;  // the kernel takes no byte
   bool stuck = false, paused = false, gone = false, is_reused = false, received_any = false, sent_any = false;
 };
@@ -110,6 +113,7 @@ struct ScriptedStream final : http::Stream {
 struct ConnectionScript {
   std::vector<std::unique_ptr<ScriptedStream>> streams;
   bool finished = true;  // the next release leaves the connection usable
+  http::Version speaks = http::Version::http_1_1;
 };
 
 // A backend connection with one stream at a time.
@@ -119,6 +123,7 @@ struct ScriptedConnection final : http::UpstreamConnection {
   http::Stream* open(http::StreamHandler& handler) override {
     auto& made = script.streams.emplace_back(std::make_unique<ScriptedStream>(loop));
     made->handler = &handler;
+    made->speaks = script.speaks;
     made->is_reused = script.streams.size() > 1;
     open_count = 1;
     made->on_release = [this] {
@@ -158,11 +163,13 @@ struct ScriptedConnector final : upstream::Connector {
         return;
       }
       auto& script = connections.emplace_back(std::make_unique<ConnectionScript>());
+      script->speaks = speaks;
       done(who, std::make_unique<ScriptedConnection>(loop, owner, *script));
     });
     return pending;
   }
   net::Loop& loop;
+  http::Version speaks = http::Version::http_1_1;
   std::vector<uint16_t> attempts, refusing, silent;
   std::vector<std::unique_ptr<ConnectionScript>> connections;
 };

@@ -86,7 +86,7 @@ void Downstream::drain(uint32_t idle_grace_ms) {
 
 void Downstream::close() {
   if (!transport_) return;
-  Error error{ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+  Error error{ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::drain_timeout,
               "the connection is closed from this side"};
   if (!state_ || state_->writer.kind() != BodyEnd::tunnel) return lose(error);
   // What a tunnel carried arrives, then its end: a reset could overtake it.

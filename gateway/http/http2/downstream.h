@@ -79,8 +79,9 @@ class DownstreamStream final : public Stream,
   bool given_up() const { return given_up_; }
   // Nothing is to be told of it any more: of a tunnel, that the client has ended its side, too.
   bool over() const { return whole() && (!tunnel_ || end_told_); }
-  // The client is awaited, not we.
-  bool body_awaited() const;
+  // The client is awaited, not we: for its body, or for what it says in a call when it likes.
+  bool client_awaited() const;
+  bool body_awaited() const { return !pace_lifted_ && client_awaited(); }
   size_t held() const { return arena_.bytes_held() + out.size() + (handler_ ? handler_->held_bytes() : 0); }
 
   // --- Stream ---
@@ -136,6 +137,7 @@ class DownstreamStream final : public Stream,
   void break_off();
   void touch();
   StreamHandler* take_handler();
+  void count_awaited(bool awaited);
   void set_deadline();
   void on_timer();
   // All is said, and its last frame has not gone.
@@ -311,6 +313,7 @@ class Downstream final : public DownstreamConnection, private Session {
   uint32_t served_ = 0;
   uint32_t handled_ = 0;         // streams that have a handler
   uint32_t awaited_bodies_ = 0;  // of them, those whose bodies are awaited
+  uint32_t awaited_calls_ = 0;   // and those whose bodies come when their client likes
   uint32_t depth_ = 0;           // of our own frames on the stack
   uint32_t continuations_ = 0;   // of the head that is under way
   Limit flooded_ = Limit::none;  // why the session is broken

@@ -12,8 +12,7 @@ StreamHandler* DownstreamStream::take_handler() {
   if (!handler_) return nullptr;
   deadline_.clear();
   --connection_.handled_;
-  if (awaited_) --connection_.awaited_bodies_;
-  awaited_ = false;
+  count_awaited(false);
   if (gone_) news();
   return std::exchange(handler_, nullptr);
 }
@@ -163,7 +162,7 @@ void Downstream::fail(uint32_t code, const Error& error) {
 void Downstream::close() {
   if (!transport_) return;
   ++depth_;
-  lose_streams({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::internal_error,
+  lose_streams({ErrorKind::cancelled, ErrorSource::internal, Retry::no, reason::drain_timeout,
                 "the connection is closed from this side"});
   if (transport_) {
     append_goaway(NGHTTP2_NO_ERROR);

@@ -12,27 +12,31 @@ constexpr uint64_t never = UINT64_MAX;
 
 // --- a stream ---
 
-bool DownstreamStream::body_awaited() const {
-  if (!handler_ || end_told_ || tunnel_ || gone_ || given_up_ || pace_lifted_ || pauses_.any()) return false;
+bool DownstreamStream::client_awaited() const {
+  if (!handler_ || end_told_ || tunnel_ || gone_ || given_up_ || pauses_.any()) return false;
   const bool continue_awaited = message_.expect_continue && !interim_ && !answered() && received_ == 0;
   return !continue_awaited && handler_->undelivered() == 0;
 }
 
 void DownstreamStream::lift_body_pace() {
+  count_awaited(false);
   pace_lifted_ = true;
   set_deadline();
+}
+
+void DownstreamStream::count_awaited(bool awaited) {
+  if (awaited == awaited_) return;
+  awaited_ = awaited;
+  uint32_t& count = pace_lifted_ ? connection_.awaited_calls_ : connection_.awaited_bodies_;
+  awaited ? ++count : --count;
 }
 
 void DownstreamStream::set_deadline() {
   if (gone_ || given_up_) return deadline_.clear();
   const uint64_t now = connection_.loop_.now_ms();
-  const bool awaited = body_awaited();
-  if (awaited != awaited_) {
-    awaited_ = awaited;
-    awaited ? ++connection_.awaited_bodies_ : --connection_.awaited_bodies_;
-  }
+  count_awaited(client_awaited());
   uint64_t due = never;
-  if (awaited)
+  if (body_awaited())
     due = body_due_ms_ = now + pace_.patience_ms(settings(), now, received_);
   else if (!end_told_)
     pace_.stop(now, received_);
@@ -95,9 +99,7 @@ uint64_t Downstream::waiting_since_ms() const {
   return head_since_ms_ > 0 && served_ > 0 ? head_since_ms_ : waiting_since_ms_;
 }
 
-uint64_t Downstream::slow_body_since_ms() const {
-  return awaited_ == Awaited::body ? body_mark_.since_ms() : never;
-}
+uint64_t Downstream::slow_body_since_ms() const { return body_mark_.since_ms(); }
 
 void Downstream::count_wait_from(uint64_t ms) {
   waiting_since_ms_ = ms;
@@ -113,16 +115,22 @@ size_t Downstream::held_bytes() const {
 // A connection whose every request waits for its own body waits for its client; with one that waits for us it
 // does not.
 Awaited Downstream::awaited() const {
-  if (handled_ > 0) return awaited_bodies_ == handled_ ? Awaited::body : Awaited::nothing;
+  if (handled_ > 0) {
+    if (awaited_bodies_ + awaited_calls_ < handled_) return Awaited::nothing;
+    return awaited_calls_ > 0 ? Awaited::call : Awaited::body;
+  }
   if (!streams_.empty() || transport_->unsent() > 0) return Awaited::nothing;
   if (served_ == 0) return spoken_ ? Awaited::rest_of_head : Awaited::first_byte;
   return head_since_ms_ > 0 ? Awaited::rest_of_head : Awaited::next_request;
 }
 
+// A call that only listens is as good as one that talks: what goes out counts for it, too.
 void Downstream::await() {
   const Awaited what = awaited();
-  if (what != Awaited::body) body_mark_.stop();
-  const bool body_moved_on = what == Awaited::body && body_mark_.look(settings_, loop_.now_ms(), body_bytes_);
+  const bool paced = what == Awaited::body || what == Awaited::call;
+  if (what != awaited_) body_mark_.stop();
+  const uint64_t moved = body_bytes_ + (what == Awaited::call ? body_given_ : 0);
+  const bool body_moved_on = paced && body_mark_.look(settings_, loop_.now_ms(), moved);
   const bool anew = what == Awaited::next_request && served_anew_;
   if (awaited_ == what && !body_moved_on && !anew) return;
   if (anew) {

@@ -4,6 +4,19 @@
 #include "http/http2/upstream.h"
 
 namespace penstock::http::http2 {
+namespace {
+
+ResetCause cause_of(uint32_t code) {
+  switch (code) {
+    case NGHTTP2_REFUSED_STREAM: return ResetCause::refused;
+    case NGHTTP2_CANCEL: return ResetCause::cancelled;
+    case NGHTTP2_ENHANCE_YOUR_CALM: return ResetCause::overloaded;
+    case NGHTTP2_INADEQUATE_SECURITY: return ResetCause::insecure;
+    default: return ResetCause::other;
+  }
+}
+
+}  // namespace
 
 void UpstreamStream::news() {
   connection_.news_.push_back(*this);
@@ -199,9 +212,11 @@ Error UpstreamStream::why_gone() {
   if (unprocessed_)  // by RST_STREAM, or because GOAWAY named an earlier one as its last (RFC 9113 8.7)
     return backend_error(ErrorKind::refused, reason::upstream_reset, "the backend refused the stream");
   answered_by_reset_ = true;
+  Error error = backend_error(ErrorKind::reset, reason::upstream_reset, "the backend reset the stream");
   if (code_ == NGHTTP2_HTTP_1_1_REQUIRED)
-    return backend_error(ErrorKind::protocol, reason::upstream_protocol, "the backend wants HTTP/1.1");
-  return backend_error(ErrorKind::reset, reason::upstream_reset, "the backend reset the stream");
+    error = backend_error(ErrorKind::protocol, reason::upstream_protocol, "the backend wants HTTP/1.1");
+  error.reset = cause_of(code_);
+  return error;
 }
 
 // What `error` says of another attempt, from what was sent and received.

@@ -161,4 +161,20 @@ TEST_CASE("gRPC-Web that would become gRPC over HTTP/1.1 is a warning") {
                   "upstream 'u' is not asked in\n") != std::string::npos);
   CHECK(problems("", "").find("grpc-needs-h2") == std::string::npos);
   CHECK(problems(", protocol: h2", ", grpc_web: true").find("grpc-needs-h2") == std::string::npos);
+  const auto warnings = [](std::string_view target) {
+    const std::string text = joined(lines(load_rest(
+        fmt::format("upstreams: {{ u: {{ endpoints: 'a:1' }}, v: {{ endpoints: 'a:1' }}, h2: {{ endpoints: "
+                    "'a:1', protocol: h2 }} }}\n"
+                    "routes:\n- {{ name: r, match: {{ path: /r }}, public: true, grpc_web: true, {} }}\n",
+                    target))));
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find("grpc-needs-h2", at)) != text.npos; ++at) ++count;
+    return count;
+  };
+  CHECK(warnings("split: { u: 1, h2: 1 }") == 1);
+  CHECK(warnings("split: { u: 1, v: 1 }") == 2);
+  const std::string versions = "version: { from: { header: x-version }, versions: ";
+  CHECK(warnings("upstream: h2, " + versions + "{ 1: {}, 2: { upstream: u } } }") == 1);
+  CHECK(warnings("upstream: u, " + versions + "{ 1: {}, 2: { upstream: h2 } } }") == 1);
+  CHECK(warnings(versions + "{ 1: { split: { u: 1, v: 2 } }, 2: { upstream: h2 } } }") == 2);
 }

@@ -101,6 +101,21 @@ TEST_CASE("whose request has come already is spared once, and few are asked in o
   CHECK(asked == 3);
 }
 
+TEST_CASE("a call in which nobody says anything goes after its grace, the one that is quiet longest first") {
+  WaitLists waits;
+  Waiting quiet(1'000), body(1'000), later(1'001);
+  waits.add(quiet, Awaited::call);
+  waits.add(later, Awaited::call);
+  waits.add(body, Awaited::body);
+  CHECK(waits.quietest_call(3'999) == nullptr);
+  CHECK(waits.ripe_at_ms() == 4'000);
+  CHECK(waits.quietest_call(4'000) == &quiet);
+  CHECK(waits.slowest_body(4'000) == &body);
+  CHECK(longest(waits, 1'000'000) == nullptr);
+  waits.add(quiet, Awaited::call);  // something was said in it
+  CHECK(waits.quietest_call(4'001) == &later);
+}
+
 TEST_CASE("one that is spared does not hide those who wait for something else") {
   WaitLists waits;
   Waiting sent(1'000), idle(1'001);
