@@ -41,6 +41,7 @@ struct Loop::Handles final : WheelAlarm {
   void run_posted();
   void end_turn();  // tasks and deletions, until there are none
   void do_work();   // what waits for a turn with a share left
+  void do_begins();
   void do_yielded();
   void add_work(IntrusiveList<Task>& to, Task& task);
   void refresh_wall();
@@ -66,6 +67,7 @@ struct Loop::Handles final : WheelAlarm {
   uint64_t worked_ns = 0;  // in this turn
   IntrusiveList<Task> begins;
   uint32_t begun = 0;  // in this turn
+  Mark end_of_begins;
   std::vector<std::unique_ptr<Deferred>> deferred, deleting;
   std::vector<std::function<void()>> running;
   std::mutex mutex;                           // guards `posted` alone
@@ -148,6 +150,18 @@ void Loop::Handles::do_yielded() {
   for (Task* task; (task = yielded.pop_front()) != &end_of_turn;) task->run_task();
 }
 
+// Each once at most. While handshakes wait all of them do: these take their time of each turn, so the shorter
+// turns are, the more of the worker they would take from requests.
+void Loop::Handles::do_begins() {
+  begins.push_back(end_of_begins);
+  while (begun < begins_a_turn || !work.empty()) {
+    Task* task = begins.pop_front();
+    if (task == &end_of_begins) return;
+    task->run_task();
+  }
+  end_of_begins.cancel();
+}
+
 // After the events of the turn, so that those who have their connection already come first.
 void Loop::Handles::do_work() {
   while (worked_ns < work_share_ns) {
@@ -155,11 +169,7 @@ void Loop::Handles::do_work() {
     if (!task) break;
     task->run_task();
   }
-  while (begun < begins_a_turn) {
-    Task* task = begins.pop_front();
-    if (!task) break;
-    task->run_task();
-  }
+  if (!begins.empty()) do_begins();
   if (!yielded.empty()) do_yielded();
   if (work.empty() && begins.empty() && yielded.empty()) uv_idle_stop(&spin);
 }

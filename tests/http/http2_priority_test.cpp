@@ -85,6 +85,18 @@ TEST_CASE("a PRIORITY_UPDATE may come before its request") {
   CHECK(peer.first_over() == 3);
 }
 
+TEST_CASE("a PRIORITY_UPDATE of which a part came before its connection was idle is whole") {
+  Peer peer;
+  peer.send(head(1, get()));
+  const std::string update = priority_update(3, "u=1");
+  peer.send(update.substr(0, update.size() - 2));  // the rest alone would be too short for one
+  answer(peer.stream());
+  peer.stream().release();
+  CHECK(peer.got().starts_with("HEADERS 1 "));
+  peer.answer_all();
+  CHECK(peer.send(update.substr(update.size() - 2) + head(3, get())).starts_with("HEADERS 3 "));
+}
+
 TEST_CASE("PRIORITY_UPDATEs before their requests cost nothing, however many there are") {
   Peer peer;
   peer.answer_all();

@@ -209,7 +209,7 @@ class Downstream final : public DownstreamConnection, private Session {
  private:
   friend class DownstreamStream;
 
-  // Requests of one client that begin one after another; then others have their turn.
+  // Requests of one client that begin one after another; then others have their turn (Loop::may_begin).
   static constexpr uint32_t requests_a_turn = 32;
   // Of fields, over the limit of a head: who sends more packs them to have us unpack them.
   static constexpr size_t most_unpacked = 256 * 1024;

@@ -84,6 +84,7 @@ void DownstreamStream::begin() {
   handler_->on_head(message_, end_told_ ? EndStream::yes : EndStream::no);
 }
 
+// Its bytes are gone after this read, so a request that waits for its turn begins now.
 void DownstreamStream::take_body(std::string_view bytes) {
   if (BegunHook::linked()) begin();
   if (asks_for_tunnel_ && !tunnel_) return hold_early(bytes);

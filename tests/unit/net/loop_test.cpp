@@ -4,11 +4,13 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "http/turn.h"
 #include "net/signals.h"
 #include "net_support.h"
 
@@ -192,6 +194,77 @@ TEST_CASE("work that waits runs in later turns, in order, each within the share 
   runner.until([&] { return done.size() == 2; });
   CHECK(done == std::vector<int>{1, 3});
   CHECK(runner.loop.may_work(two));
+}
+
+namespace {
+
+// Begins `left` requests in batches of `most`.
+struct Batches final : Task {
+  Batches(Loop& on, std::string& into, char name_, uint32_t requests, uint32_t most_)
+      : loop(on), log(into), name(name_), left(requests), most(most_) {}
+  void run_task() override {
+    const uint32_t count = std::min(left, most);
+    left -= count;
+    log += name;
+    loop.begun(count);
+    if (left > 0) loop.begin_later(*this);
+  }
+  Loop& loop;
+  std::string& log;
+  char name;
+  uint32_t left, most;
+};
+
+constexpr uint32_t share = Loop::begins_a_turn;
+
+}  // namespace
+
+TEST_CASE("requests begin in order, about so many a turn, in whole batches") {
+  Loop loop;
+  std::string log;
+  Batches many(loop, log, 'm', 3 * share, share), few(loop, log, 'f', share - 1, share),
+      one(loop, log, 'o', 1, share), gone(loop, log, 'g', 1, share), last(loop, log, 'l', 1, share);
+  struct Line final : Task {
+    Loop& loop;
+    std::string& log;
+    int left = 5;
+    Line(Loop& of, std::string& to) : loop(of), log(to) {}
+    void run_task() override {
+      log += '|';
+      if (--left > 0) loop.schedule_next_turn(*this);
+    }
+  } line(loop, log);
+  CHECK(loop.may_begin(many));
+  loop.begun(share);
+  for (Batches* each : {&many, &few, &one, &gone, &last}) CHECK(!loop.may_begin(*each));
+  gone.cancel();
+  loop.schedule_next_turn(line);
+  loop.run();
+  // `few` leaves one of its turn, which is for `one`; then it is full.
+  CHECK(log == "m|fo|lm|m||");
+  CHECK(loop.may_begin(one));
+}
+
+TEST_CASE(
+    "while handshakes wait, whose time of a turn is fixed, a turn begins a batch of everybody who waits") {
+  struct Handshake final : Task {
+    explicit Handshake(Loop& on) : loop(on) {}
+    void run_task() override { loop.worked(Loop::work_share_ns); }
+    Loop& loop;
+  };
+  Loop loop;
+  std::string log;
+  Batches many(loop, log, 'm', 3 * share, share), other(loop, log, 'o', share, share),
+      last(loop, log, 'l', share, share);
+  loop.begun(share);
+  for (Batches* each : {&many, &other, &last}) CHECK(!loop.may_begin(*each));
+  loop.worked(Loop::work_share_ns);
+  Handshake one(loop), two(loop);
+  for (Handshake* each : {&one, &two}) CHECK(!loop.may_work(*each));
+  penstock::test::turn(loop);
+  CHECK(log == "mol");
+  penstock::test::turn(loop);
+  CHECK(log == "molm");
 }
 
 TEST_CASE("a task that yields runs once a turn, after what the others have to do") {
