@@ -311,6 +311,33 @@ TEST_CASE("floods of what brings nothing end their connection and are counted") 
   }
 }
 
+// As Go's clients do, for stream and connection each 4 KiB that their program has read.
+TEST_CASE("windows that return what was sent are no flood, however late they come") {
+  constexpr size_t size = 8 << 20, piece = 4096;
+  Peer peer(far_away());
+  peer.send(setting({{4, size}}) + window(0, size) + head(1, get()) + head(3, get()));
+  answer(peer.stream(0), 200, std::string(size, 'x'));
+  peer.got();
+  REQUIRE(peer.reader.body(1).size() == size);
+  SUBCASE("its stream is over") { peer.stream(0).release(); }
+  SUBCASE("or not") {}
+  CHECK(peer.send(repeated(window(1, piece) + window(0, piece), size / piece)).find("GOAWAY") ==
+        std::string::npos);
+  CHECK(peer.client.closed == 0);
+}
+
+TEST_CASE("windows that return byte by byte what was sent are a flood") {
+  Peer peer(far_away());
+  peer.send(setting({{4, 1 << 20}}) + head(1, get()) + head(3, get()));
+  answer(peer.stream(0), 200, std::string(60'000, 'x'));
+  peer.got();
+  REQUIRE(peer.reader.body(1).size() == 60'000);
+  std::string got;
+  for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(window(0, 1), 100));
+  CHECK(got.ends_with("GOAWAY 3 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_control_frames) == 1);
+}
+
 TEST_CASE("what comes behind the last GOAWAY is passed over, and costs its client like any other flood") {
   DownstreamSettings settings = far_away();
   settings.http2.max_control_frames = 100;

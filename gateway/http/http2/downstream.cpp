@@ -171,6 +171,7 @@ bool Downstream::on_frame_begun(const nghttp2_frame_hd& frame) {
     flooded_ = Limit::http2_max_control_frames;
     return false;
   }
+  if (frame.type == NGHTTP2_WINDOW_UPDATE && windows_.take()) return true;
   return brings_something(frame) || spend(control_, Limit::http2_max_control_frames);
 }
 
@@ -276,7 +277,8 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
   const bool body = frame.hd.type == NGHTTP2_DATA;
   if (body) {
     body_given_ += frame.hd.length;
-    control_.win(3);  // a client may answer each with two windows, and now and then a PING
+    windows_.sent(frame.hd.length);
+    control_.win(1);  // a client may ask now and then by a PING how far it is
   }
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
   if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();

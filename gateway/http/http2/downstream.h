@@ -287,6 +287,7 @@ class Downstream final : public DownstreamConnection, private Session {
   More more_{*this};
   Deadline deadline_;
   FloodGuard resets_, control_;
+  WindowCredit windows_;
   ClosedStreams closed_streams_;
   // For streams that are not open yet; who says it of more has the oldest forgotten.
   struct EarlyPriority {
