@@ -106,7 +106,9 @@ constexpr SchemaRow rows[] = {
     {"listeners[].http2.header_table_size", size, "4KiB", "1KiB..64KiB",
      "What is remembered of header fields on either side of a connection (HPACK)"},
     {"listeners[].http2.max_resets", integer, "200", "1..1000000",
-     "Requests that a client takes back unanswered, in 30 s; over it the connection is closed", none_ok},
+     "Requests that a client takes back unanswered, or whose grpc-timeout does, in 30 s; over it the "
+     "connection is closed",
+     none_ok},
     {"listeners[].http2.max_control_frames", integer, "2000", "100..1000000",
      "Frames that bring nothing (PING, SETTINGS, PRIORITY, empty DATA, unknown types, more WINDOW_UPDATEs "
      "than two for each 512 bytes that were sent), in 10 s; over it the connection is closed",

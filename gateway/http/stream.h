@@ -117,6 +117,9 @@ class Stream {
   // Downstream: its body comes when its sender has something to say: neither body_timeout nor min_body_rate
   // hold, and whoever called this bounds the time. HTTP/2 alone.
   virtual void lift_body_pace() {}
+  // Downstream: the backend's work for it was stopped by what its client asked for. HTTP/2 counts it as if the
+  // client had reset it. Before send_head.
+  virtual void count_as_reset() {}
 
   // --- facts ---
   virtual Arena& arena() = 0;  // freed at release()

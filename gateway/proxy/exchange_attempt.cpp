@@ -271,6 +271,8 @@ void Exchange::on_timer() {
     end_tunnel();
     return;
   }
+  // A call that its client gives no time costs the backend what one does that it takes back.
+  if (why == reason::request_deadline && up_ && down_ && !head_sent_) down_->count_as_reset();
   bool in_all = why == reason::upstream_timeout_total || why == reason::request_deadline;
   bool endpoints_fault = !upgraded_ && !clients_fault && !in_all;
   drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);

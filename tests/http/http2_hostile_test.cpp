@@ -529,6 +529,23 @@ TEST_CASE("a client that makes us reset its streams is none the better for it") 
   CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
 }
 
+TEST_CASE("answers that count as resets are none the better for being whole") {
+  Peer peer(far_away());
+  peer.client.prepare = [](Recorder& made) {
+    made.at_head = [](Recorder& r) {
+      r.stream->count_as_reset();
+      answer(r, 504, "");
+      r.release();
+    };
+  };
+  uint32_t id = 1;
+  std::string got;
+  for (; peer.client.closed == 0 && id < 2'000; id += 2) got = peer.send(head(id, get()));
+  CHECK(got.ends_with(" 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
+  CHECK(peer.client.streams.size() >= DownstreamSettings().http2.max_resets);
+}
+
 TEST_CASE("requests that are answered win resets back") {
   Peer peer(far_away());
   peer.answer_all();

@@ -73,6 +73,7 @@ struct ScriptedStream final : http::Stream {
     if (on_release) on_release();
   }
   void close_after() override { add("close_after"); }
+  void count_as_reset() override { ++counted_as_reset; }
   Arena& arena() override { return stream_arena; }
   http::Version version() const override { return http::Version::http_1_1; }
   const net::Address& peer() const override { return peer_address; }
@@ -101,7 +102,7 @@ struct ScriptedStream final : http::Stream {
   std::vector<std::string> log;
   std::string last_headers, last_trailers, body;
   std::function<void()> on_release;
-  size_t sent = 0, pending = 0, written = 0, taken = 0;
+  size_t sent = 0, pending = 0, written = 0, taken = 0, counted_as_reset = 0;
   bool deaf = false;  // the kernel takes no byte
   bool stuck = false, paused = false, gone = false, is_reused = false, received_any = false, sent_any = false;
 };

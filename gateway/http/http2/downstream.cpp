@@ -288,10 +288,11 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
 // too.
 bool Downstream::on_stream_closed(void* data, uint32_t) {
   auto& stream = *static_cast<DownstreamStream*>(data);
-  const bool cost = !stream.whole() && !stream.given_up() && (!receiving() || !stream.answered());
-  if (stream.whole()) resets_.win(1);
+  const auto by = receiving() ? DownstreamStream::By::client : DownstreamStream::By::us;
+  const bool cost = stream.costs_reset(by);
+  if (stream.whole() && !cost) resets_.win(1);
   closed_streams_.note(static_cast<uint32_t>(stream.id()), ClosedStreams::By::client);
-  stream.close(receiving() ? DownstreamStream::By::client : DownstreamStream::By::us);
+  stream.close(by);
   return !cost || spend(resets_, Limit::http2_max_resets);
 }
 

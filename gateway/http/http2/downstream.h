@@ -67,6 +67,10 @@ class DownstreamStream final : public Stream,
   // nghttp2 has closed it, because both sides are done or one has reset it.
   enum class By : uint8_t { client, us };
   void close(By by);
+  // Closed so, it costs its client what a reset does.
+  bool costs_reset(By by) const {
+    return counts_as_reset_ || (!whole() && !given_up_ && (by == By::us || !answered()));
+  }
   void lose(const Error& error);         // its handler is told, as the last thing
   void end(const Error& error);          // the same, because its connection is lost
   void refuse_body(const Error& error);  // or may still answer
@@ -75,7 +79,6 @@ class DownstreamStream final : public Stream,
   bool answered() const { return state_ != Sending::nothing; }
   // Both sides have said all, or we have and want no more.
   bool whole() const { return state_ == Sending::ended && response_out_; }
-  bool given_up() const { return given_up_; }
   // Nothing is to be told of it any more: of a tunnel, that the client has ended its side, too.
   bool over() const { return whole() && (!tunnel_ || end_told_); }
   // The client is awaited, not we.
@@ -97,6 +100,7 @@ class DownstreamStream final : public Stream,
   void close_after() override;
   void refuse_rest() override {}
   void lift_body_pace() override;
+  void count_as_reset() override { counts_as_reset_ = true; }
   Arena& arena() override { return arena_; }
   Version version() const override { return Version::http_2; }
   const net::Address& peer() const override;
@@ -164,6 +168,7 @@ class DownstreamStream final : public Stream,
   bool asks_for_tunnel_ : 1 = false;
   bool tunnel_ : 1 = false;             // it was made
   bool pace_lifted_ : 1 = false;        // its body comes when its sender likes
+  bool counts_as_reset_ : 1 = false;    // whoever ends it
   bool waited_for_others_ : 1 = false;  // had a window at the last mark
   Priority priority_;                   // as its client said it last
   uint32_t unconsumed_ = 0;             // of the window, not given back yet
