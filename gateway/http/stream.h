@@ -117,8 +117,8 @@ class Stream {
   // Downstream: its body comes when its sender has something to say: neither body_timeout nor min_body_rate
   // hold, and whoever called this bounds the time. HTTP/2 alone.
   virtual void lift_body_pace() {}
-  // Downstream: the backend's work for it was stopped by what its client asked for. HTTP/2 counts it as if the
-  // client had reset it. Before send_head.
+  // Downstream: the backend's work for it was stopped by what its client asked for. HTTP/2 counts it as if
+  // the client had reset it. Before send_head.
   virtual void count_as_reset() {}
 
   // --- facts ---
@@ -134,6 +134,9 @@ class Stream {
   virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
   virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too
   virtual uint64_t bytes_taken() const = 0;    // by the peer's kernel, of bytes_written(). A system call
+  // Downstream: by the peer of what goes before this stream's bytes on its connection; more and more while
+  // they wait for nothing but their turn. 0: they wait for nobody.
+  virtual uint64_t bytes_taken_before() const { return 0; }
   virtual uint64_t bytes_received() const = 0;  // body bytes
   virtual uint64_t bytes_sent() const = 0;      // body bytes accepted by send_data
   virtual uint64_t started_ms() const = 0;      // downstream: first byte of the head (Loop::now_ms)

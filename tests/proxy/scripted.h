@@ -84,6 +84,7 @@ struct ScriptedStream final : http::Stream {
   bool any_byte_sent() const override { return sent_any; }
   uint64_t bytes_written() const override { return written; }
   uint64_t bytes_taken() const override { return taken; }
+  uint64_t bytes_taken_before() const override { return taken_before; }
   uint64_t bytes_received() const override { return 0; }
   uint64_t bytes_sent() const override { return sent; }
   uint64_t started_ms() const override { return 0; }
@@ -102,7 +103,7 @@ struct ScriptedStream final : http::Stream {
   std::vector<std::string> log;
   std::string last_headers, last_trailers, body;
   std::function<void()> on_release;
-  size_t sent = 0, pending = 0, written = 0, taken = 0, counted_as_reset = 0;
+  size_t sent = 0, pending = 0, written = 0, taken = 0, counted_as_reset = 0, taken_before = 0;
   bool deaf = false;  // the kernel takes no byte
   bool stuck = false, paused = false, gone = false, is_reused = false, received_any = false, sent_any = false;
 };

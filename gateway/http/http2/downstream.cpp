@@ -250,6 +250,23 @@ const Priority* Downstream::early_priority(int32_t id) const {
   return last;
 }
 
+// Behind each frame of a body. Urgency says who goes first; taken at its word it would have one long answer
+// keep all others waiting until it ends, those of other clients among them where an intermediary has several
+// on one connection (RFC 9218 10, 13.1). So there is a share that depends on nothing that anybody says.
+void Downstream::next_turn() {
+  DownstreamStream* served = turn_of_ > 0 ? stream_of(std::exchange(turn_of_, 0)) : nullptr;
+  if (served) served->end_turn();
+  if (++frames_ < turn_every) return;
+  frames_ = 0;
+  for (uint32_t looked = 0; looked < turn_every && turns_.front() != turns_.back(); ++looked) {
+    DownstreamStream* stream = turns_.pop_front();
+    turns_.push_back(*stream);
+    if (!stream->waits_for_turn()) continue;
+    turn_of_ = stream->id();
+    return stream->take_turn();
+  }
+}
+
 // The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that
 // came.
 void Downstream::on_invalid_frame(const nghttp2_frame& frame) {
@@ -279,6 +296,7 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
     body_given_ += frame.hd.length;
     windows_.sent(frame.hd.length);
     control_.win(1);  // a client may ask now and then by a PING how far it is
+    next_turn();
   }
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
   if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();

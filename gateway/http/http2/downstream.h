@@ -33,6 +33,7 @@ inline Error lost(ErrorKind kind, std::string_view reason, std::string_view text
 struct StreamHook : ListHook {};   // of its connection, all the time
 struct BegunHook : ListHook {};    // its head is whole, nobody was told yet
 struct TouchedHook : ListHook {};  // was told of something in this turn
+struct TurnHook : ListHook {};     // has something that waits to be sent
 struct NewsHook : ListHook {};     // its handler is to be told of room, or of its end, or it can be freed
 
 // One request. There from its first header on until nghttp2 has closed it and nobody handles it; pieces of
@@ -41,6 +42,7 @@ class DownstreamStream final : public Stream,
                                public StreamHook,
                                public BegunHook,
                                public TouchedHook,
+                               public TurnHook,
                                public NewsHook,
                                private OutgoingBody {
  public:
@@ -64,6 +66,10 @@ class DownstreamStream final : public Stream,
   void update_priority(Priority priority);
   void turn_over();
   void tell();
+  // It could send, were nobody before it.
+  bool waits_for_turn() const { return waits_to_send() && !gone_ && has_window(); }
+  void take_turn();  // before all others
+  void end_turn() { take_place(place_); }
   // nghttp2 has closed it, because both sides are done or one has reset it.
   enum class By : uint8_t { client, us };
   void close(By by);
@@ -111,6 +117,7 @@ class DownstreamStream final : public Stream,
   bool any_byte_sent() const override { return head_out_ || given > 0; }
   uint64_t bytes_written() const override { return given; }
   uint64_t bytes_taken() const override { return given; }
+  uint64_t bytes_taken_before() const override;
   uint64_t bytes_received() const override { return received_; }
   uint64_t bytes_sent() const override { return sent_; }
   uint64_t started_ms() const override { return started_ms_; }
@@ -125,6 +132,7 @@ class DownstreamStream final : public Stream,
   bool can_send() const;
   nghttp2_session* raw() const override;
   void news() override;
+  void on_given() override;
   void hold_early(std::string_view bytes);
   void tell_early();
   void tell_tunnel();
@@ -171,6 +179,7 @@ class DownstreamStream final : public Stream,
   bool counts_as_reset_ : 1 = false;    // whoever ends it
   bool waited_for_others_ : 1 = false;  // had a window at the last mark
   Priority priority_;                   // as its client said it last
+  Priority place_;                      // among the streams of its connection
   uint32_t unconsumed_ = 0;             // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t started_ms_;
@@ -216,6 +225,8 @@ class Downstream final : public DownstreamConnection, private Session {
   // Of fields, over the limit of a head: who sends more packs them to have us unpack them.
   static constexpr size_t most_unpacked = 256 * 1024;
   static constexpr uint32_t max_continuations = 8;
+  // Of so many frames of bodies one goes to the answer that has waited longest, whatever is said of it.
+  static constexpr uint32_t turn_every = 8;
   static constexpr uint64_t goaway_grace_ms = 1'000;  // for what was under way when the first GOAWAY came
 
   struct More final : net::Task {
@@ -240,6 +251,7 @@ class Downstream final : public DownstreamConnection, private Session {
   void on_extension(std::string_view bytes) override { update_.add(bytes); }
   bool take_priority_update(const nghttp2_frame_hd& frame);
   const Priority* early_priority(int32_t id) const;
+  void next_turn();
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
   bool on_stream_closed(void* stream, uint32_t code) override;
@@ -288,6 +300,7 @@ class Downstream final : public DownstreamConnection, private Session {
   mutable IntrusiveList<DownstreamStream, StreamHook> streams_;  // for_each is no change
   IntrusiveList<DownstreamStream, BegunHook> begun_;
   IntrusiveList<DownstreamStream, TouchedHook> touched_;
+  IntrusiveList<DownstreamStream, TurnHook> turns_;  // who was served last is last
   IntrusiveList<DownstreamStream, NewsHook> news_;
   More more_{*this};
   Deadline deadline_;
@@ -302,6 +315,8 @@ class Downstream final : public DownstreamConnection, private Session {
   std::array<EarlyPriority, 4> early_{};
   PriorityUpdate update_;  // that is being read
   uint8_t next_early_ = 0;
+  uint8_t frames_ = 0;          // of bodies, since the last turn
+  int32_t turn_of_ = 0;         // the stream that is before all others; 0: none
   uint64_t waiting_since_ms_;   // accept, or the end of the last stream
   uint64_t head_since_ms_ = 0;  // a head is under way; 0: none
   uint64_t read_ms_;            // when something came last
