@@ -106,10 +106,12 @@ constexpr SchemaRow rows[] = {
     {"listeners[].http2.header_table_size", size, "4KiB", "1KiB..64KiB",
      "What is remembered of header fields on either side of a connection (HPACK)"},
     {"listeners[].http2.max_resets", integer, "200", "1..1000000",
-     "Requests that a client takes back unanswered, in 30 s; over it the connection is closed", none_ok},
+     "Requests that a client takes back unanswered, or whose grpc-timeout does, in 30 s; over it the "
+     "connection is closed",
+     none_ok},
     {"listeners[].http2.max_control_frames", integer, "2000", "100..1000000",
-     "Frames that bring nothing (PING, SETTINGS, PRIORITY, empty DATA, unknown types, more windows than "
-     "DATA), in 10 s; over it the connection is closed",
+     "Frames that bring nothing (PING, SETTINGS, PRIORITY, empty DATA, unknown types, more WINDOW_UPDATEs "
+     "than two for each 512 bytes that were sent), in 10 s; over it the connection is closed",
      none_ok},
     {"listeners[].http2.ping_interval", duration, "30s", "1ms..24h",
      "Of silence while a request is open; then the client is asked by a PING whether it is still there"},
@@ -366,9 +368,8 @@ constexpr SchemaRow rows[] = {
     {"upstreams.*.http2.header_table_size", size, "4KiB", "1KiB..64KiB",
      "What is remembered of header fields on either side of a connection (HPACK)"},
     {"upstreams.*.http2.max_control_frames", integer, "2000", "100..1000000",
-     "Frames that bring nothing (PING, SETTINGS, empty DATA, unknown types, more windows than DATA), in 10 "
-     "s; over it the "
-     "connection is closed",
+     "Frames that bring nothing (PING, SETTINGS, empty DATA, unknown types, more WINDOW_UPDATEs than two for "
+     "each 512 bytes that were sent), in 10 s; over it the connection is closed",
      none_ok},
     {"upstreams.*.http2.ping_interval", duration, "none", "1ms..24h",
      "Of silence while a request is open; then the backend is asked by a PING whether it is still there",

@@ -118,6 +118,9 @@ class Stream {
   // hold, and whoever called this bounds the time. Its connection still gives way at a full listener, as the
   // last of those that wait for their clients. HTTP/2 alone.
   virtual void lift_body_pace() {}
+  // Downstream: the backend's work for it was stopped by what its client asked for. HTTP/2 counts it as if
+  // the client had reset it. Before send_head.
+  virtual void count_as_reset() {}
 
   // --- facts ---
   virtual Arena& arena() = 0;  // freed at release()
@@ -132,6 +135,9 @@ class Stream {
   virtual bool any_byte_sent() const = 0;      // bytes handed to the kernel for this stream
   virtual uint64_t bytes_written() const = 0;  // handed to the kernel on the stream's connection, framing too
   virtual uint64_t bytes_taken() const = 0;    // by the peer's kernel, of bytes_written(). A system call
+  // Downstream: by the peer of what goes before this stream's bytes on its connection; more and more while
+  // they wait for nothing but their turn. 0: they wait for nobody.
+  virtual uint64_t bytes_taken_before() const { return 0; }
   virtual uint64_t bytes_received() const = 0;  // body bytes
   virtual uint64_t bytes_sent() const = 0;      // body bytes accepted by send_data
   virtual uint64_t started_ms() const = 0;      // downstream: first byte of the head (Loop::now_ms)

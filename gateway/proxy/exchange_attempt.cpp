@@ -222,9 +222,11 @@ void Exchange::start_timer() {
 // Bytes that a peer takes count like bytes that come, but nobody tells when it does: a slow one takes them
 // out of our kernel's buffer for minutes. So the timer looks several times in an idle timeout. The first look
 // finds less than arm_timer() noted where something waits to be taken, whether or not it moves, so the
-// timeout strikes late by two looks at most.
+// timeout strikes late by two looks at most. An answer that waits while others of its connection are taken is
+// as little idle: who is first is not its client's fault.
 void Exchange::look_at_writes() {
-  uint64_t taken = (down_ ? down_->bytes_taken() : 0) + (up_ ? up_->bytes_taken() : 0);
+  uint64_t taken = down_ ? down_->bytes_taken() + down_->bytes_taken_before() : 0;
+  if (up_) taken += up_->bytes_taken();
   if (taken == taken_seen_) return;
   taken_seen_ = taken;
   last_activity_ms_ = worker_.loop.now_ms();
@@ -289,6 +291,8 @@ void Exchange::on_timer() {
     end_tunnel();
     return;
   }
+  // A call that its client gives no time costs the backend what one does that it takes back.
+  if (why == reason::request_deadline && up_ && down_ && !head_sent_) down_->count_as_reset();
   bool in_all = why == reason::upstream_timeout_total || why == reason::request_deadline;
   bool quiet_call = call_ && up_ && up_->unsent() == 0;  // which says nothing about its endpoint
   bool endpoints_fault = !upgraded_ && !clients_fault && !in_all && !quiet_call;

@@ -135,7 +135,8 @@ std::optional<uint64_t> timeout_ms(const http::Headers& headers) {
   if (unit == 0 || std::from_chars(first, end, count).ptr != end) return std::nullopt;
   constexpr uint64_t ms = 1'000'000;
   if (unit >= ms) return count * (unit / ms);
-  return (count * unit + ms - 1) / ms;
+  // Rounded up, but for less than a millisecond: no backend answers in what is left of that.
+  return count * unit < ms ? 0 : (count * unit + ms - 1) / ms;
 }
 
 std::string_view timeout_text(Arena& arena, uint64_t ms) {

@@ -311,6 +311,33 @@ TEST_CASE("floods of what brings nothing end their connection and are counted") 
   }
 }
 
+// As Go's clients do, for stream and connection each 4 KiB that their program has read.
+TEST_CASE("windows that return what was sent are no flood, however late they come") {
+  constexpr size_t size = 8 << 20, piece = 4096;
+  Peer peer(far_away());
+  peer.send(setting({{4, size}}) + window(0, size) + head(1, get()) + head(3, get()));
+  answer(peer.stream(0), 200, std::string(size, 'x'));
+  peer.got();
+  REQUIRE(peer.reader.body(1).size() == size);
+  SUBCASE("its stream is over") { peer.stream(0).release(); }
+  SUBCASE("or not") {}
+  CHECK(peer.send(repeated(window(1, piece) + window(0, piece), size / piece)).find("GOAWAY") ==
+        std::string::npos);
+  CHECK(peer.client.closed == 0);
+}
+
+TEST_CASE("windows that return byte by byte what was sent are a flood") {
+  Peer peer(far_away());
+  peer.send(setting({{4, 1 << 20}}) + head(1, get()) + head(3, get()));
+  answer(peer.stream(0), 200, std::string(60'000, 'x'));
+  peer.got();
+  REQUIRE(peer.reader.body(1).size() == 60'000);
+  std::string got;
+  for (int i = 0; i < 30 && peer.client.closed == 0; ++i) got = peer.send(repeated(window(0, 1), 100));
+  CHECK(got.ends_with("GOAWAY 3 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_control_frames) == 1);
+}
+
 TEST_CASE("what comes behind the last GOAWAY is passed over, and costs its client like any other flood") {
   DownstreamSettings settings = far_away();
   settings.http2.max_control_frames = 100;
@@ -500,6 +527,23 @@ TEST_CASE("a client that makes us reset its streams is none the better for it") 
                     body(id, "a", end_stream));
   CHECK(got.ends_with(" 11"));
   CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
+}
+
+TEST_CASE("answers that count as resets are none the better for being whole") {
+  Peer peer(far_away());
+  peer.client.prepare = [](Recorder& made) {
+    made.at_head = [](Recorder& r) {
+      r.stream->count_as_reset();
+      answer(r, 504, "");
+      r.release();
+    };
+  };
+  uint32_t id = 1;
+  std::string got;
+  for (; peer.client.closed == 0 && id < 2'000; id += 2) got = peer.send(head(id, get()));
+  CHECK(got.ends_with(" 11"));
+  CHECK(peer.client.limits.of(Limit::http2_max_resets) == 1);
+  CHECK(peer.client.streams.size() >= DownstreamSettings().http2.max_resets);
 }
 
 TEST_CASE("requests that are answered win resets back") {

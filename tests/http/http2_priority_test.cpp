@@ -16,6 +16,12 @@ std::string priority_update(uint32_t stream, std::string_view field) {
   return frame(static_cast<Type>(16), none, 0, number(stream, 4).append(field));
 }
 
+size_t count(std::string_view in, std::string_view what) {
+  size_t times = 0;
+  for (size_t at = in.find(what); at != in.npos; at = in.find(what, at + 1)) ++times;
+  return times;
+}
+
 // Stream 1 has filled the connection, stream 3 has its answer ready, too.
 struct Two : Peer {
   std::string large = std::string(long_answer, 'x');
@@ -40,15 +46,20 @@ struct Two : Peer {
     stream(i).stream->send_end();
     stream(i).stream->flush();
   }
-  // Whose answer is over first once the client takes all.
-  int first_over() {
+  // What comes once the client takes all.
+  std::string all_of_both() {
     got();
     client.wire.transport->room();
     std::string all = got();
     for (int i = 0; i < 20; ++i) all += got();
-    REQUIRE(reader.body(1).size() == large.size());
+    REQUIRE(reader.body(1).size() == long_answer);
     REQUIRE(reader.body(3).size() == large.size());
     REQUIRE(all.find("DATA 1 ") != all.npos);
+    return all;
+  }
+  // Whose answer is over first.
+  int first_over() {
+    const std::string all = all_of_both();
     return all.rfind("DATA 1 ") < all.rfind("DATA 3 ") ? 1 : 3;
   }
 };
@@ -67,6 +78,32 @@ TEST_CASE("an urgent answer overtakes one that is under way") {
   peer.answer_with(0);
   peer.answer_with(1);
   CHECK(peer.first_over() == 3);
+}
+
+TEST_CASE("whatever goes first leaves the others one frame of eight") {
+  struct Case {
+    std::string_view first, second;
+  };
+  const Case cases[] = {{"u=0", "u=3"}, {"u=0, i", "u=7"}, {"u=0", "u=0"}, {"u=3", ""}};
+  for (const Case& each : cases) {
+    CAPTURE(each.first);
+    Two longer(each.first, each.second);
+    longer.answer_with(0);
+    longer.answer_with(1);
+    const std::string all = longer.all_of_both();
+    const std::string both = all.substr(0, all.rfind("DATA 1 "));
+    const size_t ones = count(both, "DATA 1 "), threes = count(both, "DATA 3 ");
+    CHECK(ones > 10);
+    CHECK(threes >= ones / 8);
+    CHECK(threes <= ones / 7 + 1);
+
+    Two shorter(each.first, each.second);
+    shorter.answer_with(0);
+    shorter.large = "short";
+    shorter.answer_with(1);
+    const std::string rest = shorter.all_of_both();
+    CHECK(count(rest.substr(0, rest.find("DATA 3 ")), "DATA 1 ") <= 8);
+  }
 }
 
 TEST_CASE("a PRIORITY_UPDATE changes who is next") {

@@ -367,6 +367,27 @@ TEST_CASE("floods end the connection with ENHANCE_YOUR_CALM") {
   }
 }
 
+// As Go's servers do, for stream and connection each 4 KiB that their program has read.
+TEST_CASE("windows that return what a backend was sent are no flood") {
+  constexpr size_t size = 8 << 20, piece = 4096;
+  Played backend(Played::Says::settings, Played::quiet(), {{4, size}});
+  backend.send(window(0, size));
+  Recorder stream;
+  backend.ask(stream, Method::post, EndStream::no);
+  const std::string body(size, 'x');
+  stream.stream->send_data(body);
+  stream.stream->flush();
+  backend.got();
+  REQUIRE(backend.reader.body(1).size() == size);
+  CHECK(backend.send(repeated(window(1, piece) + window(0, piece), size / piece)).empty());
+  CHECK(backend.closed == 0);
+  SUBCASE("but more of them are") {
+    const std::string got = backend.send(repeated(window(0, 1), 40'000));
+    CHECK(got.ends_with("GOAWAY 0 11"));
+    CHECK(stream.error.limit == Limit::upstream_http2_max_control_frames);
+  }
+}
+
 TEST_CASE("a bomb of references to one large field is not unpacked to its end") {
   UpstreamSettings settings = Played::quiet();
   settings.header_size = 8 * 1024;

@@ -132,6 +132,9 @@ TEST_CASE("a client that waited for a dead attempt to drain goes on with the nex
 }
 
 TEST_CASE("a slow reader keeps its exchange alive; one that stopped is not the endpoint's fault") {
+  size_t ScriptedStream::* moves = &ScriptedStream::taken;
+  SUBCASE("of this answer") {}
+  SUBCASE("of those before it") { moves = &ScriptedStream::taken_before; }
   for (bool reads : {true, false}) {
     Bench b({1});
     b.route->idle_timeout_ms = 30;
@@ -146,12 +149,13 @@ TEST_CASE("a slow reader keeps its exchange alive; one that stopped is not the e
     up.handler->on_turn_end();
     struct Reader {
       Bench& bench;
+      size_t ScriptedStream::* moves;
       net::Timer timer{bench.loop, [](void* self) { static_cast<Reader*>(self)->read(); }, this};
       void read() {
-        ++bench.client.taken;
+        ++(bench.client.*moves);
         timer.start(10);
       }
-    } reader{b};
+    } reader{b, moves};
     if (reads) reader.read();
     net::Timer late(b.loop, [](void* self) { static_cast<Bench*>(self)->loop.stop(); }, &b);
     late.start(80);

@@ -223,6 +223,7 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   CHECK(up.log.back() == "release");
   CHECK(c.log->last_status == 504);
   CHECK(c.log->last_reason == "request.deadline");
+  CHECK(c.client.counted_as_reset == 1);
 
   Call late;  // with the answer's head out
   late.call("application/grpc", "30m");
@@ -234,6 +235,7 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   CHECK(late.client.text() == "200\ndata:half\ntrailers\nrelease\n");
   CHECK(late.client.last_trailers.starts_with("grpc-status: 4\n"));
   CHECK(late.log->last_reason == "request.deadline");
+  CHECK(late.client.counted_as_reset == 0);
 
   Call paused;
   auto waits = ScriptedFilter::request_hook("waits", [](const FilterCall&) { return Action::pause; });
@@ -248,6 +250,16 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   connecting.call("application/grpc", "30m");
   connecting.run();
   CHECK(connecting.client_has("grpc-status: 4"));
+  CHECK(connecting.client.counted_as_reset == 0);
+}
+
+TEST_CASE("a call without a millisecond goes to no backend") {
+  Call c;
+  c.call("application/grpc", "999u");
+  c.turn();
+  CHECK(c.client_has("grpc-status: 4"));
+  CHECK(c.log->last_reason == "request.deadline");
+  CHECK(c.backend->attempts.empty());
 }
 
 TEST_CASE("a server that has nothing to say yet is not late, and no worse for it") {
@@ -306,6 +318,7 @@ TEST_CASE("the smaller of the call's and the route's time counts, and says which
   c.run();
   CHECK(c.client_has("grpc-status: 4"));
   CHECK(c.log->last_reason == "upstream.timeout.total");
+  CHECK(c.client.counted_as_reset == 0);
 }
 
 TEST_CASE("a timeout is passed on as it came, and what is left of it after a failed attempt") {

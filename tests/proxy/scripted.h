@@ -73,6 +73,7 @@ struct ScriptedStream final : http::Stream {
     if (on_release) on_release();
   }
   void close_after() override { add("close_after"); }
+  void count_as_reset() override { ++counted_as_reset; }
   Arena& arena() override { return stream_arena; }
   http::Version version() const override { return speaks; }
   void lift_body_pace() override { pace_lifted = true; }
@@ -84,6 +85,7 @@ struct ScriptedStream final : http::Stream {
   bool any_byte_sent() const override { return sent_any; }
   uint64_t bytes_written() const override { return written; }
   uint64_t bytes_taken() const override { return taken; }
+  uint64_t bytes_taken_before() const override { return taken_before; }
   uint64_t bytes_received() const override { return 0; }
   uint64_t bytes_sent() const override { return sent; }
   uint64_t started_ms() const override { return 0; }
@@ -102,7 +104,7 @@ struct ScriptedStream final : http::Stream {
   std::vector<std::string> log;
   std::string last_headers, last_trailers, body;
   std::function<void()> on_release;
-  size_t sent = 0, pending = 0, written = 0, taken = 0;
+  size_t sent = 0, pending = 0, written = 0, taken = 0, counted_as_reset = 0, taken_before = 0;
   http::Version speaks = http::Version::http_1_1;
   bool pace_lifted = false;
   bool deaf = false;  // the kernel takes no byte

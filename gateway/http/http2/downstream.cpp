@@ -188,6 +188,7 @@ bool Downstream::on_frame_begun(const nghttp2_frame_hd& frame) {
     flooded_ = Limit::http2_max_control_frames;
     return false;
   }
+  if (frame.type == NGHTTP2_WINDOW_UPDATE && windows_.take()) return true;
   return brings_something(frame) || spend(control_, Limit::http2_max_control_frames);
 }
 
@@ -267,6 +268,23 @@ void Downstream::drop_early() {
   if (early_ && early_->over(nghttp2_session_get_last_proc_stream_id(raw()))) early_.reset();
 }
 
+// Behind each frame of a body. Urgency says who goes first; taken at its word it would have one long answer
+// keep all others waiting until it ends, those of other clients among them where an intermediary has several
+// on one connection (RFC 9218 10, 13.1). So there is a share that depends on nothing that anybody says.
+void Downstream::next_turn() {
+  DownstreamStream* served = turn_of_ > 0 ? stream_of(std::exchange(turn_of_, 0)) : nullptr;
+  if (served) served->end_turn();
+  if (++frames_ < turn_every) return;
+  frames_ = 0;
+  for (uint32_t looked = 0; looked < turn_every && turns_.front() != turns_.back(); ++looked) {
+    DownstreamStream* stream = turns_.pop_front();
+    turns_.push_back(*stream);
+    if (!stream->waits_for_turn()) continue;
+    turn_of_ = stream->id();
+    return stream->take_turn();
+  }
+}
+
 // The library resets the stream (RFC 9113 8.1.1). A head that nobody was told of is still a request that
 // came.
 void Downstream::on_invalid_frame(const nghttp2_frame& frame) {
@@ -294,7 +312,9 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
   const bool body = frame.hd.type == NGHTTP2_DATA;
   if (body) {
     body_given_ += frame.hd.length;
-    control_.win(3);  // a client may answer each with two windows, and now and then a PING
+    windows_.sent(frame.hd.length);
+    control_.win(1);  // a client may ask now and then by a PING how far it is
+    next_turn();
   }
   if (!(body || frame.hd.type == NGHTTP2_HEADERS) || !ends_stream(frame)) return;
   if (DownstreamStream* stream = stream_of(frame.hd.stream_id)) stream->response_out();
@@ -304,10 +324,11 @@ void Downstream::on_frame_sent(const nghttp2_frame& frame) {
 // too.
 bool Downstream::on_stream_closed(void* data, uint32_t) {
   auto& stream = *static_cast<DownstreamStream*>(data);
-  const bool cost = !stream.whole() && !stream.given_up() && (!receiving() || !stream.answered());
-  if (stream.whole()) resets_.win(1);
+  const auto by = receiving() ? DownstreamStream::By::client : DownstreamStream::By::us;
+  const bool cost = stream.costs_reset(by);
+  if (stream.whole() && !cost) resets_.win(1);
   closed_streams_.note(static_cast<uint32_t>(stream.id()), ClosedStreams::By::client);
-  stream.close(receiving() ? DownstreamStream::By::client : DownstreamStream::By::us);
+  stream.close(by);
   return !cost || spend(resets_, Limit::http2_max_resets);
 }
 

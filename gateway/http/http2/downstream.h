@@ -34,6 +34,7 @@ inline Error lost(ErrorKind kind, std::string_view reason, std::string_view text
 struct StreamHook : ListHook {};   // of its connection, all the time
 struct BegunHook : ListHook {};    // its head is whole, nobody was told yet
 struct TouchedHook : ListHook {};  // was told of something in this turn
+struct TurnHook : ListHook {};     // has something that waits to be sent
 struct NewsHook : ListHook {};     // its handler is to be told of room, or of its end, or it can be freed
 
 // One request. There from its first header on until nghttp2 has closed it and nobody handles it; pieces of
@@ -42,6 +43,7 @@ class DownstreamStream final : public Stream,
                                public StreamHook,
                                public BegunHook,
                                public TouchedHook,
+                               public TurnHook,
                                public NewsHook,
                                private OutgoingBody {
  public:
@@ -65,9 +67,17 @@ class DownstreamStream final : public Stream,
   void update_priority(Priority priority);
   void turn_over();
   void tell();
+  // It could send, were nobody before it.
+  bool waits_for_turn() const { return waits_to_send() && !gone_ && has_window(); }
+  void take_turn();  // before all others
+  void end_turn() { take_place(place_); }
   // nghttp2 has closed it, because both sides are done or one has reset it.
   enum class By : uint8_t { client, us };
   void close(By by);
+  // Closed so, it costs its client what a reset does.
+  bool costs_reset(By by) const {
+    return counts_as_reset_ || (!whole() && !given_up_ && (by == By::us || !answered()));
+  }
   void lose(const Error& error);         // its handler is told, as the last thing
   void end(const Error& error);          // the same, because its connection is lost
   void refuse_body(const Error& error);  // or may still answer
@@ -76,7 +86,6 @@ class DownstreamStream final : public Stream,
   bool answered() const { return state_ != Sending::nothing; }
   // Both sides have said all, or we have and want no more.
   bool whole() const { return state_ == Sending::ended && response_out_; }
-  bool given_up() const { return given_up_; }
   // Nothing is to be told of it any more: of a tunnel, that the client has ended its side, too.
   bool over() const { return whole() && (!tunnel_ || end_told_); }
   // The client is awaited, not we: for its body, or for what it says in a call when it likes.
@@ -99,6 +108,7 @@ class DownstreamStream final : public Stream,
   void close_after() override;
   void refuse_rest() override {}
   void lift_body_pace() override;
+  void count_as_reset() override { counts_as_reset_ = true; }
   Arena& arena() override { return arena_; }
   Version version() const override { return Version::http_2; }
   const net::Address& peer() const override;
@@ -109,6 +119,7 @@ class DownstreamStream final : public Stream,
   bool any_byte_sent() const override { return head_out_ || given > 0; }
   uint64_t bytes_written() const override { return given; }
   uint64_t bytes_taken() const override { return given; }
+  uint64_t bytes_taken_before() const override;
   uint64_t bytes_received() const override { return received_; }
   uint64_t bytes_sent() const override { return sent_; }
   uint64_t started_ms() const override { return started_ms_; }
@@ -123,6 +134,7 @@ class DownstreamStream final : public Stream,
   bool can_send() const;
   nghttp2_session* raw() const override;
   void news() override;
+  void on_given() override;
   void hold_early(std::string_view bytes);
   void tell_early();
   void tell_tunnel();
@@ -167,8 +179,10 @@ class DownstreamStream final : public Stream,
   bool asks_for_tunnel_ : 1 = false;
   bool tunnel_ : 1 = false;             // it was made
   bool pace_lifted_ : 1 = false;        // its body comes when its sender likes
+  bool counts_as_reset_ : 1 = false;    // whoever ends it
   bool waited_for_others_ : 1 = false;  // had a window at the last mark
   Priority priority_;                   // as its client said it last
+  Priority place_;                      // among the streams of its connection
   uint32_t unconsumed_ = 0;             // of the window, not given back yet
   uint64_t received_ = 0;
   uint64_t started_ms_;
@@ -216,6 +230,8 @@ class Downstream final : public DownstreamConnection, private Session {
   static constexpr uint32_t max_continuations = 8;
   // Over half of limits.buffered an idle connection has one of so many parts of its time.
   static constexpr uint32_t idle_parts = 8;
+  // Of so many frames of bodies one goes to the answer that has waited longest, whatever is said of it.
+  static constexpr uint32_t turn_every = 8;
   static constexpr uint64_t goaway_grace_ms = 1'000;  // for what was under way when the first GOAWAY came
 
   struct More final : net::Task {
@@ -243,6 +259,7 @@ class Downstream final : public DownstreamConnection, private Session {
   EarlyPriorities& make_early();
   void drop_early();  // if it is over
   const Priority* early_priority(int32_t id) const { return early_ ? early_->of(id) : nullptr; }
+  void next_turn();
   void on_body(int32_t id, std::string_view bytes) override;
   void on_frame_sent(const nghttp2_frame& frame) override;
   bool on_stream_closed(void* stream, uint32_t code) override;
@@ -296,10 +313,12 @@ class Downstream final : public DownstreamConnection, private Session {
   mutable IntrusiveList<DownstreamStream, StreamHook> streams_;  // for_each is no change
   IntrusiveList<DownstreamStream, BegunHook> begun_;
   IntrusiveList<DownstreamStream, TouchedHook> touched_;
+  IntrusiveList<DownstreamStream, TurnHook> turns_;  // who was served last is last
   IntrusiveList<DownstreamStream, NewsHook> news_;
   More more_{*this};
   Deadline deadline_;
   FloodGuard resets_, control_;
+  WindowCredit windows_;
   ClosedStreams closed_streams_;
   std::unique_ptr<EarlyPriorities> early_;  // null: nothing was said early
   uint64_t waiting_since_ms_;               // accept, or the end of the last stream
@@ -322,6 +341,8 @@ class Downstream final : public DownstreamConnection, private Session {
   enum class Drain : uint8_t { no, told, done } drain_ = Drain::no;
   bool spoken_ = false;       // the client has
   bool served_anew_ = false;  // since it began to wait for the next request
+  uint8_t frames_ = 0;        // of bodies, since the last turn
+  int32_t turn_of_ = 0;       // the stream that is before all others; 0: none
 };
 
 }  // namespace penstock::http::http2

@@ -38,6 +38,7 @@ void DownstreamStream::reset() {
 // A tunnel's other direction goes on as long as somebody takes it.
 void DownstreamStream::response_out() {
   response_out_ = true;
+  TurnHook::unlink();
   if (!tunnel_ || !handler_) end_request_too();
 }
 
@@ -49,6 +50,7 @@ void DownstreamStream::end_request_too() {
 void DownstreamStream::close(By by) {
   gone_ = true;
   client_reset_ = by == By::client && !over();
+  TurnHook::unlink();
   out.clear();
   deadline_.clear();
   if (!BegunHook::linked()) news();

@@ -131,11 +131,10 @@ void DownstreamStream::end_request() {
 
 // Where a client says nothing its answers take turns, against RFC 9218 4.2: one after the other is right for
 // pages that are of use only when they are whole, but here a client that bounds its connection, as those of
-// gRPC do, would have one long answer keep all later ones waiting for its end. What is said in the field, the
-// library takes.
+// gRPC do, would have one long answer keep all later ones waiting for its end.
 void DownstreamStream::ask_priority() {
-  if (const Field* asked = message_.headers.find("priority")) return priority_.merge(asked->value);
-  priority_.incremental = true;
+  const Field* asked = message_.headers.find("priority");
+  asked ? priority_.merge(asked->value) : static_cast<void>(priority_.incremental = true);
   take_place(priority_);
 }
 
@@ -144,10 +143,25 @@ void DownstreamStream::update_priority(Priority priority) {
   take_place(priority);
 }
 
-// Among the streams of its connection.
+// Among the streams of its connection. The library knows eight levels, too; its first one is for turns, so
+// the two least urgent ones of RFC 9218 are one.
 void DownstreamStream::take_place(Priority priority) {
-  const nghttp2_extpri place{priority.urgency, priority.incremental ? 1 : 0};
-  nghttp2_session_change_extpri_stream_priority(raw(), id_, &place, 0);
+  place_ = priority;
+  const uint32_t level = std::min<uint32_t>(priority.urgency + 1, NGHTTP2_EXTPRI_URGENCY_LOW);
+  const nghttp2_extpri place{level, priority.incremental ? 1 : 0};
+  nghttp2_session_change_extpri_stream_priority(raw(), id_, &place, 1);
+}
+
+void DownstreamStream::take_turn() {
+  const nghttp2_extpri first{NGHTTP2_EXTPRI_URGENCY_HIGH, 1};
+  nghttp2_session_change_extpri_stream_priority(raw(), id_, &first, 1);
+}
+
+void DownstreamStream::on_given() {
+  OutgoingBody::on_given();
+  if (!TurnHook::linked()) return;
+  TurnHook::unlink();
+  if (waits_to_send()) connection_.turns_.push_back(*this);
 }
 
 // RFC 9218 8: who answers knows better, in what it says; in the rest its client is right.
@@ -277,6 +291,7 @@ void DownstreamStream::flush() {
   const bool waited = rest_;
   keep_rest();
   if (!waits_to_send()) return;
+  if (!TurnHook::linked()) connection_.turns_.push_back(*this);
   if (!waited) mark_sending(connection_.loop_.now_ms());
   set_deadline();
 }
@@ -292,6 +307,7 @@ void DownstreamStream::break_off() {
 void DownstreamStream::give_up(uint32_t code) {
   if (given_up_) return;
   given_up_ = true;
+  TurnHook::unlink();
   out.clear();
   deadline_.clear();
   if (gone_ || !connection_.open()) return;

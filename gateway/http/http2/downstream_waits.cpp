@@ -48,6 +48,11 @@ bool DownstreamStream::has_window() const {
   return nghttp2_session_get_stream_remote_window_size(raw(), id_) > 0;
 }
 
+// With a window of its own: without one it waits for its client.
+uint64_t DownstreamStream::bytes_taken_before() const {
+  return waits_for_turn() ? connection_.body_given_ : 0;
+}
+
 // What goes from here on counts as taken since now. With a window it is the connection that it waits for, or
 // the turn's end.
 void DownstreamStream::mark_sending(uint64_t now_ms) {

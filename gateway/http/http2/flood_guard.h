@@ -1,7 +1,8 @@
-// How many of what brings nothing a peer may send: a budget that time refills and useful work wins back. A
-// plain value, milliseconds of Loop::now_ms.
+// How many of what brings nothing a peer may send: a budget that time refills and useful work wins back. And
+// how many windows it may return for what it was sent. Plain values, milliseconds of Loop::now_ms.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace penstock::http::http2 {
@@ -36,6 +37,26 @@ class FloodGuard {
   uint64_t window_ms_ : 16;
   uint32_t most_;
   uint32_t at_ms_;  // its low half: only differences count, and too short a one is on the strict side
+};
+
+// The WINDOW_UPDATEs that cost a peer nothing: those for its stream and for its connection, in pieces as its
+// program reads them. It may have read late what was sent long ago, after its stream was over, and all of it
+// at once: so nothing bounds what is left but the bytes that were sent, which cost more than their windows.
+class WindowCredit {
+ public:
+  void sent(size_t bytes) { left_ += 2 * (1 + bytes / piece); }
+  bool take() {
+    if (left_ == 0) return false;
+    --left_;
+    return true;
+  }
+
+ private:
+  // The smallest buffer that programs read with again and again: Go's io.ReadAll begins with it, and its
+  // servers returned both windows for each such read for years (now they do for 4 KiB).
+  static constexpr size_t piece = 512;
+
+  uint64_t left_ = 0;
 };
 
 }  // namespace penstock::http::http2

@@ -143,6 +143,7 @@ bool Upstream::on_frame_begun(const nghttp2_frame_hd& frame) {
     flooded_ = true;
     return false;
   }
+  if (frame.type == NGHTTP2_WINDOW_UPDATE && windows_.take()) return true;
   return brings_something(frame) || spend();
 }
 
@@ -193,7 +194,8 @@ void Upstream::on_body(int32_t id, std::string_view bytes) {
 void Upstream::on_frame_sent(const nghttp2_frame& frame) {
   switch (frame.hd.type) {
     case NGHTTP2_DATA:
-      control_.win(3);  // a backend may answer each with two windows and a PING
+      windows_.sent(frame.hd.length);
+      control_.win(1);  // a backend may ask now and then by a PING how far it is
       if (!ends_stream(frame)) return;
       break;
     case NGHTTP2_HEADERS: break;

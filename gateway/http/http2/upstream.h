@@ -223,6 +223,7 @@ class Upstream final : public UpstreamConnection, private Session {
   IntrusiveList<UpstreamStream, ToldHook> news_;
   Deadline deadline_;
   FloodGuard control_;
+  WindowCredit windows_;
   uint64_t read_ms_;      // when something came last
   uint64_t ping_ms_ = 0;  // a PING behind which nothing has come yet; 0: none
   uint32_t open_ = 0;     // streams that nghttp2 has not closed

@@ -74,13 +74,16 @@ TEST_CASE("the answer to gRPC-Web is text where Accept says so") {
   CHECK(grpc::answer_kind(r.head, Grpc::native) == Grpc::native);
 }
 
-TEST_CASE("a timeout is read in every unit and rounded up to milliseconds") {
+TEST_CASE("a timeout is read in every unit and rounded up to milliseconds, if it has any") {
   CHECK(timeout("2H") == 7'200'000);
   CHECK(timeout("3M") == 180'000);
   CHECK(timeout("99999999S") == 99'999'999'000);
   CHECK(timeout("250m") == 250);
   CHECK(timeout("1500u") == 2);
-  CHECK(timeout("1n") == 1);
+  CHECK(timeout("1000001n") == 2);
+  CHECK(timeout("1000u") == 1);
+  CHECK(timeout("999u") == 0);
+  CHECK(timeout("1n") == 0);
   CHECK(timeout("99999999H") == 359'999'996'400'000);
   for (const std::string bad :
        {"", "m", "10", "1x", "123456789m", "-1m", "+1m", " 1m", "1 m", "1.5S", "0x1m"})
