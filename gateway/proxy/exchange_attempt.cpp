@@ -296,11 +296,13 @@ void Exchange::on_timer() {
   bool in_all = why == reason::upstream_timeout_total || why == reason::request_deadline;
   bool quiet_call = call_ && up_ && up_->unsent() == 0;  // which says nothing about its endpoint
   bool endpoints_fault = !upgraded_ && !clients_fault && !in_all && !quiet_call;
-  drop_attempt(endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral);
+  const auto outcome = endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral;
   if (!head_sent_) {
+    drop_attempt(outcome);
     refuse_and_answer(why, clients_fault ? "the request's body did not come" : "the upstream took too long");
     return;
   }
+  broken_off_ = outcome;
   cut(why);
 }
 

@@ -309,11 +309,11 @@ void Exchange::finish(Leave leave) {
   if (context_) report();
   context_->resumable = nullptr;
   // LANGUAGE.md "outlier": 5xx but 501 count against the endpoint, as does an answer that broke after its
-  // head.
+  // head. Only now: what is reported stands in the backend's stream.
   bool bad = whole && context_->response_status >= 500 && context_->response_status != 501;
   drop_attempt(bad                  ? upstream::Outcome::failure
                : whole || upgraded_ ? upstream::Outcome::success
-                                    : upstream::Outcome::neutral);
+                                    : broken_off_);
   --worker_.metrics.active_requests;
   if (http2_) --worker_.metrics.http2_streams;
   if (down_) {

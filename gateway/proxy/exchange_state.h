@@ -207,6 +207,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool http2_ = false;                // its client's side
   bool call_ = false;                 // of gRPC, also to the backend: what goes to HTTP/1 is none
   bool deadline_is_clients_ = false;  // total_deadline_ms_: by grpc-timeout
+  upstream::Outcome broken_off_ = upstream::Outcome::neutral;  // of an answer that is cut
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;
   uint16_t retries_ = 0;  // those of them that count: neither connects that failed nor stale connections

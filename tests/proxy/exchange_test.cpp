@@ -384,6 +384,29 @@ TEST_CASE("a backend that keeps an upload waiting is answered 504 for, and rests
   b.client.on_release = nullptr;
 }
 
+TEST_CASE("an answer's head is there until it was reported, also when a timeout cuts the answer") {
+  Bench b({1});
+  b.route->idle_timeout_ms = 30;
+  b.request("GET", "/");
+  b.turn();
+  ScriptedStream& up = b.stream();
+  b.backend->connections[0]->finished = false;
+  b.respond(up, 200, http::BodyKind::unknown);
+  bool reported = false, released = false;
+  up.on_release = [&] { released = true; };
+  b.log->on_report = [&](const FilterCall&) {
+    reported = true;
+    CHECK_FALSE(released);
+  };
+  b.client.on_release = [&] { b.loop.stop(); };
+  b.loop.run();
+  CHECK(reported);
+  CHECK(released);
+  CHECK(b.log->last_reason == "upstream.timeout.idle");
+  CHECK(b.cluster->endpoints().endpoints[0].state->consecutive_failures.load() == 1);
+  b.client.on_release = nullptr;
+}
+
 TEST_CASE("trailers say nothing that the head could not") {
   Bench b;
   b.route->identity_headers.push_back({"x-consumer", *Attribute::parse("consumer.id")});

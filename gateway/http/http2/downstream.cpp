@@ -74,11 +74,11 @@ void Downstream::on_read(std::span<const char> bytes) {
 void Downstream::after_read() {
   if (!transport_) return;
   ++depth_;
-  if (!begun_.empty() && !more_.scheduled() && loop_.may_begin(more_)) begin_streams();
+  if (!begun_.empty() && !Task::scheduled() && loop_.may_begin(*this)) begin_streams();
   end_turn();
 }
 
-void Downstream::begin_more() {
+void Downstream::run_task() {
   if (!transport_) return;
   ++depth_;
   begin_streams();
@@ -93,7 +93,7 @@ void Downstream::begin_streams() {
     stream->begin();
   }
   loop_.begun(begun);
-  if (transport_ && !begun_.empty()) loop_.begin_later(more_);
+  if (transport_ && !begun_.empty()) loop_.begin_later(*this);
 }
 
 void Downstream::end_turn() {

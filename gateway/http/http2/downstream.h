@@ -200,7 +200,8 @@ class DownstreamStream final : public Stream,
   Deadline deadline_;
 };
 
-class Downstream final : public DownstreamConnection, private Session {
+// As a task of the loop it begins those that have to wait for their turn.
+class Downstream final : public DownstreamConnection, private Session, private net::Task {
  public:
   Downstream(net::Loop& loop, std::unique_ptr<net::Transport> transport, const DownstreamSettings& settings,
              DownstreamOwner& owner, Reading reading);
@@ -234,12 +235,6 @@ class Downstream final : public DownstreamConnection, private Session {
   static constexpr uint32_t turn_every = 8;
   static constexpr uint64_t goaway_grace_ms = 1'000;  // for what was under way when the first GOAWAY came
 
-  struct More final : net::Task {
-    explicit More(Downstream& of) : connection(of) {}
-    void run_task() override { connection.begin_more(); }
-    Downstream& connection;
-  };
-
   // --- TransportHandler ---
   void on_read(std::span<const char> bytes) override;
   void on_read_end() override;
@@ -268,7 +263,7 @@ class Downstream final : public DownstreamConnection, private Session {
   DownstreamStream* stream_of(int32_t id) { return static_cast<DownstreamStream*>(stream_data(id)); }
   void start();
   void after_read();
-  void begin_more();
+  void run_task() override;
   void begin_streams();
   void end_turn();
   bool spend(FloodGuard& guard, Limit limit);
@@ -315,7 +310,6 @@ class Downstream final : public DownstreamConnection, private Session {
   IntrusiveList<DownstreamStream, TouchedHook> touched_;
   IntrusiveList<DownstreamStream, TurnHook> turns_;  // who was served last is last
   IntrusiveList<DownstreamStream, NewsHook> news_;
-  More more_{*this};
   Deadline deadline_;
   FloodGuard resets_, control_;
   WindowCredit windows_;
@@ -333,16 +327,16 @@ class Downstream final : public DownstreamConnection, private Session {
   uint32_t handled_ = 0;         // streams that have a handler
   uint32_t awaited_bodies_ = 0;  // of them, those whose bodies are awaited
   uint32_t awaited_calls_ = 0;   // and those whose bodies come when their client likes
-  uint32_t depth_ = 0;           // of our own frames on the stack
-  uint32_t continuations_ = 0;   // of the head that is under way
-  Limit flooded_ = Limit::none;  // why the session is broken
   uint32_t broken_code_ = NGHTTP2_PROTOCOL_ERROR;
+  int32_t turn_of_ = 0;          // the stream that is before all others; 0: none
+  uint16_t depth_ = 0;           // of our own frames on the stack
+  uint8_t continuations_ = 0;    // of the head that is under way
+  uint8_t frames_ = 0;           // of bodies, since the last turn
+  Limit flooded_ = Limit::none;  // why the session is broken
   Awaited awaited_ = Awaited::first_byte;
   enum class Drain : uint8_t { no, told, done } drain_ = Drain::no;
-  bool spoken_ = false;       // the client has
-  bool served_anew_ = false;  // since it began to wait for the next request
-  uint8_t frames_ = 0;        // of bodies, since the last turn
-  int32_t turn_of_ = 0;       // the stream that is before all others; 0: none
+  bool spoken_ : 1 = false;       // the client has
+  bool served_anew_ : 1 = false;  // since it began to wait for the next request
 };
 
 }  // namespace penstock::http::http2

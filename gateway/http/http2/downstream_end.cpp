@@ -209,7 +209,7 @@ void Downstream::close_gracefully(uint64_t linger_ms) {
 
 void Downstream::closed() {
   deadline_.clear();
-  more_.cancel();
+  Task::cancel();
   WaitHook::unlink();
   transport_.reset();
   owner_.on_closed(*this);

@@ -50,8 +50,9 @@ struct ScriptedFilter final : Filter {
   Action on_response_headers(const FilterCall& call) const override {
     return on_response ? on_response(call) : Action::next;
   }
-  void on_complete(const FilterCall&, const Summary& summary) const override {
+  void on_complete(const FilterCall& call, const Summary& summary) const override {
     ++completions;
+    if (on_report) on_report(call);
     last_status = summary.status;
     last_reason = summary.reason;
     last_grpc_status = summary.grpc_status;
@@ -65,6 +66,7 @@ struct ScriptedFilter final : Filter {
   std::function<AuthVerdict(const FilterCall&)> on_authenticate, on_auth_resume;
   std::function<Action(const FilterCall&)> on_request, on_request_resume, on_response;
   std::function<Explanation(const FilterCall&)> on_explain;
+  std::function<void(const FilterCall&)> on_report;
   std::string challenge_text;
   std::vector<std::string> carriers, query_carriers, cookie_carriers;
   mutable int calls = 0, completions = 0;
