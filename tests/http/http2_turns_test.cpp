@@ -161,7 +161,7 @@ TEST_CASE("a connection that is lost while its requests wait leaves the line, an
   SUBCASE("a reset") { feed_error(gone.client.wire, {ErrorKind::reset, ErrorSource::downstream}); }
   SUBCASE("closed from this side") {
     gone.client.connection->close();
-    log = "bad internal.error";
+    log = "bad drain.timeout";
   }
   SUBCASE("its place is wanted") {
     gone.client.connection->shed(Limit::max_connections);
