@@ -84,7 +84,7 @@ def answer(id):
     if size == 126: size, = struct.unpack('!H', take(id, 2))
     elif size == 127: size, = struct.unpack('!Q', take(id, 8))
     return first & 15, take(id, size)
-def connect(id, protocol='websocket', more=[]):
+def connect(id, protocol='websocket', more=[('sec-websocket-protocol', 'chat')]):
     c.send_headers(id, [(':method', 'CONNECT'), (':protocol', protocol), (':scheme', 'http'),
         (':path', '/chat'), (':authority', 'a'), ('sec-websocket-version', '13')] + more); out()
 def head(id):
@@ -95,7 +95,7 @@ while not c.remote_settings.enable_connect_protocol: pump()
 )";
 
 const std::string talk = http2_client + R"(
-connect(1, more=[('sec-websocket-protocol', 'chat')])
+connect(1)
 h = head(1)
 assert h[':status'] == '200' and h['sec-websocket-protocol'] == 'chat', h
 assert 'sec-websocket-accept' not in h and 'upgrade' not in h and 'connection' not in h, h

@@ -30,13 +30,32 @@ TestCa::TestCa(const std::string& name) {
            "2", "-subj", "/CN=" + name, "-keyout", file("ca.key"), "-out", file("ca.crt")});
 }
 
-void TestCa::sign(const std::string& stem, const std::string& names, const std::string& days) const {
+void TestCa::ask(const std::string& stem, const std::string& names) const {
   openssl({"req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
            "/CN=" + stem, "-addext", "subjectAltName=" + names, "-keyout", file(stem + ".key"), "-out",
            file(stem + ".csr")});
-  openssl({"x509", "-req", "-in", file(stem + ".csr"), "-CA", file("ca.crt"), "-CAkey", file("ca.key"),
-           "-days", days, "-copy_extensions", "copy", "-out", file(stem + ".crt")});
   std::filesystem::permissions(file(stem + ".key"), std::filesystem::perms::owner_read);
+}
+
+void TestCa::sign(const std::string& stem, const std::string& names) const {
+  ask(stem, names);
+  openssl({"x509", "-req", "-in", file(stem + ".csr"), "-CA", file("ca.crt"), "-CAkey", file("ca.key"),
+           "-days", "1", "-copy_extensions", "copy", "-out", file(stem + ".crt")});
+}
+
+// By `openssl ca`: that of OpenSSL 3.5 makes no certificate that is over before it begins, and `x509` has
+// its beginning only from 3.4 on.
+void TestCa::sign_expired(const std::string& stem, const std::string& names) const {
+  ask(stem, names);
+  folder.write("index.txt", "");
+  const std::string settings = folder.write(
+      "ca.cnf", "[ca]\ndefault_ca = test\n[test]\ndatabase = " + file("index.txt") +
+                    "\nnew_certs_dir = " + file("") +
+                    "\nrand_serial = yes\ndefault_md = sha256\npolicy = names\ncopy_extensions = copy\n"
+                    "[names]\ncommonName = supplied\n");
+  openssl({"ca", "-batch", "-notext", "-config", settings, "-cert", file("ca.crt"), "-keyfile",
+           file("ca.key"), "-startdate", "20200101000000Z", "-enddate", "20200102000000Z", "-in",
+           file(stem + ".csr"), "-out", file(stem + ".crt")});
 }
 
 std::string tls_gateway(const std::string& certificates, const std::string& more, const std::string& head) {

@@ -22,12 +22,16 @@ struct TestCa {
   explicit TestCa(const std::string& name = "ca");
   std::string file(const std::string& name) const { return folder.file(name); }
   // STEM.crt and STEM.key; names: "DNS:a.test,IP:127.0.0.1".
-  void sign(const std::string& stem, const std::string& names, const std::string& days = "1") const;
+  void sign(const std::string& stem, const std::string& names) const;
+  void sign_expired(const std::string& stem, const std::string& names) const;
   // "cert: ..., key: ..." and "ca: ...", for a configuration.
   std::string pair(const std::string& stem) const {
     return "cert: " + file(stem + ".crt") + ", key: " + file(stem + ".key");
   }
   std::string trust() const { return "ca: " + file("ca.crt"); }
+
+ private:
+  void ask(const std::string& stem, const std::string& names) const;
 };
 
 // `more` follows the certificates, such as ", tickets: none".

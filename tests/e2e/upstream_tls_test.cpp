@@ -134,7 +134,7 @@ TEST_CASE("a backend that is not who it should be, or cannot be talked to, gives
   Authority other("other");
   other.sign("a", "IP:127.0.0.1");
   Chain chain;
-  chain.ca.sign("late", "IP:127.0.0.1", "-1");
+  chain.ca.sign_expired("late", "IP:127.0.0.1");
   Gateway expired(inner(chain.backend, "certificates: [{ " + chain.ca.pair("late") + " }]"));
   Gateway stranger(inner(chain.backend, "certificates: [{ " + other.pair("a") + " }]"));
   Gateway old(inner(chain.backend, "max_version: TLSv1.2, certificates: [{ " + chain.ca.pair("a") + " }]"));
