@@ -5,18 +5,14 @@
 #include <cstddef>
 #include <new>
 
+#include "base/sanitized.h"
+
 namespace penstock {
 
 class FreeList {
  public:
   // Under AddressSanitizer a freed slot goes back at once, so that a use of it shows.
-#if defined(__SANITIZE_ADDRESS__)
-  static constexpr bool keeps = false;
-#elif defined(__has_feature)
-  static constexpr bool keeps = !__has_feature(address_sanitizer);
-#else
-  static constexpr bool keeps = true;
-#endif
+  static constexpr bool keeps = !address_sanitizer;
 
   explicit FreeList(size_t max_kept = 4096) : max_kept_(max_kept) {}
   FreeList(const FreeList&) = delete;

@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/sanitized.h"
+
 namespace penstock {
 namespace {
 
 // A sanitizer can see who uses a piece too long only when it is freed.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool keeps = false;
-#else
-constexpr bool keeps = true;
-#endif
+constexpr bool keeps = !address_sanitizer;
 
 constexpr size_t rounded_up(size_t size, size_t to) { return (size + to - 1) / to * to; }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 #include "e2e/harness/listening_port.h"
@@ -21,13 +22,7 @@ using namespace e2e;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
+constexpr bool sanitized = penstock::address_sanitizer || penstock::thread_sanitizer;
 constexpr size_t memory_factor = sanitized ? 8 : 1;  // red zones, shadow and the quarantine
 constexpr long patient_cpu_ms = sanitized ? 1'500 : 700;
 constexpr size_t kibibyte = 1024, mebibyte = 1024 * kibibyte;

@@ -16,14 +16,10 @@ namespace {
 // One turn of the loop in which `events` come as those of sockets do.
 template <class Fn>
 void turn_with(net::Loop& loop, Fn events) {
-  struct Stop final : net::Task {
-    net::Loop& loop;
-    explicit Stop(net::Loop& of) : loop(of) {}
-    void run_task() override { loop.stop(); }
-  } stop(loop);
-  loop.schedule_next_turn(stop);
-  loop.post(events);
-  loop.serve();
+  turn_by(loop, [&] {
+    loop.post(events);
+    loop.serve();
+  });
 }
 
 // Asks for /1, /3 and so on by its streams' numbers; every request is answered at once unless held.

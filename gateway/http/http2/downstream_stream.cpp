@@ -3,11 +3,11 @@
 
 #include "http/http1/framing.h"
 #include "http/http1/serializer.h"
-#include "http/http1/syntax.h"
 #include "http/http2/downstream.h"
 #include "http/http2/outgoing_fields.h"
 
 namespace penstock::http::http2 {
+
 void* DownstreamStream::operator new(size_t size, SizedPool& pool) {
   void* memory = pool.take(size);
   if (!memory) throw std::bad_alloc();

@@ -206,10 +206,10 @@ void Session::write() {
     if (size < 0) broken_by_ = static_cast<int>(size);
     if (size > 0) transport_->append(text(frame, static_cast<size_t>(size)));
     if (borrowed_) release_borrowed();
-    if (size <= 0) break;
     // Whatever is over the mark leaves now: nobody would tell that there is room again if all of it went
     // later.
     if (transport_->unsent() >= net::Transport::high_mark) flush();
+    if (size <= 0) break;
   }
   work_ = Work::none;
   if (transport_->unsent() > 0 || ended() || broken_by_ != 0) loop_.schedule(writing_);
@@ -226,7 +226,6 @@ void Session::release_borrowed() {
   transport_->release_borrowed();
   loop_.blocks().give_chain(std::exchange(spent_, nullptr));
   borrowed_ = false;
-  if (transport_->unsent() >= net::Transport::high_mark) transport_->flush();
 }
 
 void Session::Writing::run_task() {

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/sanitized.h"
+
 using namespace penstock;
 
 namespace {
@@ -14,13 +16,7 @@ namespace {
 constexpr uint64_t MiB = 1024 * 1024;
 
 // Of a sanitizer, which gives nothing back.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool other_allocator = true;
-#elif defined(__has_feature)
-constexpr bool other_allocator = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool other_allocator = false;
-#endif
+constexpr bool other_allocator = address_sanitizer || thread_sanitizer;
 
 using Block = std::unique_ptr<char[]>;
 
