@@ -266,6 +266,21 @@ TEST_CASE("what breaks the connection's rules ends it with the code that RFC 911
   }
 }
 
+// The memory of a stream that is over serves the next one on the loop, whosever it is.
+TEST_CASE("a head without a stream touches none, also behind one that is over") {
+  const DownstreamSettings settings = far_away();
+  Peer good(settings);
+  good.answer_all();
+  Client bad(good.loop, settings, Client::Speaks::http2);
+  feed(bad.wire, hello() + head(1, get()));
+  feed(bad.wire, reset(1, 8));
+  turn(good.loop);
+  feed(good.client.wire, frame(headers, end_stream, 1, hpack(get())));  // its end is still to come
+  feed(bad.wire, head(0, get()));
+  CHECK(good.send(frame(continuation, end_headers, 1, "")).starts_with("HEADERS 1 :status=200"));
+  CHECK(bad.closed == 1);
+}
+
 TEST_CASE("more streams than are allowed are refused, and those before go on") {
   DownstreamSettings settings;
   settings.http2.max_concurrent_streams = 2;

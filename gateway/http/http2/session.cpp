@@ -68,6 +68,7 @@ struct Callbacks {
     void* data = session.stream_data(stream);
     const bool good = !data || session.on_stream_closed(data, code);
     session.last_asked_ = 0;
+    session.last_data_ = nullptr;  // a frame may name stream 0
     return fail_unless(good);
   }
 };
