@@ -2,7 +2,8 @@
  *
  * A plugin is a shared object with ONE exported symbol, the data object `gw_plugin_entry`. The daemon exports
  * nothing; what a plugin may call comes in tables fetched by id ("gw.http/0") from gw_host.get_extension.
- * Plain C11, also C++11 and later. Most authors want penstock_plugin.hpp, which is built on this file alone.
+ * Plain C11, also C++11 and later. The tables stand in penstock/abi_request.h and penstock/abi_services.h,
+ * which this file includes. Most authors want penstock_plugin.hpp, which is built on these three alone.
  *
  * Rules that hold everywhere, unless a comment below says otherwise
  *  - Layout: structs and tables begin with struct_size and are only ever appended to. An incompatible shape
@@ -73,7 +74,9 @@ enum {
   GW_EINVAL = -2, /* an argument that cannot be */
   GW_ENOTFOUND = -3,
   GW_ESTATE = -4, /* not now: wrong hook or too late */
-  GW_ELIMIT = -5  /* a bound of the host is reached */
+  GW_ELIMIT = -5, /* a bound of the host is reached */
+  GW_ETIMEOUT = -6,
+  GW_EUNAVAILABLE = -7 /* what the host would ask is away */
 };
 
 /* What a hook returns. Any other value, and any negative one, is an error of the plugin: the request follows
@@ -82,8 +85,9 @@ enum {
   GW_CONTINUE = 0,
   GW_RESPOND = 1, /* answer now, with what gw.http respond/problem recorded; without one it is an error */
   GW_PAUSE = 2,   /* wait for the ticket taken in this hook (gw.async); without a ticket it is an error */
-  GW_BUFFER = 3,  /* body hooks: keep this chunk and call again with more (bounded by the host) */
-  GW_DETACH = 4,  /* body hooks: no further body hook for this plugin and direction */
+  GW_BUFFER = 3,  /* body hooks: the host keeps this chunk. Header hooks: it keeps the head (see below) */
+  GW_DETACH = 4,  /* body hooks: this chunk goes on, and no further body or trailers hook of this plugin and
+                   * direction is called */
   /* authenticate only */
   GW_ACCEPT = 16, /* gw.consumer set_consumer, set_consumer_name or set_identity was called */
   GW_ABSENT = 17, /* the request carries no credential of this kind */
@@ -92,7 +96,20 @@ enum {
   GW_DEPENDS = 32
 };
 
-/* Flags of body hooks. */
+/* Body hooks get the body as it comes: chunks of any size, the last call of a direction with GW_BODY_END (its
+ * chunk may be empty). Each plugin gets what the one before it let through. Not called: where there is no
+ * body (HEAD, 204, 304), for the gateway's own answers, after a 101.
+ *  - GW_CONTINUE lets the chunk through, or what gw.http body_replace recorded in its place.
+ *  - GW_BUFFER keeps it: the next chunk is all that was kept and what has come since, in one piece. More than
+ * limits.body_buffer of the route is an error of the request (413 plugin.body_too_large) or of the answer
+ * (502, or cut when its head is gone). Not with GW_BODY_END.
+ *  - GW_PAUSE (requests only) waits with the chunk; what on_resume returns is then the verdict on it.
+ *  - GW_RESPOND (requests only) answers, if no answer has begun; what the backend has got so far is cut.
+ * The head goes on before the body, without its content-length, since nobody knows what the hooks will make
+ * of it. A header hook of a plugin that has the body hook of its direction may return GW_BUFFER: then the
+ * head waits until that body hook lets something through or GW_BODY_END was given; until then the body hook
+ * may still write the block's fields, and the request's target and path. A body that is whole by then gets
+ * its content-length. */
 enum { GW_BODY_END = 1 };
 
 /* Which header block. Reading: any that exists by then. Writing: the request's up to the end of the
@@ -202,8 +219,12 @@ typedef struct gw_plugin {
   gw_action (*on_response_headers)(const gw_call*); /* never for 1xx */
   gw_action (*on_response_body)(const gw_call*, gw_str chunk, uint32_t flags);
   gw_action (*on_response_trailers)(const gw_call*);
-  gw_action (*on_upgrade)(const gw_call*); /* a 101 is about to be forwarded; no body hook follows */
-  gw_action (*on_resume)(const gw_call*, void* data); /* answers GW_PAUSE: `data` is what resume was given */
+  /* A 101 is about to be forwarded; on_response_headers was called, no body hook follows. GW_RESPOND refuses
+   * it. */
+  gw_action (*on_upgrade)(const gw_call*);
+  gw_action (*on_resume)(const gw_call*,
+                         void* data); /* answers GW_PAUSE: `data` is what resume was given, or
+                                       * the result that the host promised (gw.fetch, gw.kv) */
   void (*on_complete)(const gw_call*, const gw_summary*); /* exactly once, the last event of the request */
 
   /* What the request hook (or authenticate) would do, without doing it: nothing is counted, stored or sent.
@@ -211,6 +232,10 @@ typedef struct gw_plugin {
    * hook would make: attributes, target, respond, refuse) or GW_DEPENDS with *out filled. NULL:
    * depends(unknown). wstate is NULL here. Thread: the one that explains. */
   gw_action (*explain)(const gw_call*, gw_explanation* out);
+
+  /* What this instance would tell an operator, as one JSON object; valid until its next call or destroy. Main
+   * thread. NULL: nothing. */
+  gw_str (*status)(void* inst);
 } gw_plugin;
 
 typedef struct gw_entry {
@@ -228,266 +253,8 @@ typedef struct gw_entry {
 /* The only exported symbol. */
 extern GW_EXPORT const gw_entry gw_plugin_entry;
 
-/* ---- gw.http/0: the request and its answer ---- */
-/* One field. Return 0 to go on, anything else ends the walk. The views die with the callback. */
-typedef gw_rc (*gw_header_fn)(void* user, gw_str name, gw_str value);
-
-typedef struct gw_http_v0 {
-  uint32_t struct_size, reserved;
-
-  /* [configure, init] Ids are stable for the life of the process and compare as integers. Header names are
-   * case-insensitive. 0: not a valid name, or (attribute_id) not in the vocabulary:
-   * client.address consumer.id consumer.groups request.method request.id request.scheme request.host
-   * request.path request.query request.size request.protocol response.status response.size reason route.name
-   * upstream.name endpoint.address api.version duration.total header.NAME query.NAME cookie.NAME path.NAME
-   * claim.NAME */
-  gw_id (*header_id)(const gw_host*, gw_str name);
-  gw_id (*attribute_id)(const gw_host*, gw_str name);
-  /* [ANY THREAD] The id of an attribute that somebody interned, else 0; takes a lock, so not once a request.
-   * attribute_epoch changes whenever a new one was interned: a cache of lookups is good while it is equal. */
-  gw_id (*attribute_find)(const gw_host*, gw_str name);
-  uint32_t (*attribute_epoch)(const gw_host*);
-
-  /* [worker] Header fields of a block (GW_REQUEST ...). header_get: the index-th field of that name (0
-   * first); ptr NULL: there is none. header_count: how many. header_each: all fields in order. */
-  gw_str (*header_get)(gw_req*, uint32_t block, gw_id name, uint32_t index);
-  uint32_t (*header_count)(gw_req*, uint32_t block, gw_id name);
-  void (*header_each)(gw_req*, uint32_t block, gw_header_fn, void* user);
-  /* [worker] set replaces all fields of the name with one; add appends; remove drops all.
-   * GW_EINVAL: a value with CR, LF or NUL, or a framing header (content-length, transfer-encoding,
-   * connection, host); GW_ESTATE: this block cannot be written in this hook; GW_ELIMIT: too many header
-   * bytes. */
-  gw_rc (*header_set)(gw_req*, uint32_t block, gw_id name, gw_str value);
-  gw_rc (*header_add)(gw_req*, uint32_t block, gw_id name, gw_str value);
-  gw_rc (*header_remove)(gw_req*, uint32_t block, gw_id name);
-
-  /* [worker] get: ptr NULL when the attribute is not known for this request (or not yet). The view is valid
-   * until the hook returns. set: api.version (not in authenticate) and claim.NAME; others GW_EINVAL,
-   * and so is a value with a control byte, since attributes are written into header fields.
-   * What an authenticator sets is kept only when it returns GW_ACCEPT. */
-  gw_str (*attribute_get)(gw_req*, gw_id);
-  gw_rc (*attribute_set)(gw_req*, gw_id, gw_str value);
-
-  /* [worker, explain] Chooses where this request goes: an id from gw.config target. Last call wins.
-   * GW_ENOTFOUND: no such target. */
-  gw_rc (*target_set)(gw_req*, gw_id target);
-  /* [worker, request-header hooks] The path (without query) to send upstream, canonical form, beginning with
-   * '/'. */
-  gw_rc (*rewrite_path)(gw_req*, gw_str path);
-
-  /* [worker, explain] Record the answer that GW_RESPOND gives. `reason` is a stable code like "limit.rate".
-   * respond: any body with its content type (empty: none).
-   * problem: application/problem+json (RFC 9457) made by the core; `detail` for a human; `members` is empty
-   * or JSON object members without braces, `"versions":["v1","v2"]`, appended as they are. respond_header: a
-   * field of that answer (after respond or problem, before the hook returns). */
-  gw_rc (*respond)(gw_req*, uint32_t status, gw_str reason, gw_str content_type, gw_str body);
-  gw_rc (*problem)(gw_req*, uint32_t status, gw_str reason, gw_str detail, gw_str members);
-  gw_rc (*respond_header)(gw_req*, gw_id name, gw_str value);
-
-  /* [worker] Bytes that live as long as the request, aligned for any type, not zeroed; NULL above 64 KiB in
-   * one hook. */
-  void* (*arena_alloc)(gw_req*, size_t size);
-} gw_http_v0;
-#define GW_HTTP_V0 "gw.http/0"
-
-/* ---- gw.consumer/0: who is asking ---- */
-enum { GW_CREDENTIAL_API_KEY = 1, GW_CREDENTIAL_JWT = 2 };
-enum { GW_CARRIER_HEADER = 1, GW_CARRIER_QUERY = 2, GW_CARRIER_COOKIE = 3 };
-
-typedef struct gw_consumer_v0 {
-  uint32_t struct_size, reserved;
-
-  /* [configure] What WWW-Authenticate says for this authenticator, `ApiKey realm="keys"`. */
-  gw_rc (*challenge)(gw_instance*, gw_str text);
-  /* [configure] Where this authenticator reads its credential: it is not forwarded upstream (unless
-   * forward_credentials: true), and the access log masks it. Query names are given percent-decoded. */
-  gw_rc (*carrier)(gw_instance*, uint32_t kind, gw_str name);
-
-  /* [worker, explain] The consumer that owns this credential, or NULL. Compared in constant time. An API key
-   * matches plain and sha256: entries; a JWT value matches `credentials: { jwt: [{ plugin: THIS INSTANCE,
-   * value }] }`. */
-  const gw_consumer* (*lookup)(gw_req*, const gw_instance*, uint32_t credential, gw_str value);
-  gw_str (*name)(const gw_consumer*);
-
-  /* [worker, explain; authenticate only] Record who it is, for GW_ACCEPT. The last call wins.
-   * set_consumer: a configured consumer, with its groups.
-   * set_consumer_name: the configured consumer of that name; if there is none, like set_identity. Only for
-   * names that come from the configuration, never from the request. set_identity: somebody that only this
-   * instance knows: consumer.id is "INSTANCE:id" (1 to 1024 bytes without control bytes, else GW_EINVAL),
-   * groups "INSTANCE:group". */
-  gw_rc (*set_consumer)(gw_req*, const gw_consumer*);
-  gw_rc (*set_consumer_name)(gw_req*, gw_str name);
-  gw_rc (*set_identity)(gw_req*, const gw_instance*, gw_str id, const gw_str* groups, size_t count);
-  /* [worker, explain; authenticate only] For GW_REFUSE: 401 or 403, a stable reason "auth....", and a
-   * challenge in place of the declared one (empty: the declared one). */
-  gw_rc (*refuse)(gw_req*, uint32_t status, gw_str reason, gw_str challenge);
-
-  /* [worker] Whether the accepted consumer of this request is in the group; 1 or 0. */
-  int32_t (*in_group)(gw_req*, gw_str group);
-} gw_consumer_v0;
-#define GW_CONSUMER_V0 "gw.consumer/0"
-
-/* ---- gw.connection/0: the client's connection ---- */
-typedef struct gw_connection_v0 {
-  uint32_t struct_size, reserved;
-  /* [worker] Views until the hook returns. peer_address is the TCP peer, not the attribute client.address. */
-  gw_str (*peer_address)(gw_req*); /* "203.0.113.9:51234", "[::1]:51234", "unix:" */
-  gw_str (*listener)(gw_req*);     /* the listener's name */
-  gw_str (*tls_version)(gw_req*);  /* "TLSv1.3"; ptr NULL: plain text */
-  gw_str (*server_name)(gw_req*);  /* SNI; ptr NULL: none */
-} gw_connection_v0;
-#define GW_CONNECTION_V0 "gw.connection/0"
-
-/* ---- gw.clock/0: time that tests and explain can choose ---- */
-typedef struct gw_clock_v0 {
-  uint32_t struct_size, reserved;
-  /* [ANY THREAD] Nanoseconds since 1970 UTC; nanoseconds of a clock that never goes back. */
-  int64_t (*wall)(const gw_host*);
-  int64_t (*monotonic)(const gw_host*);
-  /* [worker, explain] The same as this request sees them: read once an event-loop turn: they cost nothing. */
-  int64_t (*request_wall)(gw_req*);
-  int64_t (*request_monotonic)(gw_req*);
-} gw_clock_v0;
-#define GW_CLOCK_V0 "gw.clock/0"
-
-/* ---- gw.async/0: waiting without blocking the worker ---- */
-typedef struct gw_async_v0 {
-  uint32_t struct_size, reserved;
-  /* [worker] A ticket for the GW_PAUSE that this hook is about to return. The newest one counts. The host
-   * ends a pause that lasts too long as an error of the plugin. slot and gen 0: no pausing here. */
-  gw_ticket (*ticket)(gw_req*);
-  /* [ANY THREAD] Calls on_resume with `data` on the request's worker, later, never inside this call. Returns
-   * 1 when it was taken: then on_resume gets `data`, unless the request ends first (on_complete is then the
-   * last word, so what `data` points to must be reachable from there); 0 when the ticket is stale (resumed
-   * already, timed out, request gone): the caller still owns what it points to. */
-  gw_rc (*resume)(const gw_host*, gw_ticket, void* data);
-  /* [worker] Resumes the ticket with `data` after that time, unless something else did before. */
-  gw_rc (*resume_after)(gw_req*, gw_ticket, int64_t after_ns, void* data);
-} gw_async_v0;
-#define GW_ASYNC_V0 "gw.async/0"
-
-/* ---- gw.kv/0: state that survives a reload ---- */
-/* One window of a rate limit. count per period; burst is what may come at once. All three >= 1,
- * count and burst < 2^32, period_ns < 2^53. */
-typedef struct gw_limit {
-  uint64_t count;
-  int64_t period_ns;
-  uint64_t burst;
-} gw_limit;
-
-typedef struct gw_limit_state {
-  uint64_t remaining;     /* what could still come at once, after this call */
-  int64_t reset_ns;       /* until the whole burst is there again; 0: it is */
-  int64_t retry_after_ns; /* until `cost` would fit; 0: it fits (or fitted) */
-} gw_limit_state;
-
-enum { GW_GCRA_PEEK = 1 }; /* judge and report, change nothing */
-
-typedef struct gw_kv_v0 {
-  uint32_t struct_size, reserved;
-  /* [ANY THREAD] Generic cell rate algorithm, exact over all workers: from rest, at most burst + floor(rate *
-   * t) are admitted over a time t, and exactly so many if enough come; at a frozen clock N threads admit
-   * exactly burst. All windows are judged together: refused by one, consumed in none. Returns 1 admitted, 0
-   * refused, < 0 error. `now_ns` is monotonic time (gw.clock); `out` is NULL or has `count` elements. Keys
-   * are kept apart by plugin type and instance name, and survive a reload. A changed count or period starts
-   * fresh, a changed burst keeps the state. At most 8 limits a call. The store is bounded: keys at rest go
-   * first. */
-  gw_rc (*gcra)(gw_instance*, gw_str key, const gw_limit* limits, size_t count, uint64_t cost, int64_t now_ns,
-                uint32_t flags, gw_limit_state* out);
-} gw_kv_v0;
-#define GW_KV_V0 "gw.kv/0"
-
-/* ---- gw.config/0: the instance's part of the configuration ---- */
-enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
-enum { GW_HOOK_RESPONSE_HEADERS = 1 };
-
-typedef struct gw_config_v0 { /* [configure] for the whole table, but for instance_name */
-  uint32_t struct_size, reserved;
-
-  int32_t (*kind)(const gw_node*);
-  const gw_node* (*get)(const gw_node* map, gw_str key); /* NULL: no such key */
-  size_t (*size)(const gw_node*);                        /* of a list or map, else 0 */
-  const gw_node* (*item)(const gw_node*, size_t index);  /* of a list; of a map: the value */
-  gw_str (*key)(const gw_node* map, size_t index);       /* in the order written */
-
-  /* Typed scalars. When the node is something else they record an error at its place that says what is
-   * allowed, and return GW_EINVAL; *out is then untouched. */
-  gw_rc (*get_string)(const gw_node*, gw_str* out);
-  gw_rc (*get_int)(const gw_node*, int64_t* out);
-  gw_rc (*get_bool)(const gw_node*, int32_t* out);
-  gw_rc (*get_double)(const gw_node*, double* out);
-  gw_rc (*get_duration)(const gw_node*, int64_t* out_ns);                         /* 500ms, 5s, 2m, 1h */
-  gw_rc (*get_size)(const gw_node*, uint64_t* out_bytes);                         /* 64KiB, 10MiB */
-  gw_rc (*get_rate)(const gw_node*, uint64_t* out_count, int64_t* out_period_ns); /* 100/s, 5000/h */
-  gw_rc (*get_percentage)(const gw_node*, double* out_fraction);                  /* 5% is 0.05 */
-  /* A target (an upstream or a split; the core owns it). `node` is a map with at most one of upstream:,
-   * split: (with split_by:), redirect:, respond: among its keys, or a scalar that names an upstream. *out 0:
-   * the map has none of them. Those keys then count as known. */
-  gw_rc (*get_target)(const gw_node*, gw_id* out);
-  /* An absolute path for a relative one in the configuration: relative to the file that names it. The view
-   * lives until configure returns. */
-  gw_str (*path)(const gw_node*, gw_str relative);
-
-  /* Records a diagnostic at the node; error makes the configuration invalid. */
-  void (*error)(const gw_node*, gw_str message);
-  void (*warning)(const gw_node*, gw_str message);
-  /* An error for each key of the map that is not listed, with the nearest right word. The instance's own map
-   * may also hold the keys of every instance (type, on_error, forward_credentials). */
-  void (*check_keys)(const gw_node* map, const gw_str* known, size_t count);
-
-  /* The instance that is being configured. */
-  gw_instance* (*instance)(const gw_node*);
-  /* [ANY THREAD] Its name as in the configuration; valid as long as the instance. */
-  gw_str (*instance_name)(const gw_instance*);
-
-  /* The index-th carrier (gw.consumer) of the configuration's authenticators, for whoever writes down what
-   * clients sent; GW_ENOTFOUND past the last. The name lives until configure returns. */
-  gw_rc (*credential)(const gw_node*, size_t index, uint32_t* out_kind, gw_str* out_name);
-
-  /* Hooks (GW_HOOK_...) in which this instance, as configured, has nothing to do: as if they were NULL. */
-  gw_rc (*without)(const gw_node*, uint32_t hooks);
-} gw_config_v0;
-#define GW_CONFIG_V0 "gw.config/0"
-
-/* ---- gw.log/0, gw.metric/0, gw.event/0 ---- */
-enum { GW_LOG_DEBUG = 0, GW_LOG_INFO = 1, GW_LOG_WARNING = 2, GW_LOG_ERROR = 3 };
-
-typedef struct gw_log_v0 {
-  uint32_t struct_size, reserved;
-  /* [ANY THREAD] The daemon's own log (not the access log). The host adds time, plugin and instance. No
-   * secrets, no bodies; nothing at info per request. `instance` may be NULL. */
-  void (*write)(const gw_host*, const gw_instance*, uint32_t level, gw_str message);
-  /* [worker] The same with the request id. */
-  void (*write_request)(gw_req*, const gw_instance*, uint32_t level, gw_str message);
-  /* [ANY THREAD] 1 when messages of that level are written. */
-  int32_t (*enabled)(const gw_host*, uint32_t level);
-} gw_log_v0;
-#define GW_LOG_V0 "gw.log/0"
-
-typedef struct gw_metric_v0 {
-  uint32_t struct_size, reserved;
-  /* [configure] Declares a series with the label plugin=INSTANCE and one more label of the plugin's own
-   * (label empty: none). Same name, labels and instance: the same series, over reloads too. NULL: bad name or
-   * too many series (the number of series must be known at load: never declare from request data). Counters
-   * are named ..._total. */
-  gw_metric* (*counter)(gw_instance*, gw_str name, gw_str help, gw_str label, gw_str label_value);
-  gw_metric* (*histogram)(gw_instance*, gw_str name, gw_str help, gw_str label, gw_str label_value,
-                          const double* upper_bounds, size_t count);
-  /* [ANY THREAD] Wait-free, one shard a thread. A NULL metric is ignored. */
-  void (*add)(gw_metric*, uint64_t delta);
-  void (*observe)(gw_metric*, double value);
-} gw_metric_v0;
-#define GW_METRIC_V0 "gw.metric/0"
-
-enum { GW_EVENT_REOPEN_LOGS = 1, GW_EVENT_DRAIN = 2 };
-
-typedef struct gw_event_v0 {
-  uint32_t struct_size, reserved;
-  /* [configure] Calls fn(user, event) on the main thread for the events of the mask, until destroy begins. fn
-   * must not block. */
-  gw_rc (*subscribe)(gw_instance*, uint32_t mask, void (*fn)(void* user, uint32_t event), void* user);
-} gw_event_v0;
-#define GW_EVENT_V0 "gw.event/0"
+#include "penstock/abi_request.h"
+#include "penstock/abi_services.h"
 
 #ifdef __cplusplus
 }
