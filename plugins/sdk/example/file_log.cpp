@@ -44,9 +44,10 @@ struct FileLog {
     };
     void write_lines() {
       std::unique_lock lock(mutex);
-      while (!stopping) {
+      bool last = false;
+      while (!last) {
         // Lines of a tenth of a second go out together; nobody is woken for a single one.
-        ended.wait_for(lock, std::chrono::milliseconds(100), [this] { return stopping; });
+        last = ended.wait_for(lock, std::chrono::milliseconds(100), [this] { return stopping; });
         drain();
       }
       if (descriptor >= 0) ::close(descriptor);

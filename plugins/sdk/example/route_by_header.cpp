@@ -22,8 +22,8 @@ struct RouteByHeader {
   }
   RouteByHeader(config c, gw::setup& setup) : cfg(std::move(c)), header(cfg.header) {
     if (!header) setup.error("header", "is no name for a header");
-    for (const auto& [value, choice] : cfg.values)
-      if (!choice.to) setup.error("values", "'" + value + "' names no upstream");
+    for (const auto& [value, chosen] : cfg.values)
+      if (!chosen.to) setup.error("values", "'" + value + "' names no upstream");
   }
 
   gw::verdict on_request_headers(gw::request r) {
