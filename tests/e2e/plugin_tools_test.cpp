@@ -135,6 +135,13 @@ TEST_CASE("what a plugin prints does not mix with what is said of it") {
   CHECK(ran.err.find("I was loaded") != std::string::npos);
 }
 
+TEST_CASE("a process that a plugin leaves behind keeps nobody waiting") {
+  const Ran ran =
+      plugin({"check", odd("leaves_process")});  // one that waited for it would say that it is late
+  CHECK(ran.exit_code == 0);
+  CHECK(ran.out == odd("leaves_process") + ": good: odd 1.0.0 (plugin ABI 0.9)\n");
+}
+
 TEST_CASE("plugin new refuses names that cannot be and folders that are there") {
   TempFolder folder;
   const std::string in = "cd " + folder.path() + " && " + binary("penstock") + " plugin new ";

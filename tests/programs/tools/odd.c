@@ -18,6 +18,8 @@ __attribute__((constructor)) static void loaded(void) {
   exit(0);
 #elif defined(HANG_LOADING)
   hang();
+#elif defined(LEAVES_PROCESS)
+  if (fork() == 0) hang();
 #elif defined(PRINTS)
   puts("I was loaded");
   fflush(stdout);
