@@ -6,12 +6,11 @@
 #   penstock_add_plugin(my_plugin my_plugin.cpp)
 # PENSTOCK_PLUGIN_OUTPUT is the folder of the result; ${CMAKE_BINARY_DIR}/plugins unless set.
 set(PENSTOCK_SDK_DIR ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "The folder of penstock_plugin.map")
-# Installed, the headers lie apart: penstockConfig.cmake knows where.
-set(headers ${CMAKE_CURRENT_LIST_DIR})
-if(penstock_INCLUDE_DIR AND NOT EXISTS ${headers}/penstock_plugin.h)
-  set(headers ${penstock_INCLUDE_DIR})
+if(penstock_INCLUDE_DIR AND NOT EXISTS ${CMAKE_CURRENT_LIST_DIR}/penstock_plugin.h)  # installed: penstockConfig.cmake knows
+  set(PENSTOCK_SDK_HEADERS ${penstock_INCLUDE_DIR} CACHE INTERNAL "The folder of penstock_plugin.h")
+else()
+  set(PENSTOCK_SDK_HEADERS ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "The folder of penstock_plugin.h")
 endif()
-set(PENSTOCK_SDK_HEADERS ${headers} CACHE INTERNAL "The folder of penstock_plugin.h")
 
 function(penstock_add_plugin name)
   add_library(${name} MODULE ${ARGN})
