@@ -58,6 +58,14 @@ std::string elf_problem(std::string_view bytes) {
   return {};
 }
 
+// What dlopen said, without the name of the private copy in front.
+std::string loading_problem(const std::string& name) {
+  std::string_view said = ::dlerror();
+  if (said.starts_with(name) && said.substr(name.size()).starts_with(": "))
+    said.remove_prefix(name.size() + 2);
+  return fmt::format("cannot be loaded: {}", said);
+}
+
 std::string hex(const auto& bytes) {
   std::string out;
   for (const uint8_t byte : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", byte);
@@ -150,14 +158,15 @@ std::string Library::open_copy(const std::string& bytes, const std::string& fold
     }
   }
   object_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  return object_ != nullptr ? std::string() : fmt::format("cannot be loaded: {}", ::dlerror());
+  return object_ != nullptr ? std::string() : loading_problem(name);
 }
 
 std::string Library::open_memory(const std::string& bytes) {
   memory_fd_ = ::memfd_create(file_name_.c_str(), MFD_CLOEXEC);
   if (memory_fd_ < 0 || !write_all(memory_fd_, bytes)) return "its private copy cannot be made in memory";
-  object_ = ::dlopen(fmt::format("/proc/self/fd/{}", memory_fd_).c_str(), RTLD_NOW | RTLD_LOCAL);
-  return object_ != nullptr ? std::string() : fmt::format("cannot be loaded: {}", ::dlerror());
+  const std::string name = fmt::format("/proc/self/fd/{}", memory_fd_);
+  object_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  return object_ != nullptr ? std::string() : loading_problem(name);
 }
 
 std::string Library::check_entry() {

@@ -7,6 +7,7 @@
 #include "server/build_snapshot.h"
 #include "server/console.h"
 #include "server/listen_sockets.h"
+#include "server/plugin_commands.h"
 #include "server/server.h"
 
 namespace penstock::server {
@@ -60,6 +61,7 @@ ExitCode execute(const Options& options) {
     case Command::run: return Server(options.configuration).run();
     case Command::check: return check(options);
     case Command::explain: return explain(options);
+    case Command::plugin: return plugin_command(options);
     case Command::version: return version();
     case Command::help: print(std::string(usage())); return ExitCode::good;
   }

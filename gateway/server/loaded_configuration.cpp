@@ -36,8 +36,11 @@ std::string shipped_plugins_folder() {
   std::error_code error;
   auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) {
-    auto beside = binary.parent_path() / "plugins";
-    if (std::filesystem::is_directory(beside, error)) return beside.string();
+    // An installed tree may lie elsewhere than it was configured for.
+    for (const char* folder : {"plugins", PENSTOCK_PLUGIN_FOLDER_FROM_BINARY}) {
+      const auto found = (binary.parent_path() / folder).lexically_normal();
+      if (std::filesystem::is_directory(found, error)) return found.string();
+    }
   }
   return PENSTOCK_PLUGIN_FOLDER;
 }

@@ -11,6 +11,7 @@ namespace {
 constexpr std::array commands{std::pair{std::string_view("run"), Command::run},
                               std::pair{std::string_view("check"), Command::check},
                               std::pair{std::string_view("explain"), Command::explain},
+                              std::pair{std::string_view("plugin"), Command::plugin},
                               std::pair{std::string_view("version"), Command::version}};
 
 // Walks the arguments; `value` is what stands behind an option, as "-X GET", "--format=json" or "-XGET".
@@ -113,6 +114,7 @@ std::expected<Options, std::string> parse_options(const std::vector<std::string>
       std::ranges::find(commands, std::string_view(word), &std::pair<std::string_view, Command>::first);
   if (known == commands.end()) return std::unexpected("unknown command '" + word + "'");
   options.command = known->second;
+  if (options.command == Command::plugin) return parse_plugin_options(std::span(arguments).subspan(1));
   std::vector<std::string> others(arguments.begin() + 1, arguments.end());
   Arguments rest(others);
   while (rest.next()) {
@@ -153,6 +155,12 @@ std::string_view usage() {
          "      --client-ip ADDRESS          whose request it is (127.0.0.1)\n"
          "      --as CONSUMER                taken as logged in\n"
          "      --json                       for programs\n"
+         "  plugin info FILE    the types of a plugin, what they need and which keys they take\n"
+         "  plugin check FILE   whether the daemon takes it, and if not why\n"
+         "      --json                       for programs\n"
+         "      --timeout DURATION           what each step of its code may take (10s)\n"
+         "  plugin new NAME     a folder NAME with a plugin that builds as it is\n"
+         "      --c                          in C instead of C++\n"
          "  version             the version, and the libraries it was built with\n"
          "\n"
          "signals: TERM, INT, QUIT drain and exit; HUP reloads; USR1 reopens log files\n"

@@ -1,10 +1,16 @@
 # penstock_add_plugin(NAME SOURCE...): a plugin NAME.so for Penstock, with everything that keeps it loadable and
 # unloadable: hidden visibility, one exported symbol (a version script), no symbols shared between two versions of the
 # same plugin (-fno-gnu-unique, GCC only), no undefined symbols. From outside the tree:
+#   find_package(penstock REQUIRED)         where Penstock is installed, or
 #   include(/path/to/plugins/sdk/penstock_add_plugin.cmake)
 #   penstock_add_plugin(my_plugin my_plugin.cpp)
 # PENSTOCK_PLUGIN_OUTPUT is the folder of the result; ${CMAKE_BINARY_DIR}/plugins unless set.
-set(PENSTOCK_SDK_DIR ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "The folder of penstock_plugin.h")
+set(PENSTOCK_SDK_DIR ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "The folder of penstock_plugin.map")
+if(penstock_INCLUDE_DIR AND NOT EXISTS ${CMAKE_CURRENT_LIST_DIR}/penstock_plugin.h)  # installed: penstockConfig.cmake knows
+  set(PENSTOCK_SDK_HEADERS ${penstock_INCLUDE_DIR} CACHE INTERNAL "The folder of penstock_plugin.h")
+else()
+  set(PENSTOCK_SDK_HEADERS ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "The folder of penstock_plugin.h")
+endif()
 
 function(penstock_add_plugin name)
   add_library(${name} MODULE ${ARGN})
@@ -17,8 +23,15 @@ function(penstock_add_plugin name)
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     POSITION_INDEPENDENT_CODE ON
     LINK_DEPENDS ${PENSTOCK_SDK_DIR}/penstock_plugin.map)
-  target_include_directories(${name} PRIVATE ${PENSTOCK_SDK_DIR})
-  target_compile_features(${name} PRIVATE cxx_std_17)
+  target_include_directories(${name} PRIVATE ${PENSTOCK_SDK_HEADERS})
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  foreach(feature C:c_std_11 CXX:cxx_std_17)
+    string(REPLACE ":" ";" feature ${feature})
+    list(POP_FRONT feature language)
+    if(language IN_LIST languages)
+      target_compile_features(${name} PRIVATE ${feature})
+    endif()
+  endforeach()
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   target_link_options(${name} PRIVATE -Wl,--version-script=${PENSTOCK_SDK_DIR}/penstock_plugin.map
     -Wl,-z,relro,-z,now)

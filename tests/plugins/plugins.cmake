@@ -32,8 +32,11 @@ penstock_add_plugin(failing_init ${programs}/wrong_entry.c)
 target_compile_definitions(failing_init PRIVATE FAILING_INIT)
 add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
+# The examples of the SDK, with our warnings and sanitizers.
+include(${shipped}/sdk/example/examples.cmake)
 add_dependencies(test_plugins api_version auth rate_limit logging torture wrong_magic other_abi needs_more body_hook
-                 failing_init no_entry)
+                 failing_init no_entry
+                 key_auth header_edit in_c count_answers file_log route_by_header lookup)
 
 target_sources(test_plugins PRIVATE
   ${shipped}/api_version/version_number.cpp ${shipped}/api_version/instant.cpp

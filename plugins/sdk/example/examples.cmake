@@ -1,0 +1,12 @@
+# One plugin each; README.md says what they show.
+set(here ${CMAKE_CURRENT_LIST_DIR})
+penstock_add_plugin(key_auth ${here}/key_auth.cpp)
+penstock_add_plugin(header_edit ${here}/header_edit.cpp)
+penstock_add_plugin(in_c ${here}/in_c.c)
+penstock_add_plugin(count_answers ${here}/count_answers.cpp)
+penstock_add_plugin(file_log ${here}/file_log.cpp)
+penstock_add_plugin(route_by_header ${here}/route_by_header.cpp)
+penstock_add_plugin(lookup ${here}/lookup.cpp)
+foreach(threaded file_log lookup)
+  target_link_libraries(${threaded} PRIVATE Threads::Threads)
+endforeach()

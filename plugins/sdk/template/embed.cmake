@@ -1,0 +1,13 @@
+# Makes OUTPUT, a .cpp with the templates FILES (a list) in it: cmake -DOUTPUT=... -DFILES=a;b -P embed.cmake
+cmake_minimum_required(VERSION 3.25)
+set(text "// Made by plugins/sdk/template/embed.cmake.\n#include \"server/plugin_templates.h\"\n\n")
+string(APPEND text "namespace penstock::server {\n\nstd::span<const TemplateFile> plugin_templates() {\n")
+string(APPEND text "  static constexpr TemplateFile files[] = {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  string(REGEX REPLACE "\\.in$" "" name ${name})
+  file(READ ${file} content)
+  string(APPEND text "{\"${name}\", R\"penstock(${content})penstock\"},\n")
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n\n}  // namespace penstock::server\n")
+file(WRITE ${OUTPUT} "${text}")
