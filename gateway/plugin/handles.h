@@ -73,3 +73,16 @@ struct gw_node {
 struct gw_worker {
   uint32_t index;
 };
+
+namespace penstock::plugin {
+
+// Whether a function of the tables that belongs into a hook may go on. A debug build ends the process when
+// it was called anywhere else than inside the hook that was given this request, and names the library.
+#ifdef NDEBUG
+inline bool usable(const gw_req* req) { return req != nullptr; }
+#else
+bool usable(const gw_req* req, const char* function = __builtin_FUNCTION(),
+            const void* caller = __builtin_return_address(0));
+#endif
+
+}  // namespace penstock::plugin
