@@ -162,6 +162,10 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
                fmt::format("on_error: skip would let requests pass when '{}' fails", spec.name))
         .hint = "leave it out: a failing plugin answers 500, a failing authenticator refuses";
   }
+  if (!guards && spec.on_error == proxy::OnError::skip) {
+    diagnostics.note("on-error-skip", spec.on_error_at.known() ? spec.on_error_at : spec.at, spec.path,
+                     fmt::format("requests go on when '{}' fails (on_error: skip)", spec.name));
+  }
   auto made = Instance::make(*this, *type, spec, targets, diagnostics);
   return lets_through ? nullptr : std::move(made);
 }
