@@ -186,7 +186,7 @@ void Server::commit() {
     if (!load) load = std::make_shared<ListenerLoad>();
   }
   budget_.set_limit(config.limits.buffered);
-  hook_watch_->set_bound(100);
+  hook_watch_->set_bound(static_cast<uint64_t>(config.limits.plugin_hook.count()));
   // What is found inside goes to the workers with the settings that it is meant for, in their plans, and to
   // the checks below: never before, when the old ones apply.
   committing_ = true;
