@@ -203,6 +203,12 @@ AuthVerdict Instance::authenticate_resume(const FilterCall& call, void* data) co
   return auth_verdict(frame, action, CodeKind::on_resume);
 }
 
+void Instance::pause_timed_out(const FilterCall& call) const {
+  if (call.request.resumable != nullptr) host_.tickets().forget(*call.request.resumable);
+  const gw_req frame{call.request, host_, handle_, Stage::request_headers};
+  report(CodeKind::on_resume, frame, "was never called: nobody resumed the request in time");
+}
+
 Action Instance::on_response_headers(const FilterCall& call) const {
   gw_req frame{call.request, host_, handle_, Stage::response_headers};
   const gw_call c = call_of(frame, call);

@@ -25,6 +25,7 @@ class Instance final : public proxy::Filter {
   proxy::Action on_request_headers(const proxy::FilterCall& call) const override;
   proxy::Action on_resume(const proxy::FilterCall& call, void* data) const override;
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
+  void pause_timed_out(const proxy::FilterCall& call) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
