@@ -196,8 +196,7 @@ TEST_CASE("whatever is wrong with a new build is told in a sentence and leaves t
 TEST_CASE("a state folder that forbids execution: the copies are in memory, reloads go on") {
   TempFolder state;
   const std::vector<std::string> mount{
-      "unshare",   "-m", "sh", "-c", "mount -t tmpfs -o noexec none \"$0\" && exec \"$@\"",
-      state.path()};
+      "unshare", "-m", "sh", "-c", "mount -t tmpfs -o noexec none \"$0\" && exec \"$@\"", state.path()};
   std::vector<std::string> probe = mount;
   probe.push_back("true");
   if (run(probe).exit_code != 0) {
