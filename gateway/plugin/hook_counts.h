@@ -53,13 +53,15 @@ class HookCounts {
 };
 
 // While it lives, this thread runs that hook for that request.
+enum class Counted : bool { no, yes };
 class HookRun {
  public:
-  HookRun(const PluginCode& hook, const gw_req& frame, const proxy::Route* route, uint32_t worker) {
+  HookRun(const PluginCode& hook, Counted counted, const gw_req& frame, const proxy::Route* route,
+          uint32_t worker) {
     running_code.request.store(&frame, std::memory_order_relaxed);
     running_code.route.store(route, std::memory_order_relaxed);
     running_code.code.store(&hook, std::memory_order_release);
-    if (hook.counts == nullptr) return;
+    if (counted == Counted::no) return;
     HookCount& count = hook.counts[worker];
     const uint64_t before = count.calls.load(std::memory_order_relaxed);
     count.calls.store(before + 1, std::memory_order_relaxed);

@@ -117,7 +117,9 @@ void Instance::contained(CodeKind what, Call call) const {
 // not use it. It costs nothing where nothing is thrown.
 template <class Call>
 gw_action Instance::guarded(CodeKind hook, gw_req& frame, Call call) const {
-  const HookRun run(code(hook), frame, frame.context.route, frame.context.worker);
+  // Known when this is compiled: a hook that is called is one that the type has.
+  const Counted counted = hook == CodeKind::explain ? Counted::no : Counted::yes;
+  const HookRun run(code(hook), counted, frame, frame.context.route, frame.context.worker);
   try {
     return call();
   } catch (const std::exception& e) {
