@@ -6,7 +6,14 @@
 
 namespace penstock::config {
 
-std::string_view name(Severity severity) { return severity == Severity::error ? "error" : "warning"; }
+std::string_view name(Severity severity) {
+  switch (severity) {
+    case Severity::error: return "error";
+    case Severity::warning: return "warning";
+    case Severity::note: break;
+  }
+  return "note";
+}
 
 Diagnostic& Diagnostics::error(std::string_view code, Position at, std::string path, std::string message) {
   return add(Severity::error, code, at, std::move(path), std::move(message));
@@ -14,6 +21,10 @@ Diagnostic& Diagnostics::error(std::string_view code, Position at, std::string p
 
 Diagnostic& Diagnostics::warning(std::string_view code, Position at, std::string path, std::string message) {
   return add(Severity::warning, code, at, std::move(path), std::move(message));
+}
+
+Diagnostic& Diagnostics::note(std::string_view code, Position at, std::string path, std::string message) {
+  return add(Severity::note, code, at, std::move(path), std::move(message));
 }
 
 Diagnostic& Diagnostics::add(Severity severity, std::string_view code, Position at, std::string path,
@@ -33,12 +44,13 @@ void Diagnostics::append(Diagnostics other) {
   }
 }
 
-size_t Diagnostics::errors() const {
-  return std::count_if(items_.begin(), items_.end(),
-                       [](const Diagnostic& item) { return item.severity == Severity::error; });
+size_t Diagnostics::count(Severity severity) const {
+  return static_cast<size_t>(std::ranges::count(items_, severity, &Diagnostic::severity));
 }
 
-size_t Diagnostics::warnings() const { return items_.size() - errors(); }
+size_t Diagnostics::errors() const { return count(Severity::error); }
+
+size_t Diagnostics::warnings() const { return count(Severity::warning); }
 
 void Diagnostics::sort() {
   std::stable_sort(items_.begin(), items_.end(), [](const Diagnostic& a, const Diagnostic& b) {

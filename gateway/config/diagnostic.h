@@ -14,7 +14,8 @@
 
 namespace penstock::config {
 
-enum class Severity : uint8_t { error, warning };
+// A note is nothing wrong: what somebody who reads the configuration should know.
+enum class Severity : uint8_t { error, warning, note };
 std::string_view name(Severity severity);
 
 struct Diagnostic {
@@ -35,6 +36,7 @@ class Diagnostics {
   // The reference is for filling in hint and related place; valid until the next add.
   Diagnostic& error(std::string_view code, Position at, std::string path, std::string message);
   Diagnostic& warning(std::string_view code, Position at, std::string path, std::string message);
+  Diagnostic& note(std::string_view code, Position at, std::string path, std::string message);
 
   void append(Diagnostics other);
 
@@ -47,6 +49,7 @@ class Diagnostics {
   void sort();
 
  private:
+  size_t count(Severity severity) const;
   Diagnostic& add(Severity severity, std::string_view code, Position at, std::string path,
                   std::string message);
 

@@ -136,7 +136,7 @@ std::string human(const Diagnostics& diagnostics, const Sources& sources) {
     else if (!item.hint.empty())
       out += fmt::format("   {}\n", shown_text(item.hint, sources));
   }
-  if (!out.empty()) out += summary(diagnostics) + "\n";
+  if (diagnostics.errors() + diagnostics.warnings() > 0) out += summary(diagnostics) + "\n";
   return out;
 }
 
@@ -173,7 +173,8 @@ std::string escaped(std::string_view text, std::string_view also) {
 std::string github(const Diagnostics& diagnostics, const Sources& sources) {
   std::string out;
   for (const Diagnostic& item : diagnostics.all()) {
-    out += fmt::format("::{} ", name(item.severity));
+    const bool note = item.severity == Severity::note;
+    out += fmt::format("::{} ", note ? "notice" : name(item.severity));
     if (item.at.known())
       out += fmt::format("file={},line={},col={},", escaped(file_name(sources, item.at), ":,"), item.at.line,
                          item.at.column);

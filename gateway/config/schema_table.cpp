@@ -144,6 +144,8 @@ constexpr SchemaRow rows[] = {
      "Health checks under way at once, a descriptor each; more wait their turn"},
     {"limits.buffered", size, "256MiB", "16MiB..1024GiB",
      "What is held for clients and backends; over it the largest are cut and new requests answered 503"},
+    {"limits.plugin_hook", duration, "100ms", "10ms..1h",
+     "How long a plugin's hook may run; one that runs longer is named in the log and counted"},
 
     {"drain", group, "", "", "What a stop waits for"},
     {"drain.accept_for", duration, "5s", "0s..1h", "Go on accepting while /readyz answers 503"},

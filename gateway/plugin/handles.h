@@ -13,6 +13,7 @@
 #include "config/node.h"
 #include "penstock_plugin.h"
 #include "plugin/library.h"
+#include "plugin/plugin_code.h"
 #include "proxy/filter.h"
 #include "proxy/request_context.h"
 
@@ -20,7 +21,7 @@ namespace penstock::plugin {
 
 enum class Stage : uint8_t { authenticate, request_headers, response_headers, complete };
 
-inline std::string_view view(gw_str s) { return {s.ptr, s.len}; }
+inline std::string_view view(gw_str s) { return {s.ptr, s.ptr == nullptr ? 0 : s.len}; }
 inline gw_str str(std::string_view s) { return {s.data(), s.size()}; }
 
 class TargetSink;
@@ -43,6 +44,7 @@ struct Configuration {
 
 }  // namespace penstock::plugin
 
+// One hook's view of one request.
 struct gw_req {
   penstock::proxy::RequestContext& context;
   penstock::plugin::Host& host;
@@ -50,13 +52,15 @@ struct gw_req {
   const penstock::plugin::Stage stage;
   size_t arena_used = 0;
   bool took_ticket = false;
+  bool threw = false;  // the hook, which the log knows already
 };
 
 struct gw_instance {
   penstock::plugin::Host* host = nullptr;
   std::string name, type;
   penstock::Hash128 kv_space;
-  uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up
+  const penstock::plugin::PluginCode* event = nullptr;  // what its events' callbacks run as
+  uint32_t without_hooks = 0;                           // GW_HOOK_...: what configure gave up
   std::string challenge;
   std::vector<std::string> credential_headers, credential_query, credential_cookies;
 };
@@ -69,3 +73,16 @@ struct gw_node {
 struct gw_worker {
   uint32_t index;
 };
+
+namespace penstock::plugin {
+
+// Whether a function of the tables that belongs into a hook may go on. A debug build ends the process when
+// it was called anywhere else than inside the hook that was given this request, and names the library.
+#ifdef NDEBUG
+inline bool usable(const gw_req* req) { return req != nullptr; }
+#else
+bool usable(const gw_req* req, const char* function = __builtin_FUNCTION(),
+            const void* caller = __builtin_return_address(0));
+#endif
+
+}  // namespace penstock::plugin

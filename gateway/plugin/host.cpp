@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <optional>
+#include <utility>
 
 #include "config/schema.h"
 #include "config/wording.h"
@@ -27,14 +29,24 @@ void log_to_stderr(LogLevel level, std::string_view line) {
   std::fwrite(out.data(), 1, out.size(), stderr);
 }
 
-// A plugin's message is one line, whatever is in it.
-std::string one_line(std::string_view text) {
-  std::string out(text.substr(0, 1024));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+// A plugin that fails fails for every request, and writing costs a worker more than failing: each has this
+// many lines a second.
+class LineBudget {
+ public:
+  // nullopt: not this line. Else how many before it were not written.
+  std::optional<uint32_t> take() {
+    const int64_t second = steady_ns() / 1'000'000'000;
+    if (std::exchange(second_, second) != second) written_ = 0;
+    if (written_ == lines_a_second) return ++untold_, std::nullopt;
+    ++written_;
+    return std::exchange(untold_, 0);
   }
-  return out;
-}
+
+ private:
+  static constexpr uint32_t lines_a_second = 100;
+  int64_t second_ = 0;
+  uint32_t written_ = 0, untold_ = 0;
+};
 
 // One mistake is one error: an instance without a type was answered already, and the type may be one of a
 // library that is not there.
@@ -93,22 +105,45 @@ Host::Host(proxy::Names& names, HostSettings settings)
       wall_ns_(settings_.wall_ns != nullptr ? settings_.wall_ns : &system_wall_ns),
       monotonic_ns_(settings_.monotonic_ns != nullptr ? settings_.monotonic_ns : &system_monotonic_ns),
       limits_(settings_.max_limit_keys),
-      tickets_(std::make_shared<Tickets>()) {
+      tickets_(std::make_shared<Tickets>()),
+      hook_counts_(settings_.workers),
+      running_(settings_.workers) {
   if (!settings_.log) settings_.log = &log_to_stderr;
 }
 
 Host::~Host() = default;
 
 std::expected<std::shared_ptr<Library>, std::string> Host::load(const std::string& path) {
-  std::string bytes;
-  const auto hash = Library::read(path, bytes);
-  if (!hash) return std::unexpected(hash.error());
-  if (const auto known = loaded_.find(*hash); known != loaded_.end()) {
+  auto file = read_library(path);
+  if (!file) return std::unexpected(file.error());
+  std::erase_if(loaded_, [](const auto& known) { return known.second.expired(); });
+  if (const auto known = loaded_.find(file->hash); known != loaded_.end()) {
     if (auto library = known->second.lock()) return library;
   }
-  auto library = Library::load(*this, path, settings_.state_dir);
+  std::string folder;
+  if (!settings_.state_dir.empty()) folder = settings_.state_dir + "/plugins";
+  if (!std::exchange(swept_, true)) PrivateCopy::sweep(folder);
+  auto library = Library::load(*this, std::move(*file), folder);
   if (library) loaded_[(*library)->hash()] = *library;
   return library;
+}
+
+void Host::enroll(uint32_t worker) {
+  running_code.worker = worker;
+  const std::lock_guard lock(running_mutex_);
+  running_.at(worker) = &running_code;
+}
+
+std::vector<const RunningCode*> Host::running() const {
+  const std::lock_guard lock(running_mutex_);
+  return running_;
+}
+
+std::vector<MetricSample> Host::metrics() const {
+  std::vector<MetricSample> out = metrics_.collect();
+  hook_counts_.collect(out);
+  std::ranges::stable_sort(out, {}, &MetricSample::name);
+  return out;
 }
 
 std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const TypeSet& types,
@@ -127,6 +162,10 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
                fmt::format("on_error: skip would let requests pass when '{}' fails", spec.name))
         .hint = "leave it out: a failing plugin answers 500, a failing authenticator refuses";
   }
+  if (!guards && spec.on_error == proxy::OnError::skip) {
+    diagnostics.note("on-error-skip", spec.on_error_at.known() ? spec.on_error_at : spec.at, spec.path,
+                     fmt::format("requests go on when '{}' fails (on_error: skip)", spec.name));
+  }
   auto made = Instance::make(*this, *type, spec, targets, diagnostics);
   return lets_through ? nullptr : std::move(made);
 }
@@ -135,7 +174,13 @@ void Host::notify(Event event) {
   const auto bit = static_cast<uint32_t>(event);
   const auto current = subscriptions_;  // a callback may not change what is walked
   for (const Subscription& s : current) {
-    if ((s.mask & bit) != 0) s.fn(s.user, bit);
+    if ((s.mask & bit) == 0) continue;
+    const CodeRun run(*s.instance->event);
+    try {
+      s.fn(s.user, bit);
+    } catch (...) {
+      log(LogLevel::error, s.instance, {}, "an event's callback threw");
+    }
   }
 }
 
@@ -145,11 +190,17 @@ void Host::unsubscribe(const gw_instance& instance) {
 
 void Host::log(LogLevel level, const gw_instance* instance, std::string_view request_id,
                std::string_view message) const {
+  thread_local LineBudget budget;
   if (!logs(level)) return;
+  std::optional<uint32_t> untold = 0;
+  if (running_code.worker != RunningCode::no_worker) untold = budget.take();
+  if (!untold) return;
   std::string line =
       instance == nullptr ? "plugin" : fmt::format("plugin {} ({})", instance->name, instance->type);
   if (!request_id.empty()) line += fmt::format(" [{}]", request_id);
-  settings_.log(level, fmt::format("{}: {}", line, one_line(message)));
+  line += ": " + one_line(message);
+  if (*untold > 0) line += fmt::format(" ({} lines before this one were not written)", *untold);
+  settings_.log(level, line);
 }
 
 }  // namespace penstock::plugin

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "config/config.h"
 #include "config/diagnostic.h"
 #include "plugin/gcra_store.h"
+#include "plugin/hook_counts.h"
 #include "plugin/library.h"
 #include "plugin/metrics.h"
 #include "plugin/tickets.h"
@@ -73,6 +75,7 @@ struct InstanceSpec {
 
 struct HostSettings {
   std::string state_dir;  // private copies of libraries; empty: in memory
+  uint32_t workers = 1;   // that hooks run on, numbered from 0
   // Any thread. Absent: to standard error.
   std::function<void(LogLevel, std::string_view line)> log;
   LogLevel min_level = LogLevel::info;
@@ -95,7 +98,13 @@ class Host {
   std::unique_ptr<proxy::Filter> configure(const InstanceSpec& spec, const TypeSet& types,
                                            TargetSink& targets, config::Diagnostics& diagnostics);
   void notify(Event event);
-  std::vector<MetricSample> metrics() const { return metrics_.collect(); }
+  std::vector<MetricSample> metrics() const;  // sorted by name
+
+  // That worker's thread, before its first hook: whose record is watched.
+  void enroll(uint32_t worker);
+  // Main thread, as long as the workers' threads live. By worker; null: none came.
+  std::vector<const RunningCode*> running() const;
+  HookCounts& hook_counts() { return hook_counts_; }
 
   // For the tables.
   proxy::Names& names() { return names_; }
@@ -126,6 +135,10 @@ class Host {
   std::shared_ptr<Tickets> tickets_;
   std::vector<Subscription> subscriptions_;
   std::map<std::string, std::weak_ptr<Library>> loaded_;  // by content hash
+  bool swept_ = false;                                    // the folder of private copies
+  HookCounts hook_counts_;
+  mutable std::mutex running_mutex_;  // never taken by a hook
+  std::vector<const RunningCode*> running_;
 };
 
 }  // namespace penstock::plugin

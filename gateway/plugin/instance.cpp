@@ -14,7 +14,12 @@ using proxy::Explanation;
 using proxy::FilterCall;
 
 Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec)
-    : Filter(spec.name, spec.type, spec.at_text), library_(type.library), plugin_(*type.plugin), host_(host) {
+    : Filter(spec.name, spec.type, spec.at_text),
+      library_(type.library),
+      plugin_(*type.plugin),
+      host_(host),
+      owner_{&handle_, library_->file_name()},
+      counts_(host.hook_counts().of(spec.name)) {
   handle_.host = &host;
   handle_.name = spec.name;
   handle_.type = spec.type;
@@ -27,6 +32,27 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   // Who may pause must hear of the end: that is where its tickets go stale.
   if (plugin_.on_complete != nullptr || plugin_.on_resume != nullptr) hooks_ |= complete_hook;
   if (GW_HAS(&plugin_, explain) && plugin_.explain != nullptr) hooks_ |= explain_hook;
+  name_codes();
+}
+
+// Hooks that the type has are counted; of those it has not there are no series.
+void Instance::name_codes() {
+  for (size_t i = 0; i < code_kinds; ++i) codes_[i] = {&owner_, static_cast<CodeKind>(i), nullptr};
+  handle_.event = &code(CodeKind::event);
+  const std::pair<CodeKind, bool> hooks[] = {
+      {CodeKind::authenticate, plugin_.authenticate != nullptr},
+      {CodeKind::on_request_headers, plugin_.on_request_headers != nullptr},
+      {CodeKind::on_request_body, plugin_.on_request_body != nullptr},
+      {CodeKind::on_request_trailers, plugin_.on_request_trailers != nullptr},
+      {CodeKind::on_response_headers, plugin_.on_response_headers != nullptr},
+      {CodeKind::on_response_body, plugin_.on_response_body != nullptr},
+      {CodeKind::on_response_trailers, plugin_.on_response_trailers != nullptr},
+      {CodeKind::on_upgrade, plugin_.on_upgrade != nullptr},
+      {CodeKind::on_resume, plugin_.on_resume != nullptr},
+      {CodeKind::on_complete, plugin_.on_complete != nullptr}};
+  for (const auto& [kind, there] : hooks) {
+    if (there) codes_[static_cast<size_t>(kind)].counts = host_.hook_counts().add(*counts_, kind);
+  }
 }
 
 std::unique_ptr<Instance> Instance::make(Host& host, const TypeSet::Type& type, const InstanceSpec& spec,
@@ -40,11 +66,7 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   Configuration configuration{spec.node, spec.path,       diagnostics, targets, spec.files,
                               handle_,   spec.configured, {},          {}};
   gw_rc rc = GW_ERROR;
-  try {
-    rc = plugin_.configure(configuration.handle(&spec.node), &inst_);
-  } catch (...) {
-    rc = GW_ERROR;
-  }
+  contained(CodeKind::configure, [&] { rc = plugin_.configure(configuration.handle(&spec.node), &inst_); });
   configured_ = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
   if (rc < 0 && configuration.errors == 0) {
@@ -56,19 +78,17 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
 
 Instance::~Instance() {
   host_.unsubscribe(handle_);
-  if (configured_ && plugin_.destroy != nullptr) plugin_.destroy(inst_);
+  if (configured_ && plugin_.destroy != nullptr)
+    contained(CodeKind::destroy, [&] { plugin_.destroy(inst_); });
 }
 
 bool Instance::worker_start(uint32_t worker, net::Loop&, void** state) const {
   *state = nullptr;
+  host_.enroll(worker);
   if (plugin_.worker_start == nullptr) return true;
   gw_worker self{worker};
   gw_rc rc = GW_ERROR;
-  try {
-    rc = plugin_.worker_start(inst_, &self, state);
-  } catch (...) {
-    rc = GW_ERROR;
-  }
+  contained(CodeKind::worker_start, [&] { rc = plugin_.worker_start(inst_, &self, state); });
   if (rc < 0)
     host_.log(LogLevel::error, &handle_, {}, fmt::format("could not start on worker {} ({})", worker, rc));
   return rc >= 0;
@@ -76,25 +96,49 @@ bool Instance::worker_start(uint32_t worker, net::Loop&, void** state) const {
 
 void Instance::worker_stop(uint32_t worker, void* state) const {
   gw_worker self{worker};
-  if (plugin_.worker_stop != nullptr) plugin_.worker_stop(inst_, &self, state);
+  if (plugin_.worker_stop != nullptr)
+    contained(CodeKind::worker_stop, [&] { plugin_.worker_stop(inst_, &self, state); });
 }
 
-// The SDK catches inside the plugin; this is for those that do not use it. It costs nothing where nothing is
-// thrown.
+// Outside of any request: what it throws is in the log, and what it would have said stays an error.
 template <class Call>
-gw_action Instance::guarded(const char* hook, const proxy::RequestContext& context, Call call) const {
+void Instance::contained(CodeKind what, Call call) const {
+  const CodeRun run(code(what));
+  try {
+    call();
+  } catch (const std::exception& e) {
+    host_.log(LogLevel::error, &handle_, {}, fmt::format("{} threw: {}", plugin::name(what), e.what()));
+  } catch (...) {
+    host_.log(LogLevel::error, &handle_, {}, fmt::format("{} threw", plugin::name(what)));
+  }
+}
+
+// Every hook of a request goes through here. The SDK catches inside the plugin; this is for those that do
+// not use it. It costs nothing where nothing is thrown.
+template <class Call>
+gw_action Instance::guarded(CodeKind hook, gw_req& frame, Call call) const {
+  // Known when this is compiled: a hook that is called is one that the type has.
+  const Counted counted = hook == CodeKind::explain ? Counted::no : Counted::yes;
+  const HookRun run(code(hook), counted, frame, frame.context.route, frame.context.worker);
   try {
     return call();
   } catch (const std::exception& e) {
-    host_.log(LogLevel::error, &handle_, context.request_id, fmt::format("{} threw: {}", hook, e.what()));
+    report(hook, frame, fmt::format("threw: {}", e.what()));
   } catch (...) {
-    host_.log(LogLevel::error, &handle_, context.request_id, fmt::format("{} threw", hook));
+    report(hook, frame, "threw");
   }
+  frame.threw = true;
   return GW_ERROR;
 }
 
-void Instance::complain(const char* hook, gw_action action, std::string_view request_id) const {
-  host_.log(LogLevel::error, &handle_, request_id, fmt::format("{} failed: it returned {}", hook, action));
+void Instance::complain(CodeKind hook, gw_action action, const gw_req& frame) const {
+  if (!frame.threw) report(hook, frame, fmt::format("failed: it returned {}", action));
+}
+
+void Instance::report(CodeKind hook, const gw_req& frame, std::string_view what) const {
+  if (HookCount* counts = code(hook).counts; counts != nullptr) counts[frame.context.worker].failed();
+  host_.log(LogLevel::error, &handle_, frame.context.request_id,
+            fmt::format("{} {}", plugin::name(hook), what));
 }
 
 // A pause needs a ticket and somebody who can wake the request; a ticket without a pause leads nowhere.
@@ -106,24 +150,24 @@ bool Instance::paused(gw_req& frame, gw_action action) const {
   return false;
 }
 
-AuthVerdict Instance::auth_verdict(gw_req& frame, gw_action action, const char* hook) const {
+AuthVerdict Instance::auth_verdict(gw_req& frame, gw_action action, CodeKind hook) const {
   if (paused(frame, action)) return AuthVerdict::pause;
   const proxy::AuthRecord& said = frame.context.auth;
   if (action == GW_ACCEPT && (said.consumer != nullptr || !said.identity.empty())) return AuthVerdict::accept;
   if (action == GW_ABSENT) return AuthVerdict::absent;
   if (action == GW_REFUSE) return AuthVerdict::refuse;
-  complain(hook, action, frame.context.request_id);
+  complain(hook, action, frame);
   return AuthVerdict::error;
 }
 
-Action Instance::request_action(gw_req& frame, gw_action action, const char* hook) const {
+Action Instance::request_action(gw_req& frame, gw_action action, CodeKind hook) const {
   if (paused(frame, action)) return Action::pause;
   if (action == GW_CONTINUE) {
     if (frame.context.local.status != 0) frame.context.local = {};
     return Action::next;
   }
   if (action == GW_RESPOND && frame.context.local.status != 0) return Action::respond;
-  complain(hook, action, frame.context.request_id);
+  complain(hook, action, frame);
   frame.context.local = {};
   return Action::error;
 }
@@ -132,8 +176,8 @@ AuthVerdict Instance::authenticate(const FilterCall& call) const {
   gw_req frame{call.request, host_, handle_, Stage::authenticate};
   const gw_call c = call_of(frame, call);
   call.request.auth = {};
-  const gw_action action = guarded("authenticate", call.request, [&] { return plugin_.authenticate(&c); });
-  return auth_verdict(frame, action, "authenticate");
+  const gw_action action = guarded(CodeKind::authenticate, frame, [&] { return plugin_.authenticate(&c); });
+  return auth_verdict(frame, action, CodeKind::authenticate);
 }
 
 Action Instance::on_request_headers(const FilterCall& call) const {
@@ -141,33 +185,39 @@ Action Instance::on_request_headers(const FilterCall& call) const {
   const gw_call c = call_of(frame, call);
   call.request.local.status = 0;
   const gw_action action =
-      guarded("on_request_headers", call.request, [&] { return plugin_.on_request_headers(&c); });
-  return request_action(frame, action, "on_request_headers");
+      guarded(CodeKind::on_request_headers, frame, [&] { return plugin_.on_request_headers(&c); });
+  return request_action(frame, action, CodeKind::on_request_headers);
 }
 
 Action Instance::on_resume(const FilterCall& call, void* data) const {
   gw_req frame{call.request, host_, handle_, Stage::request_headers};
   const gw_call c = call_of(frame, call);
   call.request.local.status = 0;
-  const gw_action action = guarded("on_resume", call.request, [&] { return plugin_.on_resume(&c, data); });
-  return request_action(frame, action, "on_resume");
+  const gw_action action = guarded(CodeKind::on_resume, frame, [&] { return plugin_.on_resume(&c, data); });
+  return request_action(frame, action, CodeKind::on_resume);
 }
 
 AuthVerdict Instance::authenticate_resume(const FilterCall& call, void* data) const {
   gw_req frame{call.request, host_, handle_, Stage::authenticate};
   const gw_call c = call_of(frame, call);
   call.request.auth = {};
-  const gw_action action = guarded("on_resume", call.request, [&] { return plugin_.on_resume(&c, data); });
-  return auth_verdict(frame, action, "on_resume");
+  const gw_action action = guarded(CodeKind::on_resume, frame, [&] { return plugin_.on_resume(&c, data); });
+  return auth_verdict(frame, action, CodeKind::on_resume);
+}
+
+void Instance::pause_timed_out(const FilterCall& call) const {
+  if (call.request.resumable != nullptr) host_.tickets().forget(*call.request.resumable);
+  const gw_req frame{call.request, host_, handle_, Stage::request_headers};
+  report(CodeKind::on_resume, frame, "was never called: nobody resumed the request in time");
 }
 
 Action Instance::on_response_headers(const FilterCall& call) const {
   gw_req frame{call.request, host_, handle_, Stage::response_headers};
   const gw_call c = call_of(frame, call);
   const gw_action action =
-      guarded("on_response_headers", call.request, [&] { return plugin_.on_response_headers(&c); });
+      guarded(CodeKind::on_response_headers, frame, [&] { return plugin_.on_response_headers(&c); });
   if (action == GW_CONTINUE) return Action::next;
-  complain("on_response_headers", action, call.request.request_id);
+  complain(CodeKind::on_response_headers, action, frame);
   return Action::error;
 }
 
@@ -237,7 +287,7 @@ void Instance::on_complete(const FilterCall& call, const proxy::Summary& summary
   gw_req frame{call.request, host_, handle_, Stage::complete};
   const gw_call c = call_of(frame, call);
   const gw_summary s = summary_of(call.request, summary);
-  guarded("on_complete", call.request, [&]() -> gw_action {
+  guarded(CodeKind::on_complete, frame, [&]() -> gw_action {
     plugin_.on_complete(&c, &s);
     return GW_CONTINUE;
   });
@@ -251,20 +301,20 @@ Explanation Instance::explain(const FilterCall& call) const {
   call.request.auth = {};
   call.request.local.status = 0;
   gw_explanation said{sizeof(gw_explanation), GW_ON_UNKNOWN, {nullptr, 0}};
-  const gw_action action = guarded("explain", call.request, [&] { return plugin_.explain(&c, &said); });
+  const gw_action action = guarded(CodeKind::explain, frame, [&] { return plugin_.explain(&c, &said); });
   Explanation out;
   if (action == GW_DEPENDS) {
     out.verdict = Verdict::depends;
     if (said.depends_on <= GW_ON_RANDOM) out.on = static_cast<Explanation::On>(said.depends_on);
     out.detail = call.request.arena.copy(view(said.detail));
   } else if (authenticator) {
-    const AuthVerdict verdict = auth_verdict(frame, action, "explain");
+    const AuthVerdict verdict = auth_verdict(frame, action, CodeKind::explain);
     out.verdict = verdict == AuthVerdict::accept   ? Verdict::accept
                   : verdict == AuthVerdict::absent ? Verdict::absent
                                                    : Verdict::refuse;
   } else {
     // An error answers 500: the chain finds no recorded answer and says so.
-    const Action would = request_action(frame, action, "explain");
+    const Action would = request_action(frame, action, CodeKind::explain);
     const bool goes_on =
         would == Action::next || (would == Action::error && on_error() == proxy::OnError::skip);
     out.verdict = goes_on ? Verdict::next : Verdict::answer;

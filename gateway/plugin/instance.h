@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "plugin/handles.h"
+#include "plugin/hook_counts.h"
 #include "plugin/host.h"
 #include "proxy/filter.h"
 
@@ -24,6 +25,7 @@ class Instance final : public proxy::Filter {
   proxy::Action on_request_headers(const proxy::FilterCall& call) const override;
   proxy::Action on_resume(const proxy::FilterCall& call, void* data) const override;
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
+  void pause_timed_out(const proxy::FilterCall& call) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
@@ -39,16 +41,24 @@ class Instance final : public proxy::Filter {
     return {&frame, inst_, call.worker_state, call.context};
   }
   template <class Call>
-  gw_action guarded(const char* hook, const proxy::RequestContext& context, Call call) const;
-  proxy::AuthVerdict auth_verdict(gw_req& frame, gw_action action, const char* hook) const;
-  proxy::Action request_action(gw_req& frame, gw_action action, const char* hook) const;
+  gw_action guarded(CodeKind hook, gw_req& frame, Call call) const;
+  template <class Call>
+  void contained(CodeKind what, Call call) const;
+  proxy::AuthVerdict auth_verdict(gw_req& frame, gw_action action, CodeKind hook) const;
+  proxy::Action request_action(gw_req& frame, gw_action action, CodeKind hook) const;
   bool paused(gw_req& frame, gw_action action) const;
-  void complain(const char* hook, gw_action action, std::string_view request_id) const;
+  void complain(CodeKind hook, gw_action action, const gw_req& frame) const;
+  void report(CodeKind hook, const gw_req& frame, std::string_view what) const;
+  const PluginCode& code(CodeKind kind) const { return codes_[static_cast<size_t>(kind)]; }
+  void name_codes();
 
   std::shared_ptr<Library> library_;  // first: its code runs in the destructor below
   const gw_plugin& plugin_;
   Host& host_;
   mutable gw_instance handle_;
+  const CodeOwner owner_;  // of the codes below
+  std::shared_ptr<InstanceCounts> counts_;
+  std::array<PluginCode, code_kinds> codes_;
   void* inst_ = nullptr;
   bool configured_ = false;
 };

@@ -2,18 +2,17 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 
 #include "net/digest.h"
+#include "plugin/host.h"
 #include "plugin/tables.h"
 
 namespace penstock::plugin {
@@ -21,20 +20,12 @@ namespace {
 
 constexpr size_t max_file_bytes = 256u << 20;
 constexpr uint32_t max_context_bytes = 4096;
+// Of the first ABI: what is appended later is asked for by GW_HAS.
+constexpr size_t entry_size = offsetof(gw_entry, plugins) + sizeof(gw_entry::plugins);
 
 std::string_view view(gw_str s) { return {s.ptr, s.len}; }
 
 const void* get_extension(const gw_host*, const char* id) { return id == nullptr ? nullptr : find_table(id); }
-
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
 
 // dlopen maps what the program headers promise; bytes that a cut file does not have would be a SIGBUS.
 std::string elf_problem(std::string_view bytes) {
@@ -72,24 +63,33 @@ std::string hex(const auto& bytes) {
   return out;
 }
 
+// Two looks at the file between which nobody wrote into it: what was read is whole.
+bool unchanged(const struct stat& a, const struct stat& b) {
+  return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
+         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
 }  // namespace
 
-std::expected<std::string, std::string> Library::read(const std::string& path, std::string& bytes) {
+std::expected<LibraryFile, std::string> read_library(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
   if (file == nullptr)
     return std::unexpected(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
-  struct stat info{};
-  if (::fstat(fileno(file.get()), &info) != 0 || !S_ISREG(info.st_mode)) {
+  struct stat before{}, after{};
+  if (::fstat(fileno(file.get()), &before) != 0 || !S_ISREG(before.st_mode)) {
     return std::unexpected(fmt::format("{}: is no regular file", path));
   }
-  if (static_cast<size_t>(info.st_size) > max_file_bytes)
+  if (static_cast<size_t>(before.st_size) > max_file_bytes)
     return std::unexpected(path + ": is larger than 256 MiB");
-  bytes.resize(static_cast<size_t>(info.st_size));
-  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
-  if (const std::string problem = elf_problem(bytes); !problem.empty()) {
+  LibraryFile out{path, std::string(static_cast<size_t>(before.st_size), '\0'), {}};
+  out.bytes.resize(std::fread(out.bytes.data(), 1, out.bytes.size(), file.get()));
+  if (const std::string problem = elf_problem(out.bytes); !problem.empty()) {
     return std::unexpected(fmt::format("{}: {}", path, problem));
   }
-  return hex(net::sha256(bytes));
+  if (::fstat(fileno(file.get()), &after) != 0 || !unchanged(before, after))
+    return std::unexpected(path + ": is just being written; reload again when it is whole");
+  out.hash = hex(net::sha256(out.bytes));
+  return out;
 }
 
 Library::Library(Host& host, std::string path, std::string hash)
@@ -102,71 +102,63 @@ Library::Library(Host& host, std::string path, std::string hash)
                {PENSTOCK_VERSION, sizeof PENSTOCK_VERSION - 1},
                &get_extension},
               &host,
-              this} {}
+              this},
+      owner_{nullptr, file_name_},
+      init_{&owner_, CodeKind::init, nullptr},
+      deinit_{&owner_, CodeKind::deinit, nullptr} {}
 
-std::expected<std::shared_ptr<Library>, std::string> Library::load(Host& host, const std::string& path,
-                                                                   const std::string& state_dir) {
-  std::string bytes;
-  auto hash = read(path, bytes);
-  if (!hash) return std::unexpected(hash.error());
-  std::shared_ptr<Library> library(new Library(host, path, *hash));
-  for (auto step :
-       {library->open(bytes, state_dir), library->object_ ? library->check_entry() : std::string()}) {
-    if (!step.empty()) return std::unexpected(fmt::format("{}: {}", path, step));
-  }
+std::expected<std::shared_ptr<Library>, std::string> Library::load(Host& host, LibraryFile file,
+                                                                   const std::string& folder) {
+  std::shared_ptr<Library> library(new Library(host, std::move(file.path), std::move(file.hash)));
+  std::string problem = library->open(file.bytes, folder);
+  if (problem.empty()) problem = library->check_entry();
+  if (problem.empty()) problem = library->initialise();
+  if (!problem.empty()) return std::unexpected(fmt::format("{}: {}", library->path(), problem));
   return library;
 }
 
 Library::~Library() {
-  if (initialised_ && entry_->deinit != nullptr) entry_->deinit();
-  if (object_ != nullptr) ::dlclose(object_);
-  // A library that stays loaded all the same (NODELETE) goes on being known by this descriptor's name.
-  if (memory_fd_ >= 0) {
-    const std::string name = fmt::format("/proc/self/fd/{}", memory_fd_);
-    void* still = ::dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
-    if (still != nullptr) {
-      ::dlclose(still);
-    } else {
-      ::close(memory_fd_);
+  if (initialised_ && entry_->deinit != nullptr) {
+    const CodeRun run(deinit_);
+    try {
+      entry_->deinit();
+    } catch (...) {
+      handle_.host->log(LogLevel::error, nullptr, {}, file_name_ + ": its deinit threw");
     }
   }
+  if (object_ != nullptr) close();
 }
 
-std::string Library::open(const std::string& bytes, const std::string& state_dir) {
-  std::string problem;
-  if (!state_dir.empty()) problem = open_copy(bytes, state_dir + "/plugins");
-  if (object_ == nullptr) problem = open_memory(bytes);
-  return problem;
+// dlclose is a request: an object with STB_GNU_UNIQUE symbols, NODELETE or thread-local destructors stays.
+void Library::close() {
+  code_.reset();
+  ::dlclose(object_);
+  void* still = ::dlopen(copy_->path().c_str(), RTLD_NOW | RTLD_NOLOAD);
+  if (still == nullptr) return;
+  ::dlclose(still);
+  copy_->keep();
+  handle_.host->log(LogLevel::warning, nullptr, {},
+                    fmt::format("{}: its old code could not be unloaded and stays in memory; build it with "
+                                "penstock_add_plugin, or with -fno-gnu-unique and without NODELETE",
+                                file_name_));
 }
 
-// The name carries the hash: dlopen would answer the path of a replaced file with the old code.
-std::string Library::open_copy(const std::string& bytes, const std::string& folder) {
-  std::error_code ignored;
-  std::filesystem::create_directories(folder, ignored);
-  const std::string name =
-      fmt::format("{}/{}-{}.so", folder, std::filesystem::path(path_).stem().string(), hash_);
-  std::string there;
-  if (const auto known = read(name, there); !known || *known != hash_) {
-    std::string temporary = name + ".XXXXXX";
-    const int fd = ::mkstemp(temporary.data());
-    if (fd < 0) return std::strerror(errno);
-    const bool written = write_all(fd, bytes) && ::fchmod(fd, 0500) == 0;
-    ::close(fd);
-    if (!written || ::rename(temporary.c_str(), name.c_str()) != 0) {
-      ::unlink(temporary.c_str());
-      return "its private copy cannot be written";
-    }
+// A folder that forbids execution (noexec) is found out by trying.
+std::string Library::open(const std::string& bytes, const std::string& folder) {
+  if (!folder.empty()) {
+    const std::string stem = std::filesystem::path(path_).stem().string();
+    if (open(PrivateCopy::in_folder(folder, stem, hash_, bytes)).empty()) return {};
   }
-  object_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  return object_ != nullptr ? std::string() : loading_problem(name);
+  return open(PrivateCopy::in_memory(file_name_, bytes));
 }
 
-std::string Library::open_memory(const std::string& bytes) {
-  memory_fd_ = ::memfd_create(file_name_.c_str(), MFD_CLOEXEC);
-  if (memory_fd_ < 0 || !write_all(memory_fd_, bytes)) return "its private copy cannot be made in memory";
-  const std::string name = fmt::format("/proc/self/fd/{}", memory_fd_);
-  object_ = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  return object_ != nullptr ? std::string() : loading_problem(name);
+std::string Library::open(std::optional<PrivateCopy> copy) {
+  if (!copy) return "its private copy cannot be made";
+  object_ = ::dlopen(copy->path().c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (object_ == nullptr) return loading_problem(copy->path());
+  copy_.emplace(std::move(*copy));
+  code_.emplace(object_, file_name_);
+  return {};
 }
 
 std::string Library::check_entry() {
@@ -177,15 +169,26 @@ std::string Library::check_entry() {
     return fmt::format("was built for plugin ABI {}.{}, this daemon ({}) has {}.{}", entry_->abi_major,
                        entry_->abi_minor, PENSTOCK_VERSION, GW_ABI_MAJOR, GW_ABI_MINOR);
   }
-  if (entry_->struct_size < sizeof(gw_entry)) return "its gw_plugin_entry is too short";
+  if (entry_->struct_size < entry_size) return "its gw_plugin_entry is too short";
   if (entry_->plugins == nullptr || entry_->plugins[0] == nullptr) return "registers no plugin type";
   for (const gw_plugin* const* p = entry_->plugins; *p != nullptr; ++p) {
     if (std::string problem = check_plugin(**p); !problem.empty()) return problem;
     plugins_.push_back(*p);
   }
+  return {};
+}
+
+std::string Library::initialise() {
   if (entry_->init != nullptr) {
-    const gw_rc rc = entry_->init(&handle_.abi);
-    if (rc < 0) return fmt::format("its init failed ({})", rc);
+    const CodeRun run(init_);
+    try {
+      const gw_rc rc = entry_->init(&handle_.abi);
+      if (rc < 0) return fmt::format("its init failed ({})", rc);
+    } catch (const std::exception& e) {
+      return fmt::format("its init threw: {}", one_line(e.what()));
+    } catch (...) {
+      return "its init threw";
+    }
   }
   initialised_ = true;
   return {};

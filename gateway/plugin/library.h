@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "penstock_plugin.h"
+#include "plugin/plugin_code.h"
+#include "plugin/private_copy.h"
 
 namespace penstock::plugin {
 
@@ -22,14 +25,20 @@ struct HostHandle {
   const class Library* library;
 };
 
+// A file that may be one, read once and whole.
+struct LibraryFile {
+  std::string path;  // as in the configuration
+  std::string bytes;
+  std::string hash;  // of the bytes, in hex: what it is known by
+};
+// Or one sentence why not.
+std::expected<LibraryFile, std::string> read_library(const std::string& path);
+
 class Library {
  public:
-  // Main thread. `state_dir` empty, or not to be written: the copy is kept in memory.
-  static std::expected<std::shared_ptr<Library>, std::string> load(Host& host, const std::string& path,
-                                                                   const std::string& state_dir);
-  // What a file is known by: the hash of its bytes in hex, or a sentence.
-  static std::expected<std::string, std::string> read(const std::string& path, std::string& bytes);
-
+  // Main thread. `folder` is for private copies; empty, or not to be used: the copy is kept in memory.
+  static std::expected<std::shared_ptr<Library>, std::string> load(Host& host, LibraryFile file,
+                                                                   const std::string& folder);
   ~Library();
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
@@ -41,16 +50,20 @@ class Library {
 
  private:
   Library(Host& host, std::string path, std::string hash);
-  std::string open(const std::string& bytes, const std::string& state_dir);
-  std::string open_copy(const std::string& bytes, const std::string& folder);
-  std::string open_memory(const std::string& bytes);
+  std::string open(const std::string& bytes, const std::string& folder);
+  std::string open(std::optional<PrivateCopy> copy);
+  void close();
   std::string check_entry();
+  std::string initialise();
   std::string check_plugin(const gw_plugin& plugin) const;
 
   std::string path_, file_name_, hash_;
   HostHandle handle_;
+  CodeOwner owner_;
+  PluginCode init_, deinit_;
+  std::optional<PrivateCopy> copy_;
   void* object_ = nullptr;
-  int memory_fd_ = -1;
+  std::optional<LoadedCode> code_;
   const gw_entry* entry_ = nullptr;
   bool initialised_ = false;
   std::vector<const gw_plugin*> plugins_;

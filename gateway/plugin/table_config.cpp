@@ -43,6 +43,7 @@ std::string label(const Node& node) {
 }
 
 int32_t kind(const gw_node* node) {
+  if (node == nullptr) return GW_NODE_NULL;
   switch (node->node->kind) {
     case config::NodeKind::null: return GW_NODE_NULL;
     case config::NodeKind::scalar: return GW_NODE_SCALAR;
@@ -53,20 +54,22 @@ int32_t kind(const gw_node* node) {
 }
 
 const gw_node* get(const gw_node* map, gw_str key) {
+  if (map == nullptr) return nullptr;
   return map->configuration->handle(std::as_const(*map->node).find(view(key)));
 }
-size_t size(const gw_node* node) { return node->node->children.size(); }
+size_t size(const gw_node* node) { return node == nullptr ? 0 : node->node->children.size(); }
 const gw_node* item(const gw_node* node, size_t index) {
-  if (index >= node->node->children.size()) return nullptr;
+  if (index >= size(node)) return nullptr;
   return node->configuration->handle(&node->node->children[index]);
 }
 gw_str key(const gw_node* map, size_t index) {
-  if (!map->node->is_map() || index >= map->node->children.size()) return {nullptr, 0};
+  if (index >= size(map) || !map->node->is_map()) return {nullptr, 0};
   return str(map->node->children[index].key);
 }
 
 // A value that something was said about already is an error without another word.
 gw_rc scalar(const gw_node* node, std::string_view what, std::string_view& out) {
+  if (node == nullptr) return GW_EINVAL;
   const Node& n = *node->node;
   if (n.unusable) {
     ++node->configuration->errors;
@@ -102,15 +105,18 @@ gw_rc parsed(const gw_node* node, std::string_view what, std::string_view code,
 }
 
 gw_rc get_string(const gw_node* node, gw_str* out) {
+  if (out == nullptr) return GW_EINVAL;
   std::string_view text;
   const gw_rc rc = scalar(node, "a text", text);
   if (rc >= 0) *out = str(text);
   return rc;
 }
 gw_rc get_int(const gw_node* node, int64_t* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "a whole number", "bad-number", &config::parse_integer, [&](int64_t v) { *out = v; });
 }
 gw_rc get_bool(const gw_node* node, int32_t* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "true or false", "bad-flag", &config::parse_flag, [&](bool v) { *out = v ? 1 : 0; });
 }
 
@@ -124,17 +130,21 @@ config::Parsed<double> parse_number(std::string_view text) {
   return value;
 }
 gw_rc get_double(const gw_node* node, double* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "a number", "bad-number", &parse_number, [&](double v) { *out = v; });
 }
 
 gw_rc get_duration(const gw_node* node, int64_t* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "a duration such as 500ms", "bad-duration", &config::parse_duration,
                 [&](config::Duration v) { *out = std::chrono::nanoseconds(v).count(); });
 }
 gw_rc get_size(const gw_node* node, uint64_t* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "a size such as 64KiB", "bad-size", &config::parse_size, [&](uint64_t v) { *out = v; });
 }
 gw_rc get_percentage(const gw_node* node, double* out) {
+  if (out == nullptr) return GW_EINVAL;
   return parsed(node, "a percentage such as 5%", "bad-percentage", &config::parse_percent,
                 [&](double v) { *out = v; });
 }
@@ -159,6 +169,7 @@ config::Parsed<Rate> parse_rate(std::string_view text) {
   return wrong;
 }
 gw_rc get_rate(const gw_node* node, uint64_t* count, int64_t* period_ns) {
+  if (count == nullptr || period_ns == nullptr) return GW_EINVAL;
   return parsed(node, "a rate such as 100/s", "bad-rate", &parse_rate, [&](Rate rate) {
     *count = rate.count;
     *period_ns = rate.period_ns;
@@ -168,6 +179,7 @@ gw_rc get_rate(const gw_node* node, uint64_t* count, int64_t* period_ns) {
 constexpr std::string_view target_keys[] = {"upstream", "split", "redirect", "respond"};
 
 gw_rc get_target(const gw_node* node, gw_id* out) {
+  if (node == nullptr || out == nullptr) return GW_EINVAL;
   const Node& n = *node->node;
   *out = 0;
   if (n.is_null()) return GW_OK;
@@ -189,6 +201,7 @@ gw_rc get_target(const gw_node* node, gw_id* out) {
 }
 
 gw_str path(const gw_node* node, gw_str relative) {
+  if (node == nullptr) return {nullptr, 0};
   Configuration& c = *node->configuration;
   const std::string_view text = view(relative);
   const uint32_t file = node->node->at.file;
@@ -198,11 +211,13 @@ gw_str path(const gw_node* node, gw_str relative) {
 }
 
 void error(const gw_node* node, gw_str message) {
+  if (node == nullptr) return;
   const Node& n = *node->node;
   complain(node, "plugin", n.key_at.known() && n.is_map() ? n.key_at : value_at(n),
            label(n) + std::string(view(message)));
 }
 void warning(const gw_node* node, gw_str message) {
+  if (node == nullptr) return;
   const Node& n = *node->node;
   node->configuration->diagnostics.warning("plugin", value_at(n), place(node),
                                            label(n) + std::string(view(message)));
@@ -211,6 +226,7 @@ void warning(const gw_node* node, gw_str message) {
 bool key_of_every_instance(std::string_view name) { return name == "type" || name == "on_error"; }
 
 void check_keys(const gw_node* map, const gw_str* known, size_t count) {
+  if (map == nullptr || (known == nullptr && count > 0)) return;
   const Configuration& c = *map->configuration;
   std::vector<std::string_view> names;
   bool has_target = false;
@@ -229,10 +245,13 @@ void check_keys(const gw_node* map, const gw_str* known, size_t count) {
   }
 }
 
-gw_instance* instance(const gw_node* node) { return &node->configuration->instance; }
-gw_str instance_name(const gw_instance* i) { return str(i->name); }
+gw_instance* instance(const gw_node* node) {
+  return node == nullptr ? nullptr : &node->configuration->instance;
+}
+gw_str instance_name(const gw_instance* i) { return i == nullptr ? gw_str{nullptr, 0} : str(i->name); }
 
 gw_rc credential(const gw_node* node, size_t index, uint32_t* out_kind, gw_str* out_name) {
+  if (node == nullptr || out_kind == nullptr || out_name == nullptr) return GW_EINVAL;
   for (const auto& filter : node->configuration->configured) {
     const std::pair<uint32_t, const std::vector<std::string>&> carriers[] = {
         {GW_CARRIER_HEADER, filter->credential_headers()},
@@ -251,7 +270,7 @@ gw_rc credential(const gw_node* node, size_t index, uint32_t* out_kind, gw_str* 
 }
 
 gw_rc without(const gw_node* node, uint32_t hooks) {
-  if ((hooks & ~uint32_t{GW_HOOK_RESPONSE_HEADERS}) != 0) return GW_EINVAL;
+  if (node == nullptr || (hooks & ~uint32_t{GW_HOOK_RESPONSE_HEADERS}) != 0) return GW_EINVAL;
   node->configuration->instance.without_hooks |= hooks;
   return GW_OK;
 }

@@ -23,7 +23,8 @@ gw_rc challenge(gw_instance* instance, gw_str text) {
 }
 
 gw_rc carrier(gw_instance* instance, uint32_t kind, gw_str name) {
-  if (instance == nullptr || name.len == 0 || kind < GW_CARRIER_HEADER || kind > GW_CARRIER_COOKIE)
+  if (instance == nullptr || name.ptr == nullptr || name.len == 0 || kind < GW_CARRIER_HEADER ||
+      kind > GW_CARRIER_COOKIE)
     return GW_EINVAL;
   std::string own(view(name));
   if (kind == GW_CARRIER_QUERY)
@@ -40,6 +41,7 @@ gw_rc carrier(gw_instance* instance, uint32_t kind, gw_str name) {
 }
 
 const gw_consumer* lookup(gw_req* req, const gw_instance* instance, uint32_t credential, gw_str value) {
+  if (!usable(req)) return nullptr;
   if (req->context.snapshot == nullptr || instance == nullptr || value.len == 0) return nullptr;
   const proxy::Consumers& consumers = req->context.snapshot->consumers;
   const proxy::Consumer* found = nullptr;
@@ -58,6 +60,7 @@ gw_str name(const gw_consumer* consumer) {
 }
 
 gw_rc set_consumer(gw_req* req, const gw_consumer* consumer) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::authenticate) return GW_ESTATE;
   if (consumer == nullptr) return GW_EINVAL;
   req->context.auth = {};
@@ -67,10 +70,11 @@ gw_rc set_consumer(gw_req* req, const gw_consumer* consumer) {
 
 // "INSTANCE:id": names of configured consumers hold no colon, so nobody takes one of them.
 gw_rc set_identity(gw_req* req, const gw_instance* instance, gw_str id, const gw_str* groups, size_t count) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::authenticate) return GW_ESTATE;
-  if (instance == nullptr || id.len == 0 || id.len > max_id_bytes || count > max_groups || !header_text(id)) {
+  const bool known = instance != nullptr && id.ptr != nullptr && (groups != nullptr || count == 0);
+  if (!known || id.len == 0 || id.len > max_id_bytes || count > max_groups || !header_text(id))
     return GW_EINVAL;
-  }
   proxy::RequestContext& context = req->context;
   context.auth = {};
   context.auth.identity = context.arena.join(instance->name, ":", view(id));
@@ -83,6 +87,7 @@ gw_rc set_identity(gw_req* req, const gw_instance* instance, gw_str id, const gw
 }
 
 gw_rc set_consumer_name(gw_req* req, gw_str consumer_name) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::authenticate) return GW_ESTATE;
   const proxy::Snapshot* snapshot = req->context.snapshot;
   const proxy::Consumer* known =
@@ -92,6 +97,7 @@ gw_rc set_consumer_name(gw_req* req, gw_str consumer_name) {
 }
 
 gw_rc refuse(gw_req* req, uint32_t status, gw_str reason, gw_str text) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::authenticate) return GW_ESTATE;
   if ((status != 401 && status != 403) || reason.len == 0 || reason.len > 64 || !header_text(reason) ||
       !header_text(text)) {
@@ -105,18 +111,23 @@ gw_rc refuse(gw_req* req, uint32_t status, gw_str reason, gw_str text) {
   return GW_OK;
 }
 
-int32_t in_group(gw_req* req, gw_str group) { return req->context.in_group(view(group)) ? 1 : 0; }
+int32_t in_group(gw_req* req, gw_str group) {
+  return usable(req) && req->context.in_group(view(group)) ? 1 : 0;
+}
 
 gw_str peer_address(gw_req* req) {
+  if (!usable(req)) return {nullptr, 0};
   const net::Address* peer = req->context.peer;
   if (peer == nullptr || !peer->valid()) return {nullptr, 0};
   return str(req->context.arena.copy(peer->to_string()));
 }
-gw_str listener(gw_req* req) { return str(req->context.listener); }
+gw_str listener(gw_req* req) { return usable(req) ? str(req->context.listener) : gw_str{nullptr, 0}; }
 gw_str tls_version(gw_req* req) {
+  if (!usable(req)) return {nullptr, 0};
   return req->context.tls != nullptr ? str(req->context.tls->version) : gw_str{nullptr, 0};
 }
 gw_str server_name(gw_req* req) {
+  if (!usable(req)) return {nullptr, 0};
   const net::TlsInfo* tls = req->context.tls;
   return tls != nullptr && !tls->server_name.empty() ? str(tls->server_name) : gw_str{nullptr, 0};
 }

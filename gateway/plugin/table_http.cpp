@@ -14,6 +14,7 @@ using Header = proxy::Names::Header;
 
 constexpr size_t max_arena_bytes = 64 * 1024;  // of one hook of one request
 constexpr size_t max_value_bytes = 32 * 1024;
+constexpr size_t max_answer_bytes = 16 * 1024 * 1024;  // of an answer's own body
 
 const HostHandle& handle_of(const gw_host* host) { return *reinterpret_cast<const HostHandle*>(host); }
 
@@ -49,6 +50,7 @@ void each_of(const http::Headers& headers, const Header& header, Fn fn) {
 }
 
 gw_str header_get(gw_req* req, uint32_t block, gw_id name, uint32_t index) {
+  if (!usable(req)) return {nullptr, 0};
   const Header* header = req->host.names().headers.get(name);
   http::Headers* headers = block_of(req, block);
   if (header == nullptr || headers == nullptr) return {nullptr, 0};
@@ -62,6 +64,7 @@ gw_str header_get(gw_req* req, uint32_t block, gw_id name, uint32_t index) {
 }
 
 uint32_t header_count(gw_req* req, uint32_t block, gw_id name) {
+  if (!usable(req)) return 0;
   const Header* header = req->host.names().headers.get(name);
   http::Headers* headers = block_of(req, block);
   uint32_t count = 0;
@@ -74,6 +77,7 @@ uint32_t header_count(gw_req* req, uint32_t block, gw_id name) {
 }
 
 void header_each(gw_req* req, uint32_t block, gw_header_fn fn, void* user) {
+  if (!usable(req)) return;
   http::Headers* headers = block_of(req, block);
   if (headers == nullptr || fn == nullptr) return;
   for (const http::Field& field : headers->fields()) {
@@ -125,6 +129,7 @@ void append(HeaderEdit*& list, HeaderEdit* edit) {
 }
 
 gw_rc edit(gw_req* req, uint32_t block, gw_id name, gw_str value, HeaderEdit::Op op) {
+  if (!usable(req)) return GW_EINVAL;
   const Header* header = req->host.names().headers.get(name);
   if (header == nullptr || framing(*header) || !field_value(value)) return GW_EINVAL;
   proxy::RequestContext& context = req->context;
@@ -165,10 +170,11 @@ gw_rc header_remove(gw_req* req, uint32_t block, gw_id name) {
 }
 
 gw_str attribute_get(gw_req* req, gw_id id) {
-  return id == 0 ? gw_str{nullptr, 0} : str(req->context.attribute(id));
+  return id == 0 || !usable(req) ? gw_str{nullptr, 0} : str(req->context.attribute(id));
 }
 
 gw_rc attribute_set(gw_req* req, gw_id id, gw_str value) {
+  if (!usable(req)) return GW_EINVAL;
   const proxy::Attribute* attribute = req->host.names().attributes.get(id);
   if (attribute == nullptr || value.len > max_value_bytes || proxy::has_control_byte(view(value)))
     return GW_EINVAL;
@@ -182,6 +188,7 @@ gw_rc attribute_set(gw_req* req, gw_id id, gw_str value) {
 }
 
 gw_rc target_set(gw_req* req, gw_id id) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::request_headers) return GW_ESTATE;
   const proxy::Target* target =
       req->context.snapshot != nullptr ? req->context.snapshot->target(id) : nullptr;
@@ -191,8 +198,10 @@ gw_rc target_set(gw_req* req, gw_id id) {
 }
 
 gw_rc rewrite_path(gw_req* req, gw_str path) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::request_headers) return GW_ESTATE;
-  if (path.len == 0 || path.len > max_value_bytes || path.ptr[0] != '/') return GW_EINVAL;
+  if (path.ptr == nullptr || path.len == 0 || path.len > max_value_bytes || path.ptr[0] != '/')
+    return GW_EINVAL;
   for (const char c : view(path)) {
     if (c <= ' ' || c == 0x7f || c == '?' || c == '#') return GW_EINVAL;
   }
@@ -206,9 +215,13 @@ bool reason_code(gw_str reason) {
   return reason.len <= 64 && view(reason).find_first_not_of(allowed) == std::string_view::npos;
 }
 
-gw_rc answer(gw_req* req, uint32_t status, gw_str reason, proxy::LocalResponse& out) {
+gw_rc may_answer(const gw_req* req, uint32_t status, gw_str reason) {
+  if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::request_headers) return GW_ESTATE;
-  if (status < 200 || status > 599 || !reason_code(reason)) return GW_EINVAL;
+  return status < 200 || status > 599 || !reason_code(reason) ? GW_EINVAL : GW_OK;
+}
+
+gw_rc record(gw_req* req, uint32_t status, gw_str reason, proxy::LocalResponse& out) {
   out.status = static_cast<uint16_t>(status);
   out.reason = req->context.arena.copy(view(reason));
   req->context.local = out;
@@ -216,22 +229,27 @@ gw_rc answer(gw_req* req, uint32_t status, gw_str reason, proxy::LocalResponse& 
 }
 
 gw_rc respond(gw_req* req, uint32_t status, gw_str reason, gw_str content_type, gw_str body) {
+  if (const gw_rc rc = may_answer(req, status, reason); rc < 0) return rc;
   if (!field_value(content_type)) return GW_EINVAL;
+  if (body.len > max_answer_bytes) return GW_ELIMIT;
   proxy::LocalResponse out;
   out.content_type = req->context.arena.copy(view(content_type));
   out.body = req->context.arena.copy(view(body));
-  return answer(req, status, reason, out);
+  return record(req, status, reason, out);
 }
 
 gw_rc problem(gw_req* req, uint32_t status, gw_str reason, gw_str detail, gw_str members) {
+  if (const gw_rc rc = may_answer(req, status, reason); rc < 0) return rc;
+  if (detail.len > max_answer_bytes || members.len > max_answer_bytes) return GW_ELIMIT;
   proxy::LocalResponse out;
   out.problem = true;
   out.detail = req->context.arena.copy(view(detail));
   out.members = req->context.arena.copy(view(members));
-  return answer(req, status, reason, out);
+  return record(req, status, reason, out);
 }
 
 gw_rc respond_header(gw_req* req, gw_id name, gw_str value) {
+  if (!usable(req)) return GW_EINVAL;
   const Header* header = req->host.names().headers.get(name);
   if (header == nullptr || framing(*header) || !field_value(value)) return GW_EINVAL;
   if (req->context.local.status == 0 || req->stage != Stage::request_headers) return GW_ESTATE;
@@ -243,6 +261,7 @@ gw_rc respond_header(gw_req* req, gw_id name, gw_str value) {
 }
 
 void* arena_alloc(gw_req* req, size_t size) {
+  if (!usable(req)) return nullptr;
   if (size > max_arena_bytes - req->arena_used) return nullptr;
   req->arena_used += size;
   return req->context.arena.allocate(size);

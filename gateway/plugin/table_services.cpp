@@ -11,11 +11,12 @@ Host& host_of(const gw_host* host) { return *reinterpret_cast<const HostHandle*>
 // ---- clock ----
 int64_t wall(const gw_host* host) { return host_of(host).wall_ns(); }
 int64_t monotonic(const gw_host* host) { return host_of(host).monotonic_ns(); }
-int64_t request_wall(gw_req* req) { return req->context.wall_ns; }
-int64_t request_monotonic(gw_req* req) { return req->context.monotonic_ns; }
+int64_t request_wall(gw_req* req) { return usable(req) ? req->context.wall_ns : 0; }
+int64_t request_monotonic(gw_req* req) { return usable(req) ? req->context.monotonic_ns : 0; }
 
 // ---- async ----
 gw_ticket ticket(gw_req* req) {
+  if (!usable(req)) return {0, 0};
   proxy::RequestContext& context = req->context;
   const bool may_pause = req->stage == Stage::authenticate || req->stage == Stage::request_headers;
   if (!may_pause || context.resumable == nullptr || context.loop == nullptr) return {0, 0};
@@ -26,13 +27,14 @@ gw_rc resume(const gw_host* host, gw_ticket which, void* data) {
   return host_of(host).tickets().resume(which, data) ? 1 : 0;
 }
 gw_rc resume_after(gw_req* req, gw_ticket which, int64_t after_ns, void* data) {
+  if (!usable(req)) return GW_EINVAL;
   return req->host.tickets().resume_after(which, after_ns, data) ? GW_OK : GW_EINVAL;
 }
 
 // ---- kv ----
 gw_rc gcra(gw_instance* instance, gw_str key, const gw_limit* limits, size_t count, uint64_t cost,
            int64_t now_ns, uint32_t flags, gw_limit_state* out) {
-  if (instance == nullptr || limits == nullptr) return GW_EINVAL;
+  if (instance == nullptr || limits == nullptr || (key.ptr == nullptr && key.len > 0)) return GW_EINVAL;
   return instance->host->limits().gcra(instance->kv_space, view(key), {limits, count}, cost, now_ns, flags,
                                        out);
 }
@@ -45,6 +47,7 @@ void write(const gw_host* host, const gw_instance* instance, uint32_t level, gw_
   host_of(host).log(level_of(level), instance, {}, view(message));
 }
 void write_request(gw_req* req, const gw_instance* instance, uint32_t level, gw_str message) {
+  if (!usable(req)) return;
   req->host.log(level_of(level), instance, req->context.request_id, view(message));
 }
 int32_t enabled(const gw_host* host, uint32_t level) { return host_of(host).logs(level_of(level)) ? 1 : 0; }

@@ -84,6 +84,8 @@ class Filter {
   // After a pause of either hook above; `authenticating` says which result is meant.
   virtual Action on_resume(const FilterCall& call, void* data) const = 0;
   virtual AuthVerdict authenticate_resume(const FilterCall& call, void* data) const = 0;
+  // In place of either: nobody resumed it in time.
+  virtual void pause_timed_out(const FilterCall&) const {}
   virtual Action on_response_headers(const FilterCall& call) const = 0;
   virtual void on_complete(const FilterCall& call, const Summary& summary) const = 0;
   virtual Explanation explain(const FilterCall& call) const = 0;

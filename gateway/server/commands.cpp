@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "plugin/crash_report.h"
 #include "server/build_snapshot.h"
 #include "server/console.h"
 #include "server/listen_sockets.h"
@@ -57,6 +58,8 @@ ExitCode version() {
 }  // namespace
 
 ExitCode execute(const Options& options) {
+  const plugin::OwnThread main_thread;
+  plugin::report_crashes();
   switch (options.command) {
     case Command::run: return Server(options.configuration).run();
     case Command::check: return check(options);

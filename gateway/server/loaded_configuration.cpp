@@ -1,5 +1,7 @@
 #include "server/loaded_configuration.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -15,6 +17,14 @@ ExitCode LoadedConfiguration::exit_code() const {
   return plugin ? ExitCode::plugin_refused : ExitCode::configuration_refused;
 }
 
+uint32_t worker_count(const config::Config& config) {
+  if (config.workers) return config.workers;
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<uint32_t>(CPU_COUNT(&cpus));
+}
+
 LoadedConfiguration load_configuration(const std::string& path, PluginEnvironment& plugins) {
   config::Loaded loaded = config::load(path);
   LoadedConfiguration result;
@@ -23,7 +33,8 @@ LoadedConfiguration load_configuration(const std::string& path, PluginEnvironmen
   result.config = std::make_shared<const config::Config>(std::move(loaded.config));
   if (!plugins.host)
     plugins.host = std::make_unique<plugin::Host>(
-        plugins.names, plugin::HostSettings{.state_dir = result.config->state_dir});
+        plugins.names,
+        plugin::HostSettings{.state_dir = result.config->state_dir, .workers = worker_count(*result.config)});
   plugin::Host& host = *plugins.host;
   // Without a type set nothing can be said about plugins, and nothing is to be said twice.
   if (auto types = load_libraries(*result.config, host, plugins.shipped_folder, result.diagnostics))

@@ -27,6 +27,9 @@ struct PluginEnvironment {
   std::unique_ptr<plugin::Host> host;  // null until the first configuration was read: it needs its state_dir
 };
 
+// `workers`, or the processors that this process may use.
+uint32_t worker_count(const config::Config& config);
+
 LoadedConfiguration load_configuration(const std::string& path, PluginEnvironment& plugins);
 
 // The folder of the shipped plugins: `plugins` beside the binary, else where they were installed.

@@ -1,7 +1,6 @@
 // Start and reload of the server: a configuration becomes a snapshot, its new sockets are bound, every worker
 // starts its plugins, and only then all of them take it. Whatever fails on the way leaves what is there.
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/resource.h>
 
 #include <random>
@@ -17,14 +16,6 @@ namespace {
 // Workers let go of a removed listener's socket when they have taken its queue, within milliseconds. One that
 // is stuck keeps no reload waiting for longer.
 constexpr uint64_t most_leaving_ms = 2'000;
-
-uint32_t worker_count(const config::Config& config) {
-  if (config.workers) return config.workers;
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
-  return static_cast<uint32_t>(CPU_COUNT(&cpus));
-}
 
 void print(const LoadedConfiguration& loaded) {
   say_text(config::render(loaded.diagnostics, loaded.sources, config::Format::human));
@@ -87,6 +78,7 @@ ExitCode Server::start() {
         for (auto& worker : workers_) worker->set_tls(listener, serving);
       });
   make_workers(config);
+  hook_watch_ = std::make_unique<plugin::HookWatch>(loop_, *plugins_.host);
   rollout_->loaded = std::move(loaded);
   roll_out();
   return ExitCode::good;
@@ -194,6 +186,7 @@ void Server::commit() {
     if (!load) load = std::make_shared<ListenerLoad>();
   }
   budget_.set_limit(config.limits.buffered);
+  hook_watch_->set_bound(static_cast<uint64_t>(config.limits.plugin_hook.count()));
   // What is found inside goes to the workers with the settings that it is meant for, in their plans, and to
   // the checks below: never before, when the old ones apply.
   committing_ = true;

@@ -101,6 +101,7 @@ void Server::stop_accepting() {
 void Server::end() {
   state_ = State::ending;
   drain_timer_.stop();
+  if (hook_watch_) hook_watch_->stop();  // it reads what belongs to the workers' threads
   running_ = workers_.size();
   for (auto& worker : workers_) worker->stop([this] { worker_ended(); });
 }

@@ -15,6 +15,7 @@
 #include "net/signals.h"
 #include "net/timer.h"
 #include "observe/prometheus.h"
+#include "plugin/hook_watch.h"
 #include "plugin/host.h"
 #include "proxy/snapshot.h"
 #include "server/certificates.h"
@@ -98,6 +99,7 @@ class Server final : private StatusSource {
   std::map<std::string, std::shared_ptr<ListenerLoad>> loads_;  // by address and scheme, like doors
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<plugin::HookWatch> hook_watch_;
   std::unique_ptr<StatusListener> status_;
   std::optional<net::Signals> signals_;
   std::optional<Rollout> rollout_;

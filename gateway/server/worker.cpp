@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/reason.h"
+#include "plugin/crash_report.h"
 #include "server/console.h"
 
 namespace penstock::server {
@@ -69,7 +70,10 @@ void Worker::start() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { loop.serve(); });
+  thread_ = std::thread([this] {
+    const plugin::OwnThread own;
+    loop.serve();
+  });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_setname_np(thread_.native_handle(), ("worker-" + std::to_string(worker)).c_str());
 }

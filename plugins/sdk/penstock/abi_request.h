@@ -58,7 +58,8 @@ typedef struct gw_http_v0 {
    * respond: any body with its content type (empty: none).
    * problem: application/problem+json (RFC 9457) made by the core; `detail` for a human; `members` is empty
    * or JSON object members without braces, `"versions":["v1","v2"]`, appended as they are. respond_header: a
-   * field of that answer (after respond or problem, before the hook returns). */
+   * field of that answer (after respond or problem, before the hook returns). GW_ELIMIT: a body, detail or
+   * members over 16 MiB. */
   gw_rc (*respond)(gw_req*, uint32_t status, gw_str reason, gw_str content_type, gw_str body);
   gw_rc (*problem)(gw_req*, uint32_t status, gw_str reason, gw_str detail, gw_str members);
   gw_rc (*respond_header)(gw_req*, gw_id name, gw_str value);

@@ -75,6 +75,7 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_size(fallback("listeners[].limits.pipelined_size")).value() == limits.pipelined_size);
   CHECK(parse_size(fallback("listeners[].limits.buffer_size")).value() == limits.buffer_size);
   CHECK(parse_size(fallback("limits.buffered")).value() == ProcessLimits{}.buffered);
+  CHECK(parse_duration(fallback("limits.plugin_hook")).value() == ProcessLimits{}.plugin_hook);
   const UpstreamLimits answers;
   CHECK(parse_size(fallback("upstreams.*.limits.header_size")).value() == answers.header_size);
   CHECK(parse_integer(fallback("upstreams.*.limits.header_count")).value() == answers.header_count);
@@ -304,7 +305,7 @@ TEST_CASE("addresses, networks and names as values") {
 TEST_CASE("limits are taken as written, and none turns off those that may be off") {
   const Loaded written = load_text("t.yaml",
                                    "schema: 1\n"
-                                   "limits: { buffered: 64MiB }\n"
+                                   "limits: { buffered: 64MiB, plugin_hook: 250ms }\n"
                                    "listeners:\n"
                                    "  name: a\n"
                                    "  address: 127.0.0.1:80\n"
@@ -327,6 +328,7 @@ TEST_CASE("limits are taken as written, and none turns off those that may be off
   CHECK(limits.pipelined_size == 16 * 1024);
   CHECK(limits.buffer_size == 32 * 1024);
   CHECK(written.config.limits.buffered == 64 * 1024 * 1024);
+  CHECK(written.config.limits.plugin_hook == Duration(250));
 
   const Loaded none = load_text("t.yaml",
                                 "schema: 1\n"

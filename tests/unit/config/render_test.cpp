@@ -258,6 +258,18 @@ TEST_CASE("a plugin named like a secret's key is shown") {
   CHECK(text.find("on_error 'maybe' is not one of") != std::string::npos);
 }
 
+TEST_CASE("a note is shown, but is neither an error nor a warning") {
+  Diagnostics diagnostics;
+  diagnostics.note("on-error-skip", {}, "plugins.a", "requests go on when 'a' fails");
+  CHECK(render(diagnostics, {}, Format::human) == "note[on-error-skip]: requests go on when 'a' fails\n");
+  CHECK(render(diagnostics, {}, Format::github) ==
+        "::notice title=on-error-skip::requests go on when 'a' fails\n");
+  CHECK(render(diagnostics, {}, Format::json).find("\"severity\": \"note\"") != std::string::npos);
+  CHECK(diagnostics.ok());
+  CHECK(diagnostics.warnings() == 0);
+  CHECK(acceptable(diagnostics, Strictness::warnings_too));
+}
+
 TEST_CASE("of two hidden values that begin alike neither is left over") {
   const Loaded loaded =
       load_text("t.yaml",
