@@ -19,6 +19,7 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   handle_.name = spec.name;
   handle_.type = spec.type;
   handle_.kv_space = host.limits().space(spec.type, spec.name);
+  handle_.store_space = spec.type + ":" + spec.name;
   on_error_ = spec.on_error;
   context_size_ = plugin_.ctx_size;
   if (plugin_.authenticate != nullptr) hooks_ |= authenticate_hook;
@@ -47,6 +48,7 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   }
   configured_ = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
+  if ((handle_.without_hooks & GW_HOOK_COMPLETE) != 0) hooks_ &= ~uint32_t{complete_hook};
   if (rc < 0 && configuration.errors == 0) {
     diagnostics.error("plugin-refused", spec.at, spec.path,
                       fmt::format("plugin type '{}' did not accept this configuration ({})", spec.type, rc));
@@ -59,22 +61,27 @@ Instance::~Instance() {
   if (configured_ && plugin_.destroy != nullptr) plugin_.destroy(inst_);
 }
 
-bool Instance::worker_start(uint32_t worker, net::Loop&, void** state) const {
+bool Instance::worker_start(uint32_t worker, net::Loop& loop, void** state) const {
   *state = nullptr;
-  if (plugin_.worker_start == nullptr) return true;
-  gw_worker self{worker};
-  gw_rc rc = GW_ERROR;
-  try {
-    rc = plugin_.worker_start(inst_, &self, state);
-  } catch (...) {
-    rc = GW_ERROR;
+  gw_rc rc = GW_OK;
+  if (plugin_.worker_start != nullptr) {
+    gw_worker self{worker};
+    try {
+      rc = plugin_.worker_start(inst_, &self, state);
+    } catch (...) {
+      rc = GW_ERROR;
+    }
   }
-  if (rc < 0)
+  if (rc < 0) {
     host_.log(LogLevel::error, &handle_, {}, fmt::format("could not start on worker {} ({})", worker, rc));
-  return rc >= 0;
+    return false;
+  }
+  for (const auto& store : handle_.stores) store->redis->attach(worker, loop);
+  return true;
 }
 
 void Instance::worker_stop(uint32_t worker, void* state) const {
+  for (const auto& store : handle_.stores) store->redis->detach(worker);
   gw_worker self{worker};
   if (plugin_.worker_stop != nullptr) plugin_.worker_stop(inst_, &self, state);
 }
@@ -100,8 +107,11 @@ void Instance::complain(const char* hook, gw_action action, std::string_view req
 // A pause needs a ticket and somebody who can wake the request; a ticket without a pause leads nowhere.
 bool Instance::paused(gw_req& frame, gw_action action) const {
   proxy::Resumable* waiting = frame.context.resumable;
-  if (action == GW_PAUSE && frame.took_ticket && waiting != nullptr && plugin_.on_resume != nullptr)
+  const bool hears_of_end = (hooks_ & complete_hook) != 0;
+  if (action == GW_PAUSE && frame.took_ticket && waiting != nullptr && plugin_.on_resume != nullptr &&
+      hears_of_end) {
     return true;
+  }
   if (frame.took_ticket && waiting != nullptr) host_.tickets().forget(*waiting);
   return false;
 }
