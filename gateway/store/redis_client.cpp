@@ -344,7 +344,7 @@ bool RedisClient::take(Question& question, const RedisReply& reply) {
       if (good) {
         answer.outcome = reply.numbers[0] == 1 ? Answer::Outcome::admitted : Answer::Outcome::refused;
         answer.value = reply.numbers[1];
-        failures_ = 0, pause_ms_ = 0;
+        if (question.open) failures_ = 0, pause_ms_ = 0;  // a late one is no proof of health
       }
       tell(question, answer);
       return good;
@@ -376,7 +376,7 @@ bool RedisClient::take_gcra(Question& question, const RedisReply& reply) {
   if (good) {
     answer.outcome = admitted ? Answer::Outcome::admitted : Answer::Outcome::refused;
     answer.states = {states.data(), windows};
-    failures_ = 0, pause_ms_ = 0;
+    if (question.open) failures_ = 0, pause_ms_ = 0;  // a late one is no proof of health
   }
   tell(question, answer);
   return good;

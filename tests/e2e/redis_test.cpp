@@ -14,21 +14,24 @@
 #include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 #include "e2e/redis_support.h"
+#include "e2e/tls_support.h"
 
 using namespace e2e;
 
 namespace {
 
-// A gateway whose only route is limited by what the store counts. Busy machines are slower than 5 ms.
+// A gateway whose only route is limited by what the store counts. Busy machines are slower than 5 ms. One
+// worker, so that what /metrics says of the store is true of whoever is asked.
 std::string limited(const std::string& redis, const std::string& limits, const std::string& settings = {}) {
-  return basics(
-      "redis: { address: \"" + redis + "\", timeout: 1s" + settings +
-      " }\n"
-      "plugins: { shared: { type: rate_limit, key: client.address, store: redis, headers: ratelimit, " +
-      limits +
-      " } }\n"
-      "routes: [{ name: all, match: { path_prefix: / }, public: true, before_auth: shared, "
-      "respond: { status: 200, body: ok } }]\n");
+  std::string head = basics();
+  head.replace(head.find("workers: 2"), 10, "workers: 1");
+  return head + "redis: { address: \"" + redis + "\", timeout: 1s" + settings +
+         " }\n"
+         "plugins: { shared: { type: rate_limit, key: client.address, store: redis, headers: ratelimit, " +
+         limits +
+         " } }\n"
+         "routes: [{ name: all, match: { path_prefix: / }, public: true, before_auth: shared, "
+         "respond: { status: 200, body: ok } }]\n";
 }
 
 void await_up(const Gateway& gateway) { await_metric(gateway, "penstock_redis_up", 1); }
@@ -62,7 +65,8 @@ size_t lines_with(Gateway& gateway, const std::string& text) {
 
 TEST_CASE("two gateways that share a Redis admit exactly the burst, whoever is asked") {
   Redis redis;
-  const std::string configuration = limited(redis.endpoint(), "limits: [{ rate: 1/h, burst: 150 }]");
+  std::string configuration = limited(redis.endpoint(), "limits: [{ rate: 1/h, burst: 150 }]");
+  configuration.replace(configuration.find("workers: 1"), 10, "workers: 2");
   Gateway one(configuration), two(configuration);
   await_up(one);
   await_up(two);
@@ -127,6 +131,51 @@ TEST_CASE("Redis that stands still or is gone: a local share, no error and no lo
   CHECK(lines_with(gateway, "is away") >= 1);
   CHECK(lines_with(gateway, "is away") <= 4);
   CHECK(lines_with(gateway, "answers again") >= 1);
+}
+
+TEST_CASE(
+    "a way to Redis that becomes slower than the timeout: a local share, and back when it is quick again") {
+  Redis redis;
+  SlowWay way(redis.port());
+  std::string configuration =
+      limited(way.endpoint(), "limits: [{ rate: 1/h, burst: 20 }]", ", max_failures: 3");
+  configuration.replace(configuration.find("timeout: 1s"), 11, "timeout: 300ms");
+  Gateway gateway(configuration);
+  await_up(gateway);
+  std::atomic<int> odd{0};
+  CHECK(admitted(gateway, 5, &odd) == 5);
+  way.delay_ms = 700;
+  CHECK(admitted(gateway, 30, &odd) == 20);  // answers that come late are nobody's
+  await_metric(gateway, "penstock_redis_up", 0);
+  CHECK(metric(gateway, "penstock_redis_timeouts_total") >= 3);
+  way.delay_ms = 0;
+  await_up(gateway);
+  // What was asked and not waited for was counted there all the same.
+  const double before = errors(gateway, "away") + errors(gateway, "timeout");
+  const int left = admitted(gateway, 30, &odd);
+  CHECK(errors(gateway, "away") + errors(gateway, "timeout") == before);
+  CHECK(left <= 15);
+  CHECK(left >= 10);
+  CHECK(odd == 0);
+}
+
+TEST_CASE("Redis over TLS is verified: the right authority is used, another one is away") {
+  TestCa ca, other("other");
+  ca.sign("redis", "DNS:redis.test,IP:127.0.0.1");
+  const uint16_t port = ClosedPort().port();
+  Redis redis({"--tls-port", std::to_string(port), "--tls-cert-file", ca.file("redis.crt"), "--tls-key-file",
+               ca.file("redis.key"), "--tls-ca-cert-file", ca.file("ca.crt"), "--tls-auth-clients", "no"});
+  const auto with = [&](const TestCa& trusted) {
+    return limited("127.0.0.1:" + std::to_string(port), "limits: [7/h]",
+                   ", tls: { " + trusted.trust() + " }");
+  };
+  Gateway good(with(ca)), wrong(with(other));
+  await_up(good);
+  CHECK(admitted(good, 10) == 7);
+  CHECK(errors(good, "away") == 0);
+  CHECK(admitted(wrong, 10) == 7);
+  CHECK(metric(wrong, "penstock_redis_up") == 0);
+  CHECK(errors(wrong, "away") >= 1);
 }
 
 TEST_CASE("without Redis each of two gateways has half") {

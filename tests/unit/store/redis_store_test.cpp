@@ -165,6 +165,22 @@ TEST_CASE("an answer that is late is told as late, at its time, and dropped when
   CHECK(bench.store->up());
 }
 
+TEST_CASE("answers that all come, but late, are no proof of health") {
+  RedisSettings settings;
+  settings.timeout_ms = 40;
+  settings.max_failures = 3;
+  Bench bench(settings);
+  bench.up();
+  for (uint64_t i = 0; i < 3; ++i) {
+    bench.redis.hold_decisions = true;
+    CHECK(bench.ask(i) == Asked::yes);
+    bench.until([&] { return bench.answers.contains(i); });
+    if (i < 2) bench.redis.release();
+    bench.turns(2);
+  }
+  bench.until([&] { return !bench.store->up(); });
+}
+
 TEST_CASE("after max_failures it is away: nothing is asked until a probe is answered in time") {
   RedisSettings settings;
   settings.timeout_ms = 40;
