@@ -33,6 +33,29 @@ void compile_status(const Node& root, Build& build) {
   build.config.status = out;
 }
 
+void compile_redis(const Node& root, Build& build) {
+  const Node* node = usable(root, "redis");
+  const Node* address = usable(node, "address");
+  if (address == nullptr) return;
+  const auto parsed = parse_host_port(address->text);
+  if (!parsed) return;
+  Redis out;
+  out.host = parsed->host;
+  out.port = parsed->port;
+  take(node, "timeout", out.timeout);
+  take(node, "username", out.username);
+  std::string password;
+  take(node, "password", password);
+  out.password = Secret(std::move(password));
+  take(node, "database", out.database);
+  take(node, "max_pending", out.max_pending);
+  take(node, "max_failures", out.max_failures);
+  out.tls = compile_upstream_tls(usable(node, "tls"), "redis.tls", build);
+  if (!out.username.empty() && out.password.reveal().empty())
+    build.diagnostics.error("missing-key", node->at, "redis.password", "'username' needs a password too");
+  build.config.redis = std::move(out);
+}
+
 // Sinks over the network come later; the logging plugin reads all else. False: answered here.
 bool check_sink(const Node& entry, const std::string& path, Build& build) {
   const Node* file = usable(entry, "file");
@@ -99,6 +122,9 @@ void compile_process(const Node& root, Build& build) {
   take_size(usable(root, "limits"), "buffered", config.limits.buffered);
   take(usable(root, "limits"), "health_checks", config.limits.health_checks);
   take(usable(root, "limits"), "plugin_hook", config.limits.plugin_hook);
+  take(usable(root, "limits"), "rate_limit_keys", config.limits.rate_limit_keys);
+  take_size(usable(root, "limits"), "plugin_store", config.limits.plugin_store);
+  compile_redis(root, build);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

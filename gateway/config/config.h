@@ -87,6 +87,8 @@ struct ProcessLimits {
   uint64_t buffered = 256 * 1024 * 1024;
   uint32_t health_checks = 500;
   Duration plugin_hook{100};
+  uint32_t rate_limit_keys = 1'048'576;
+  uint64_t plugin_store = 16 * 1024 * 1024;
 };
 
 struct Drain {
@@ -97,6 +99,19 @@ struct Drain {
 // IP literals with a port. Empty: the system's resolvers.
 struct Dns {
   std::vector<Address> servers;
+};
+
+// What stores of plugins that ask for it share.
+struct Redis {
+  std::string host;  // a name, or an IP literal without brackets
+  uint16_t port = 0;
+  Duration timeout{5};
+  std::string username;
+  Secret password;
+  uint32_t database = 0;
+  uint32_t max_pending = 10'000;  // of one worker
+  uint32_t max_failures = 5;
+  std::optional<UpstreamTls> tls;
 };
 
 struct ApiKeyCredential {
@@ -193,6 +208,7 @@ struct Config {
   ProcessLimits limits;
   Drain drain;
   Dns dns;
+  std::optional<Redis> redis;
   std::vector<LogInstance> access_log;  // empty: none
   std::vector<Consumer> consumers;
   std::vector<PluginInstance> plugins;

@@ -16,6 +16,7 @@
 #include "plugin/plugin_code.h"
 #include "proxy/filter.h"
 #include "proxy/request_context.h"
+#include "store/redis_store.h"
 
 namespace penstock::plugin {
 
@@ -55,12 +56,19 @@ struct gw_req {
   bool threw = false;  // the hook, which the log knows already
 };
 
+// A shared store as one instance has it.
+struct gw_store {
+  std::shared_ptr<penstock::store::RedisStore> redis;
+};
+
 struct gw_instance {
   penstock::plugin::Host* host = nullptr;
   std::string name, type;
   penstock::Hash128 kv_space;
   const penstock::plugin::PluginCode* event = nullptr;  // what its events' callbacks run as
-  uint32_t without_hooks = 0;                           // GW_HOOK_...: what configure gave up
+  std::string store_space;  // "TYPE:NAME", for stores that several processes share
+  std::vector<std::unique_ptr<gw_store>> stores;
+  uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up
   std::string challenge;
   std::vector<std::string> credential_headers, credential_query, credential_cookies;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <ctime>
 #include <optional>
@@ -74,6 +75,21 @@ void report_unknown_type(const InstanceSpec& spec, const TypeSet& types, config:
   if (!spec.type_secret) wrong.hint = config::did_you_mean(spec.type, known);
 }
 
+// Everything that the ABI's answer refers to lives until on_resume has returned.
+void answer_ticket(Tickets& tickets, store::Token token, const store::Answer& answer) {
+  using Outcome = store::Answer::Outcome;
+  std::array<gw_limit_state, store::RedisStore::max_windows> states;
+  for (size_t i = 0; i < answer.states.size(); ++i)
+    states[i] = {answer.states[i].remaining, answer.states[i].reset, answer.states[i].retry_after};
+  gw_store_answer out{sizeof(gw_store_answer), GW_EUNAVAILABLE, answer.value, states.data(),
+                      answer.states.size()};
+  if (answer.outcome == Outcome::admitted) out.rc = 1;
+  if (answer.outcome == Outcome::refused) out.rc = 0;
+  if (answer.outcome == Outcome::timeout) out.rc = GW_ETIMEOUT;
+  if (answer.outcome == Outcome::wrong) out.rc = GW_ERROR;
+  tickets.resume_here({token.slot, token.gen}, &out);
+}
+
 }  // namespace
 
 std::string TypeSet::add(std::shared_ptr<Library> library) {
@@ -105,6 +121,7 @@ Host::Host(proxy::Names& names, HostSettings settings)
       wall_ns_(settings_.wall_ns != nullptr ? settings_.wall_ns : &system_wall_ns),
       monotonic_ns_(settings_.monotonic_ns != nullptr ? settings_.monotonic_ns : &system_monotonic_ns),
       limits_(settings_.max_limit_keys),
+      values_(settings_.max_value_bytes),
       tickets_(std::make_shared<Tickets>()),
       hook_counts_(settings_.workers),
       running_(settings_.workers) {
@@ -168,6 +185,21 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
   }
   auto made = Instance::make(*this, *type, spec, targets, diagnostics);
   return lets_through ? nullptr : std::move(made);
+}
+
+std::shared_ptr<store::RedisStore> Host::redis() {
+  if (!redis_settings_) return nullptr;
+  if (auto known = redis_.lock(); known != nullptr && known->settings().same(*redis_settings_)) return known;
+  store::RedisStore::Owner owner{tickets_.get(),
+                                 [](void* tickets, store::Token token, const store::Answer& answer) {
+                                   answer_ticket(*static_cast<Tickets*>(tickets), token, answer);
+                                 },
+                                 [this](bool up, std::string_view line) {
+                                   log(up ? LogLevel::info : LogLevel::warning, nullptr, {}, line);
+                                 }};
+  auto made = std::make_shared<store::RedisStore>(*redis_settings_, std::move(owner));
+  redis_ = made;
+  return made;
 }
 
 void Host::notify(Event event) {

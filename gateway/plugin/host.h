@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,11 +19,13 @@
 #include "config/diagnostic.h"
 #include "plugin/gcra_store.h"
 #include "plugin/hook_counts.h"
+#include "plugin/kv_store.h"
 #include "plugin/library.h"
 #include "plugin/metrics.h"
 #include "plugin/tickets.h"
 #include "proxy/attribute.h"
 #include "proxy/filter.h"
+#include "store/redis_store.h"
 
 namespace penstock::plugin {
 
@@ -80,6 +83,7 @@ struct HostSettings {
   std::function<void(LogLevel, std::string_view line)> log;
   LogLevel min_level = LogLevel::info;
   size_t max_limit_keys = size_t{1} << 20;
+  size_t max_value_bytes = KvStore::default_bytes;
   // What gw.clock answers outside a request; absent: the system's.
   int64_t (*wall_ns)() = nullptr;
   int64_t (*monotonic_ns)() = nullptr;
@@ -98,6 +102,12 @@ class Host {
   std::unique_ptr<proxy::Filter> configure(const InstanceSpec& spec, const TypeSet& types,
                                            TargetSink& targets, config::Diagnostics& diagnostics);
   void notify(Event event);
+  // What `store: redis` means to the instances that are configured from now on; nothing: there is none.
+  void set_redis(std::optional<store::RedisSettings> settings) { redis_settings_ = std::move(settings); }
+  // The one of those settings, which lives as long as somebody has it. Null: the configuration has none.
+  std::shared_ptr<store::RedisStore> redis();
+  // The one that instances have; null: none has.
+  std::shared_ptr<store::RedisStore> current_redis() const { return redis_.lock(); }
   std::vector<MetricSample> metrics() const;  // sorted by name
 
   // That worker's thread, before its first hook: whose record is watched.
@@ -109,6 +119,7 @@ class Host {
   // For the tables.
   proxy::Names& names() { return names_; }
   GcraStore& limits() { return limits_; }
+  KvStore& values() { return values_; }
   Metrics& metric_store() { return metrics_; }
   Tickets& tickets() { return *tickets_; }
   int64_t wall_ns() const { return wall_ns_(); }
@@ -131,6 +142,7 @@ class Host {
   int64_t (*wall_ns_)();
   int64_t (*monotonic_ns_)();
   GcraStore limits_;
+  KvStore values_;
   Metrics metrics_;
   std::shared_ptr<Tickets> tickets_;
   std::vector<Subscription> subscriptions_;
@@ -139,6 +151,8 @@ class Host {
   HookCounts hook_counts_;
   mutable std::mutex running_mutex_;  // never taken by a hook
   std::vector<const RunningCode*> running_;
+  std::optional<store::RedisSettings> redis_settings_;
+  std::weak_ptr<store::RedisStore> redis_;  // the newest
 };
 
 }  // namespace penstock::plugin

@@ -24,6 +24,7 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   handle_.name = spec.name;
   handle_.type = spec.type;
   handle_.kv_space = host.limits().space(spec.type, spec.name);
+  handle_.store_space = spec.type + ":" + spec.name;
   on_error_ = spec.on_error;
   context_size_ = plugin_.ctx_size;
   if (plugin_.authenticate != nullptr) hooks_ |= authenticate_hook;
@@ -69,6 +70,7 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   contained(CodeKind::configure, [&] { rc = plugin_.configure(configuration.handle(&spec.node), &inst_); });
   configured_ = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
+  if ((handle_.without_hooks & GW_HOOK_COMPLETE) != 0) hooks_ &= ~uint32_t{complete_hook};
   if (rc < 0 && configuration.errors == 0) {
     diagnostics.error("plugin-refused", spec.at, spec.path,
                       fmt::format("plugin type '{}' did not accept this configuration ({})", spec.type, rc));
@@ -82,19 +84,25 @@ Instance::~Instance() {
     contained(CodeKind::destroy, [&] { plugin_.destroy(inst_); });
 }
 
-bool Instance::worker_start(uint32_t worker, net::Loop&, void** state) const {
+bool Instance::worker_start(uint32_t worker, net::Loop& loop, void** state) const {
   *state = nullptr;
   host_.enroll(worker);
-  if (plugin_.worker_start == nullptr) return true;
-  gw_worker self{worker};
-  gw_rc rc = GW_ERROR;
-  contained(CodeKind::worker_start, [&] { rc = plugin_.worker_start(inst_, &self, state); });
-  if (rc < 0)
+  gw_rc rc = GW_OK;
+  if (plugin_.worker_start != nullptr) {
+    gw_worker self{worker};
+    rc = GW_ERROR;
+    contained(CodeKind::worker_start, [&] { rc = plugin_.worker_start(inst_, &self, state); });
+  }
+  if (rc < 0) {
     host_.log(LogLevel::error, &handle_, {}, fmt::format("could not start on worker {} ({})", worker, rc));
-  return rc >= 0;
+    return false;
+  }
+  for (const auto& store : handle_.stores) store->redis->attach(worker, loop);
+  return true;
 }
 
 void Instance::worker_stop(uint32_t worker, void* state) const {
+  for (const auto& store : handle_.stores) store->redis->detach(worker);
   gw_worker self{worker};
   if (plugin_.worker_stop != nullptr)
     contained(CodeKind::worker_stop, [&] { plugin_.worker_stop(inst_, &self, state); });
@@ -144,8 +152,11 @@ void Instance::report(CodeKind hook, const gw_req& frame, std::string_view what)
 // A pause needs a ticket and somebody who can wake the request; a ticket without a pause leads nowhere.
 bool Instance::paused(gw_req& frame, gw_action action) const {
   proxy::Resumable* waiting = frame.context.resumable;
-  if (action == GW_PAUSE && frame.took_ticket && waiting != nullptr && plugin_.on_resume != nullptr)
+  const bool hears_of_end = (hooks_ & complete_hook) != 0;
+  if (action == GW_PAUSE && frame.took_ticket && waiting != nullptr && plugin_.on_resume != nullptr &&
+      hears_of_end) {
     return true;
+  }
   if (frame.took_ticket && waiting != nullptr) host_.tickets().forget(*waiting);
   return false;
 }

@@ -1,4 +1,4 @@
-// gw.clock, gw.async, gw.kv, gw.log, gw.metric, gw.event: thin functions in front of what the Host keeps.
+// gw.clock, gw.async, gw.log, gw.metric, gw.event: thin functions in front of what the Host keeps.
 #include "plugin/handles.h"
 #include "plugin/host.h"
 #include "plugin/tables.h"
@@ -29,14 +29,6 @@ gw_rc resume(const gw_host* host, gw_ticket which, void* data) {
 gw_rc resume_after(gw_req* req, gw_ticket which, int64_t after_ns, void* data) {
   if (!usable(req)) return GW_EINVAL;
   return req->host.tickets().resume_after(which, after_ns, data) ? GW_OK : GW_EINVAL;
-}
-
-// ---- kv ----
-gw_rc gcra(gw_instance* instance, gw_str key, const gw_limit* limits, size_t count, uint64_t cost,
-           int64_t now_ns, uint32_t flags, gw_limit_state* out) {
-  if (instance == nullptr || limits == nullptr || (key.ptr == nullptr && key.len > 0)) return GW_EINVAL;
-  return instance->host->limits().gcra(instance->kv_space, view(key), {limits, count}, cost, now_ns, flags,
-                                       out);
 }
 
 // ---- log ----
@@ -83,7 +75,6 @@ gw_rc subscribe(gw_instance* instance, uint32_t mask, void (*fn)(void*, uint32_t
 constinit const gw_clock_v0 clock_table{sizeof(gw_clock_v0), 0, &wall, &monotonic, &request_wall,
                                         &request_monotonic};
 constinit const gw_async_v0 async_table{sizeof(gw_async_v0), 0, &ticket, &resume, &resume_after};
-constinit const gw_kv_v0 kv_table{sizeof(gw_kv_v0), 0, &gcra};
 constinit const gw_log_v0 log_table{sizeof(gw_log_v0), 0, &write, &write_request, &enabled};
 constinit const gw_metric_v0 metric_table{sizeof(gw_metric_v0), 0, &counter, &histogram, &add, &observe};
 constinit const gw_event_v0 event_table{sizeof(gw_event_v0), 0, &subscribe};

@@ -53,6 +53,17 @@ bool Tickets::resume(gw_ticket ticket, void* data) {
   return true;
 }
 
+bool Tickets::resume_here(gw_ticket ticket, void* data) {
+  {
+    const std::lock_guard lock(mutex_);
+    Slot* slot = find(ticket);
+    if (slot == nullptr || slot->state != State::waiting) return false;
+    slot->state = State::resumed;
+  }
+  deliver(ticket, data);
+  return true;
+}
+
 void Tickets::deliver(gw_ticket ticket, void* data) {
   std::unique_ptr<Alarm> alarm;
   proxy::Resumable* request = nullptr;

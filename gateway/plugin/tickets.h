@@ -20,6 +20,8 @@ class Tickets : public std::enable_shared_from_this<Tickets> {
   gw_ticket take(proxy::Resumable& request, net::Loop& loop);
   // Any thread. True: the request's worker will be told, unless the request ends first.
   bool resume(gw_ticket ticket, void* data);
+  // The request's worker, outside of any hook: resumes before it returns, so `data` need not live longer.
+  bool resume_here(gw_ticket ticket, void* data);
   // The request's worker.
   bool resume_after(gw_ticket ticket, int64_t after_ns, void* data);
   // The request's worker: this request waits no longer (it went on, or ended).

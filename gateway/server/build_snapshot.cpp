@@ -13,6 +13,7 @@ std::shared_ptr<proxy::Snapshot> build_snapshot(std::shared_ptr<const config::Co
   snapshot->libraries = std::const_pointer_cast<plugin::TypeSet>(types);
   Building building{*config, host, *types, diagnostics, *snapshot, {}, {}, {}, {}, {}};
   build_clusters(building);
+  build_stores(building);
   build_filters(building);
   build_listeners(building);
   if (!diagnostics.ok()) return nullptr;

@@ -31,6 +31,9 @@ struct Building {
   std::string at(config::Position position) const { return config::to_text(config, position); }
 };
 
+// build_store.cpp: before the instances that may ask for one.
+void build_stores(Building& building);
+
 // build_filters.cpp: configures every instance and reports what they refuse.
 void build_filters(Building& building);
 // Drops those that no chain uses and numbers the others.

@@ -33,8 +33,10 @@ LoadedConfiguration load_configuration(const std::string& path, PluginEnvironmen
   result.config = std::make_shared<const config::Config>(std::move(loaded.config));
   if (!plugins.host)
     plugins.host = std::make_unique<plugin::Host>(
-        plugins.names,
-        plugin::HostSettings{.state_dir = result.config->state_dir, .workers = worker_count(*result.config)});
+        plugins.names, plugin::HostSettings{.state_dir = result.config->state_dir,
+                                            .workers = worker_count(*result.config),
+                                            .max_limit_keys = result.config->limits.rate_limit_keys,
+                                            .max_value_bytes = result.config->limits.plugin_store});
   plugin::Host& host = *plugins.host;
   // Without a type set nothing can be said about plugins, and nothing is to be said twice.
   if (auto types = load_libraries(*result.config, host, plugins.shipped_folder, result.diagnostics))

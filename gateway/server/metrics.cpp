@@ -146,6 +146,21 @@ void write_handshakes(observe::PrometheusText& out,
                  static_cast<double>(counters.refused_tickets[i]));
 }
 
+void write_redis(observe::PrometheusText& out, const store::RedisStore* redis) {
+  if (redis == nullptr) return;
+  out.family("penstock_redis_up", MetricKind::gauge, "1 while some worker has its answers from Redis.");
+  out.sample({}, redis->up() ? 1 : 0);
+  out.family("penstock_redis_processes", MetricKind::gauge,
+             "Gateway processes that share Redis, as last seen; a local share is one of so many parts.");
+  out.sample({}, redis->processes());
+  out.family("penstock_redis_timeouts_total", MetricKind::counter,
+             "Answers of Redis that came after redis.timeout or never.");
+  out.sample({}, static_cast<double>(redis->timeouts()));
+  out.family("penstock_redis_over_max_pending_total", MetricKind::counter,
+             "Questions that Redis was not asked because redis.max_pending was reached.");
+  out.sample({}, static_cast<double>(redis->full()));
+}
+
 }  // namespace
 
 void Server::collect(std::function<void(std::string)> done) {
@@ -205,6 +220,12 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   out.family("penstock_ratelimit_evictions_total", MetricKind::counter,
              "Keys in use that rate limits forgot because the table was full.");
   out.sample({}, static_cast<double>(plugins_.host->limits().evictions()));
+  out.family("penstock_plugin_store_full_total", MetricKind::counter,
+             "Values of plugins that were given up, or not taken, because limits.plugin_store was reached.");
+  out.sample({}, static_cast<double>(plugins_.host->values().full()));
+  out.family("penstock_plugin_store_bytes", MetricKind::gauge, "What the values of plugins take.");
+  out.sample({}, static_cast<double>(plugins_.host->values().bytes()));
+  write_redis(out, plugins_.host->current_redis().get());
   out.family("penstock_config_generation", MetricKind::gauge, "Number of the configuration that is served.");
   out.sample({}, static_cast<double>(generation_));
   out.family("penstock_config_last_reload_successful", MetricKind::gauge,

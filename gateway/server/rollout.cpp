@@ -187,6 +187,8 @@ void Server::commit() {
   }
   budget_.set_limit(config.limits.buffered);
   hook_watch_->set_bound(static_cast<uint64_t>(config.limits.plugin_hook.count()));
+  plugins_.host->limits().set_max_entries(config.limits.rate_limit_keys);
+  plugins_.host->values().set_max_bytes(config.limits.plugin_store);
   // What is found inside goes to the workers with the settings that it is meant for, in their plans, and to
   // the checks below: never before, when the old ones apply.
   committing_ = true;

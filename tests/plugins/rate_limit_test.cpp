@@ -7,6 +7,7 @@
 
 #include "plugin/gcra_store.h"
 #include "plugins/harness.h"
+#include "rate_limit/calendar.h"
 #include "rate_limit/limit_key.h"
 
 using penstock::Hash128;
@@ -183,7 +184,10 @@ TEST_CASE("rate_limit answers 429 with Retry-After and tells what is left") {
   CHECK(refused.run(*filter) == Action::respond);
   CHECK(refused.context.local.status == 429);
   CHECK(refused.context.local.reason == "limit.rate");
-  CHECK(refused.respond(*filter).starts_with("retry-after: 1\nratelimit: \"per-ip-1\";r=0;"));
+  REQUIRE(refused.context.local.headers != nullptr);
+  CHECK(refused.context.local.headers->name == "retry-after");
+  CHECK(refused.context.local.headers->value == "1");
+  CHECK(refused.respond(*filter).starts_with("ratelimit: \"per-ip-1\";r=0;"));
   Request other(w);
   other.context.client_address = "203.0.113.10";
   CHECK(other.run(*filter) == Action::next);
@@ -273,10 +277,181 @@ TEST_CASE("a wrong rate_limit configuration is refused with the place") {
   refused(R"({"key": "client.adress", "limits": ["1/s"]})", "'client.adress' is no attribute");
   refused(R"({"key": "client.address", "limits": ["1/w"]})", "plugins.l.limits[0]: '1/w' is no rate");
   refused(R"({"key": "client.address", "limits": [{"rate": "1/s", "burst": 0}]})", "must be from 1");
-  refused(R"({"key": "client.address", "limits": ["1/s"], "store": "redis"})", "not supported yet");
-  refused(R"({"key": "client.address", "limits": []})", "lists no limit");
-  refused(R"({"key": "client.address"})", "'limits' is missing");
+  refused(R"({"key": "client.address", "limits": ["1/s"], "store": "redis"})", "needs 'redis' at the top");
+  refused(R"({"key": "client.address", "limits": []})", "limits nothing");
+  refused(R"({"key": "client.address"})", "limits nothing");
+  refused(R"({"key": "client.address", "concurrency": 0})", "must be from 1");
+  refused(R"({"key": "client.address", "quota": [{"count": 5, "per": "week"}]})", "not one of: day, month");
+  refused(R"({"key": "client.address", "quota": [{"count": 5, "per": "day"}, {"count": 6, "per": "day"}]})",
+          "two quotas for one period");
+  refused(R"({"key": "client.address", "limits": ["1/s"], "cost": "header"})",
+          "neither a number nor an attribute");
+  refused(R"({"key": "client.address", "limits": ["1/s"], "cost": 0})", "must be from 1 to 1000000");
+  refused(R"({"key": "client.address", "limits": ["1/s"], "tiers": {"g": {"limit": "1/s"}}})",
+          "tiers.g.limit");
   CHECK(w.make("rate_limit", "l", R"({"key": "client.address", "limits": "1/s"})",
                penstock::proxy::OnError::skip) == nullptr);
   CHECK(w.messages().find("bad-on-error") != std::string::npos);
+}
+
+namespace {
+
+void end(penstock::proxy::Filter& filter, Request& r) {
+  penstock::proxy::Summary summary;
+  filter.on_complete(r.call(filter), summary);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "requests at once: a place is held to the end, once, over a reload, and by whoever was let in alone") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  const char* config = R"({"key": "client.address", "concurrency": 2, "headers": ["ratelimit"]})";
+  auto* filter = w.make("rate_limit", "l", config);
+  REQUIRE_MESSAGE(filter != nullptr, w.messages());
+  Request one(w), two(w), three(w), four(w);
+  CHECK(one.run(*filter) == Action::next);
+  CHECK(one.respond(*filter) ==
+        "ratelimit: \"l-concurrency\";r=1\n"
+        "ratelimit-policy: \"l-concurrency\";q=2;qu=\"concurrent-requests\"\n");
+  CHECK(two.run(*filter) == Action::next);
+  CHECK(three.run(*filter) == Action::respond);
+  CHECK(three.context.local.reason == "limit.concurrency");
+  end(*filter, three);  // held nothing
+  auto* next = w.make("rate_limit", "l", config);
+  CHECK(four.run(*next) == Action::respond);
+  end(*filter, one);
+  end(*filter, one);  // once is enough
+  CHECK(four.run(*next) == Action::next);
+  end(*next, four);
+  end(*filter, two);
+  CHECK(w.host.values().entries() == 0);
+}
+
+TEST_CASE("a tier has its own parts and the instance's for the rest") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  auto* filter = w.make("rate_limit", "l", R"({"key": "consumer.id", "limits": "1/h", "concurrency": 5,
+      "quota": [{"count": 3, "per": "day"}],
+      "tiers": {"gold": {"limits": "4/h", "quota": "none"}, "quiet": {"concurrency": "none"}}})");
+  REQUIRE_MESSAGE(filter != nullptr, w.messages());
+  const auto explained = [&](const char* group) {
+    Request r(w);
+    const auto& consumer = w.consumer(std::string("c-") + group, {group});
+    r.context.consumer = &consumer;
+    r.context.consumer_id = consumer.name;
+    return std::string(r.explain(*filter).detail);
+  };
+  CHECK(explained("gold") == "consumer.id, 4/h; 5 at once");
+  CHECK(explained("quiet") == "consumer.id, 1/h; 3 a day");
+  CHECK(explained("other") == "consumer.id, 1/h; 3 a day; 5 at once");
+}
+
+TEST_CASE("a request costs what the configuration or its header says, never less than one") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  auto* fixed = w.make("rate_limit", "fixed", R"({"key": "client.address", "limits": "10/h", "cost": 4})");
+  auto* sent = w.make("rate_limit", "sent", R"({"key": "client.address", "limits": "100/h",
+      "cost": {"from": "header.x-cost", "max": 20, "missing": 2}, "headers": ["x-ratelimit"]})");
+  REQUIRE_MESSAGE(sent != nullptr, w.messages());
+  Request a(w), b(w), c(w);
+  CHECK(a.run(*fixed) == Action::next);
+  CHECK(b.run(*fixed) == Action::next);
+  CHECK(c.run(*fixed) == Action::respond);
+  const auto left = [&](const char* cost) {
+    Request r(w);
+    if (cost != nullptr) r.header("x-cost", cost);
+    CHECK(r.run(*sent) == Action::next);
+    const std::string said = r.respond(*sent);
+    return said.substr(0, said.find("\nx-ratelimit-reset"));
+  };
+  const auto fields = [](int remaining) {
+    return fmt::format("x-ratelimit-limit: 100\nx-ratelimit-remaining: {}", remaining);
+  };
+  CHECK(left(nullptr) == fields(98));
+  CHECK(left("5") == fields(93));
+  CHECK(left("1000000") == fields(73));
+  CHECK(left("0") == fields(53));
+  CHECK(left("-1") == fields(33));
+  CHECK(left("1 ") == fields(13));
+  auto* dear = w.make("rate_limit", "dear", R"({"key": "client.address", "limits": "10/h", "cost": 11})");
+  Request never(w);
+  CHECK(never.run(*dear) == Action::respond);
+  CHECK(never.context.local.headers == nullptr);  // no Retry-After would be true
+}
+
+TEST_CASE("a quota ends with its day or month of UTC, and Retry-After says when") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  auto* filter = w.make("rate_limit", "l", R"({"key": "client.address", "headers": ["ratelimit"],
+      "quota": [{"count": 2, "per": "day"}, {"count": 3, "per": "month"}]})");
+  REQUIRE_MESSAGE(filter != nullptr, w.messages());
+  const auto at = [&](int64_t seconds) {  // after 2027-01-15T08:00:00Z
+    Request r(w);
+    r.context.wall_ns += seconds * second;
+    r.context.monotonic_ns += seconds * second;
+    const bool next = r.run(*filter) == Action::next;
+    return next ? std::string("next")
+                : std::string(r.context.local.reason) + " " + std::string(r.context.local.headers->value);
+  };
+  CHECK(at(0) == "next");
+  CHECK(at(1) == "next");
+  CHECK(at(2) == "limit.quota 57598");
+  CHECK(at(57'599) == "limit.quota 1");
+  CHECK(at(57'600) == "next");
+  CHECK(at(57'601) == fmt::format("limit.quota {}", 16 * 86'400 - 1));  // January is used up
+  CHECK(at(57'600 + 16 * 86'400) == "next");
+}
+
+TEST_CASE("a dry run lets through, counts, and says so at times") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  auto* filter = w.make("rate_limit", "l", R"({"key": "client.address", "limits": "1/h", "concurrency": 3,
+      "dry_run": true})");
+  REQUIRE_MESSAGE(filter != nullptr, w.messages());
+  std::vector<std::unique_ptr<Request>> all;
+  for (int i = 0; i < 5; ++i) {
+    all.push_back(std::make_unique<Request>(w));
+    all.back()->context.monotonic_ns += i * 6 * second;
+    CHECK(all.back()->run(*filter) == Action::next);
+  }
+  CHECK(w.counted("penstock_ratelimit_decisions_total", "l", "allowed") == 1);
+  CHECK(w.counted("penstock_ratelimit_decisions_total", "l", "refused") == 0);
+  CHECK(w.counted("penstock_ratelimit_decisions_total", "l", "dry_run") == 4);
+  CHECK(w.log.find("would have refused 1 requests, the last one for limit.rate") != std::string::npos);
+  CHECK(w.log.find("would have refused 2 requests, the last one for limit.concurrency") != std::string::npos);
+  for (auto& one : all) end(*filter, *one);
+  CHECK(w.host.values().entries() == 0);
+}
+
+TEST_CASE("a plain limit has no hook at the end and none for the answer: it costs nothing there") {
+  World w;
+  REQUIRE(w.load(shipped("rate_limit")) == "");
+  auto* plain = w.make("rate_limit", "plain", R"({"key": "client.address", "limits": "1/h"})");
+  auto* more = w.make("rate_limit", "more", R"({"key": "client.address", "concurrency": 1,
+      "headers": ["x-ratelimit"]})");
+  using penstock::proxy::Filter;
+  CHECK_FALSE(plain->has(Filter::complete_hook));
+  CHECK_FALSE(plain->has(Filter::response_headers_hook));
+  CHECK(more->has(Filter::complete_hook));
+  CHECK(more->has(Filter::response_headers_hook));
+}
+
+TEST_CASE("months have their lengths, leap years among them") {
+  using rate_limit::left_ns;
+  using rate_limit::Per;
+  // Every day of 200 years against the C library.
+  constexpr int64_t day = 86'400;
+  for (int64_t number = 0; number < 200 * 366; ++number) {
+    const time_t at = number * day + 12'345;
+    tm parts{};
+    gmtime_r(&at, &parts);
+    tm next{};
+    next.tm_year = parts.tm_year + (parts.tm_mon == 11 ? 1 : 0);
+    next.tm_mon = (parts.tm_mon + 1) % 12;
+    next.tm_mday = 1;
+    REQUIRE(left_ns(Per::month, int64_t{at} * second) == (int64_t{timegm(&next)} - at) * second);
+    REQUIRE(left_ns(Per::day, int64_t{at} * second) == (day - 12'345) * second);
+  }
 }

@@ -18,6 +18,7 @@ constexpr std::array layers{
     Layer{"http", mutually_unaware},
     Layer{"config", mutually_unaware},
     Layer{"observe", mutually_unaware},
+    Layer{"store", mutually_unaware},
     Layer{"upstream", 4},
     Layer{"discovery", 4},
     Layer{"proxy", 5},
@@ -38,6 +39,7 @@ constexpr std::array libraries{
     Library{"llhttp.h", {"gateway/http/http1/", "gateway/http/http1/"}},
     Library{"nghttp2/", {"gateway/http/http2/", "tests/http/"}},
     Library{"yaml-cpp/", {"gateway/config/", "gateway/config/"}},
+    Library{"hiredis/", {"gateway/store/", "gateway/store/"}},
     Library{"dlfcn.h", {"gateway/plugin/", "gateway/plugin/"}},
 };
 constexpr std::array<std::string_view, 2> never_included{"iostream", "regex"};

@@ -30,8 +30,12 @@ typedef struct gw_async_v0 {
 #define GW_ASYNC_V0 "gw.async/0"
 
 /* ---- gw.kv/0: state that survives a reload ---- */
-/* One window of a rate limit. count per period; burst is what may come at once. All three >= 1,
- * count and burst < 2^32, period_ns < 2^53. */
+/* One window of a rate limit: count per period; burst is what may come at once. All three >= 1, count and
+ * burst < 2^32, period_ns < 2^53.
+ * Or a quota: burst is GW_LIMIT_QUOTA + a number (< 2^32) that tells it from other quotas of the same key.
+ * Then count (up to 2^53) is what may come in all until the window ends, which it does period_ns from now: a
+ * day, a month, or what else is a day or longer. A changed count keeps what is used. */
+#define GW_LIMIT_QUOTA ((uint64_t)1 << 32)
 typedef struct gw_limit {
   uint64_t count;
   int64_t period_ns;
@@ -41,7 +45,8 @@ typedef struct gw_limit {
 typedef struct gw_limit_state {
   uint64_t remaining;     /* what could still come at once, after this call */
   int64_t reset_ns;       /* until the whole burst is there again; 0: it is */
-  int64_t retry_after_ns; /* until `cost` would fit; 0: it fits (or fitted) */
+  int64_t retry_after_ns; /* until `cost` would fit; 0: it fits (or fitted); INT64_MAX: never, it is over the
+                           * burst */
 } gw_limit_state;
 
 enum { GW_GCRA_PEEK = 1 }; /* judge and report, change nothing */
@@ -67,14 +72,16 @@ typedef struct gw_kv_v0 {
   gw_rc (*gcra)(gw_instance*, gw_str key, const gw_limit* limits, size_t count, uint64_t cost, int64_t now_ns,
                 uint32_t flags, gw_limit_state* out);
 
-  /* [ANY THREAD] Values of this process: keys of up to 1 KiB, values of up to 16 KiB, kept apart like limits,
-   * and over reloads too. An entry is gone when its ttl is over (0: never), or when limits.plugin_store is
-   * full and others were used later. now_ns as above. get: copies at most `capacity` bytes; returns the
-   * value's length, or GW_ENOTFOUND. set: GW_ELIMIT: too long. cas: stores `value` if what is there equals
-   * `expected` (ptr NULL: nothing is there); 1 stored, 0 not. del: 1 was there. add: a 64-bit number, made as
-   * 0 with that ttl when it is not there; adds delta unless the sum would be over `most` or under 0: 1 added,
-   * 0 not; *value is what then stands there. Exact over all workers. GW_ESTATE: the entry is of the other
-   * kind. */
+  /* [ANY THREAD] Values of this process: keys of up to 64 KiB, values of up to 16 KiB, kept apart like
+   * limits, and over reloads too. An entry is gone when its ttl is over (0: never), or when
+   * limits.plugin_store is full: then what has expired goes first, then what was used longest ago. A number
+   * (add) without a ttl counts what somebody holds: it is never given up, and is gone when it is 0. now_ns as
+   * above. get: copies at most `capacity` bytes; returns the value's length, or GW_ENOTFOUND. set: GW_ELIMIT:
+   * too long, or everything there is held. cas: stores `value` if what is there equals `expected` (ptr NULL:
+   * nothing is there); 1 stored, 0 not. del: 1 was there, expired or not. add: a 64-bit number, 0 where there
+   * is none, made with that ttl, which later calls do not change; adds delta unless the sum would be over
+   * `most` or under 0: 1 added, 0 not; *value (may be NULL) is what then stands there. Exact over all
+   * workers. GW_ESTATE: the entry is of the other kind. */
   gw_rc (*get)(gw_instance*, gw_str key, int64_t now_ns, char* value, size_t capacity);
   gw_rc (*set)(gw_instance*, gw_str key, int64_t now_ns, gw_str value, int64_t ttl_ns);
   gw_rc (*cas)(gw_instance*, gw_str key, int64_t now_ns, gw_str expected, gw_str value, int64_t ttl_ns);
@@ -82,14 +89,16 @@ typedef struct gw_kv_v0 {
   gw_rc (*add)(gw_instance*, gw_str key, int64_t now_ns, int64_t delta, int64_t most, int64_t ttl_ns,
                int64_t* value);
 
-  /* Stores that several processes share. store: [configure] the one that the configuration describes under
-   * that name
-   * ("redis"); NULL: the error was recorded. It lives as long as the instance.
-   * The others: [worker] as their namesakes above, by the store's own clock, answered later: GW_OK, then the
-   * hook returns GW_PAUSE and on_resume's data is a const gw_store_answer*, valid until on_resume returns.
-   * GW_EUNAVAILABLE: the store is known to be away; nothing was asked. The answer comes within the store's
-   * timeout, with GW_ETIMEOUT or GW_EUNAVAILABLE if it has to. processes: [ANY THREAD] how many share the
-   * store, as last seen; at least 1. */
+  /* Stores that several processes share.
+   * store: [configure] the one that the configuration describes under that name ("redis"); NULL: the error
+   * was recorded. It lives as long as the instance.
+   * The others: [worker] as their namesakes above, by the store's own clock (in us) and with numbers under
+   * 2^53, answered later: GW_OK, then the hook returns GW_PAUSE and on_resume's data is a const
+   * gw_store_answer*, valid until on_resume returns. GW_EUNAVAILABLE: the store is known to be away,
+   * GW_ELIMIT: too many answers are waited for; nothing was asked. The answer comes within the store's
+   * timeout, with GW_ETIMEOUT or GW_EUNAVAILABLE if it has to, and with GW_ERROR if what came makes no sense;
+   * it may have counted all the same. A number's ttl begins when it is made; 0: it stays. processes: [ANY
+   * THREAD] how many share the store, as last seen; at least 1. */
   gw_store* (*store)(const gw_node* at, gw_str name);
   gw_rc (*store_gcra)(gw_req*, gw_ticket, gw_store*, gw_instance*, gw_str key, const gw_limit* limits,
                       size_t count, uint64_t cost);
@@ -101,7 +110,8 @@ typedef struct gw_kv_v0 {
 
 /* ---- gw.config/0: the instance's part of the configuration ---- */
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
-enum { GW_HOOK_RESPONSE_HEADERS = 1 };
+/* GW_HOOK_COMPLETE: on_complete; such an instance cannot pause, since nobody would tell it of the end. */
+enum { GW_HOOK_RESPONSE_HEADERS = 1, GW_HOOK_COMPLETE = 2 };
 
 typedef struct gw_config_v0 { /* [configure] for the whole table, but for instance_name */
   uint32_t struct_size, reserved;

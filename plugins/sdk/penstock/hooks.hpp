@@ -64,6 +64,10 @@ class setup {
   std::string path(std::string_view relative) const {
     return std::string(view(detail::host.config->path(node_, str(relative))));
   }
+  // The store of that name, which several processes share; null: the error was recorded at the key.
+  gw_store* store(std::string_view key, std::string_view name) {
+    return detail::host.kv->store(at(key), str(name));
+  }
   // This instance, as it is configured, has nothing to do in these hooks (GW_HOOK_...).
   void without(uint32_t hooks) {
     if (GW_HAS(detail::host.config, without)) detail::host.config->without(node_, hooks);

@@ -18,6 +18,7 @@ class ListeningPort {
   ListeningPort& operator=(const ListeningPort&) = delete;
 
   std::unique_ptr<Client> accept();  // waits for one
+  int descriptor() const { return descriptor_; }
   std::string endpoint() const { return "127.0.0.1:" + std::to_string(port_); }
 
  private:

@@ -76,6 +76,11 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_size(fallback("listeners[].limits.buffer_size")).value() == limits.buffer_size);
   CHECK(parse_size(fallback("limits.buffered")).value() == ProcessLimits{}.buffered);
   CHECK(parse_duration(fallback("limits.plugin_hook")).value() == ProcessLimits{}.plugin_hook);
+  CHECK(parse_integer(fallback("limits.rate_limit_keys")).value() == ProcessLimits{}.rate_limit_keys);
+  CHECK(parse_size(fallback("limits.plugin_store")).value() == ProcessLimits{}.plugin_store);
+  CHECK(parse_duration(fallback("redis.timeout")).value() == Redis{}.timeout);
+  CHECK(parse_integer(fallback("redis.max_pending")).value() == Redis{}.max_pending);
+  CHECK(parse_integer(fallback("redis.max_failures")).value() == Redis{}.max_failures);
   const UpstreamLimits answers;
   CHECK(parse_size(fallback("upstreams.*.limits.header_size")).value() == answers.header_size);
   CHECK(parse_integer(fallback("upstreams.*.limits.header_count")).value() == answers.header_count);

@@ -42,7 +42,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
         "68:3 error[not-supported-yet] 'etcd' is not supported yet\n"
         "69:3 error[not-supported-yet] 'zookeeper' is not supported yet\n"
         "70:3 error[not-supported-yet] 'keep_last_good' is not supported yet\n"
-        "72:1 error[not-supported-yet] 'redis' is not supported yet\n"
         "82:20 error[not-supported-yet] 'mtls_subjects' is not supported yet\n"
         "115:5 error[not-supported-yet] 'outlier' is not supported yet\n"
         "116:5 error[not-supported-yet] 'circuit_breaker' is not supported yet\n"
@@ -80,7 +79,6 @@ TEST_CASE("the keys that are not supported yet") {
       "plugins.*.type=cors",
       "plugins.*.type=ip_restriction",
       "plugins.*.type=mtls",
-      "redis",
       "register",
       "routes[].importance",
       "routes[].mirror",
@@ -159,10 +157,9 @@ TEST_CASE("the reference example without later work compiles to what it says") {
     text.erase(at, text.find('\n', at + 1) - at);
   };
   replace("[h2, http/1.1]", "[http/1.1]");
-  for (const char* line :
-       {"      client_auth:", "admin:", "tracing:", "  propagate:", "  zipkin:", "  consul:", "  etcd:",
-        "  zookeeper:", "  keep_last_good:", "redis:", "    outlier:", "    circuit_breaker:",
-        "    slow_start:", "    balance: { ring_hash"})
+  for (const char* line : {"      client_auth:", "admin:", "tracing:", "  propagate:", "  zipkin:",
+                           "  consul:", "  etcd:", "  zookeeper:", "  keep_last_good:", "    outlier:",
+                           "    circuit_breaker:", "    slow_start:", "    balance: { ring_hash"})
     drop_line(line);
   replace("mtls_subjects: [\"CN=billing,O=Example\"], ", "");
   replace("{ consul: orders, tag: v2 }", "{ dns: orders.internal, port: 80 }");
@@ -184,6 +181,9 @@ TEST_CASE("the reference example without later work compiles to what it says") {
   CHECK(config.status->address.port == 9902);
   CHECK(config.access_log.at(0).node.find("format")->text == "json");
   CHECK(config.dns.servers.at(0).port == 53);
+  CHECK(config.redis->host == "127.0.0.1");
+  CHECK(config.redis->port == 6379);
+  CHECK(config.redis->timeout == Duration(5));
   CHECK(config.consumers.at(0).api_keys.at(0).value.reveal() == "content of a file");
   CHECK(config.consumers.at(1).jwt.at(0).value == "svc-billing");
   REQUIRE(config.plugins.size() == 7);
