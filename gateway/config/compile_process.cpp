@@ -98,6 +98,8 @@ void compile_process(const Node& root, Build& build) {
     config.state_dir = build.sources.resolve(0, config.state_dir);
   take_size(usable(root, "limits"), "buffered", config.limits.buffered);
   take(usable(root, "limits"), "health_checks", config.limits.health_checks);
+  take(usable(root, "limits"), "plugin_work", config.limits.plugin_work);
+  take(usable(root, "limits"), "plugin_posts", config.limits.plugin_posts);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

@@ -86,6 +86,8 @@ struct Status {
 struct ProcessLimits {
   uint64_t buffered = 256 * 1024 * 1024;
   uint32_t health_checks = 500;
+  uint32_t plugin_work = 256;
+  uint32_t plugin_posts = 1'000;
 };
 
 struct Drain {
@@ -109,11 +111,24 @@ struct JwtCredential {
   std::string value;  // of the plugin's consumer_claim
   Position at;
 };
+// A name of a client certificate in the one form that is compared (base/certificate_names.h).
+struct CertificateCredential {
+  std::string value;
+  Position at;
+};
+// A password's hash under a user's name, or a key under its id.
+struct SecretCredential {
+  std::string name;
+  Secret secret;
+  Position at;
+};
 struct Consumer {
   std::string name;
   std::vector<std::string> groups;
   std::vector<ApiKeyCredential> api_keys;
   std::vector<JwtCredential> jwt;
+  std::vector<CertificateCredential> mtls_subjects, mtls_sans, mtls_fingerprints;
+  std::vector<SecretCredential> basic, hmac;
   Position at;
 };
 
