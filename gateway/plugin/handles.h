@@ -1,6 +1,7 @@
 // What stands behind the opaque handles of the ABI. A gw_req is one hook's view of one request, on the stack
-// of the call; a gw_instance lives with its filter; a gw_node lives during configure.
+// of the call; a gw_instance lives with its filter, or a little longer; a gw_node lives during configure.
 #pragma once
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <span>
@@ -9,9 +10,11 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "config/config.h"
 #include "config/diagnostic.h"
 #include "config/node.h"
 #include "penstock_plugin.h"
+#include "plugin/events.h"
 #include "plugin/library.h"
 #include "proxy/filter.h"
 #include "proxy/request_context.h"
@@ -46,14 +49,29 @@ struct Configuration {
 struct gw_req {
   penstock::proxy::RequestContext& context;
   penstock::plugin::Host& host;
-  const gw_instance& instance;
+  gw_instance& instance;
   const penstock::plugin::Stage stage;
   size_t arena_used = 0;
   bool took_ticket = false;
 };
 
+// Lives with its filter, and longer while there are pins (plugin/instances.h). Its end is the plugin's
+// destroy.
 struct gw_instance {
+  gw_instance() = default;
+  ~gw_instance();  // main thread
+  gw_instance(const gw_instance&) = delete;
+  gw_instance& operator=(const gw_instance&) = delete;
+
+  std::shared_ptr<penstock::plugin::Library> library;  // first: its code runs in the destructor
+  const gw_plugin* plugin = nullptr;
+  void* inst = nullptr;
+  bool configured = false;
+  std::atomic<uint32_t> users{1};  // its filter and the pins
+  std::shared_ptr<penstock::plugin::Events::Mailbox> mailbox =
+      std::make_shared<penstock::plugin::Events::Mailbox>();
   penstock::plugin::Host* host = nullptr;
+  std::shared_ptr<const penstock::config::Config> configuration;  // its consumers' secrets live with us
   std::string name, type;
   penstock::Hash128 kv_space;
   uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up

@@ -9,6 +9,7 @@
 #include "config/schema.h"
 #include "config/wording.h"
 #include "plugin/instance.h"
+#include "proxy/snapshot.h"
 
 namespace penstock::plugin {
 namespace {
@@ -93,7 +94,10 @@ Host::Host(proxy::Names& names, HostSettings settings)
       wall_ns_(settings_.wall_ns != nullptr ? settings_.wall_ns : &system_wall_ns),
       monotonic_ns_(settings_.monotonic_ns != nullptr ? settings_.monotonic_ns : &system_monotonic_ns),
       limits_(settings_.max_limit_keys),
-      tickets_(std::make_shared<Tickets>()) {
+      tickets_(std::make_shared<Tickets>()),
+      offload_(tickets_),
+      events_(settings_.main),
+      instances_(settings_.main) {
   if (!settings_.log) settings_.log = &log_to_stderr;
 }
 
@@ -131,16 +135,24 @@ std::unique_ptr<proxy::Filter> Host::configure(const InstanceSpec& spec, const T
   return lets_through ? nullptr : std::move(made);
 }
 
-void Host::notify(Event event) {
-  const auto bit = static_cast<uint32_t>(event);
-  const auto current = subscriptions_;  // a callback may not change what is walked
-  for (const Subscription& s : current) {
-    if ((s.mask & bit) != 0) s.fn(s.user, bit);
-  }
+std::vector<InstanceStatus> statuses(const proxy::Snapshot& snapshot) {
+  std::vector<InstanceStatus> out;
+  for (const auto& filter : snapshot.filters)
+    if (std::string text = filter->status(); !text.empty())
+      out.push_back({filter->name(), filter->type(), std::move(text)});
+  return out;
 }
 
-void Host::unsubscribe(const gw_instance& instance) {
-  std::erase_if(subscriptions_, [&](const Subscription& s) { return s.instance == &instance; });
+void Host::set_limits(const config::ProcessLimits& limits) {
+  offload_.set_most(limits.plugin_work);
+  events_.set_most_posts(limits.plugin_posts);
+}
+
+LimitCounts Host::limit_counts() const {
+  LimitCounts counts;
+  counts.add(Limit::plugin_work, offload_.refused());
+  counts.add(Limit::plugin_posts, events_.refused_posts());
+  return counts;
 }
 
 void Host::log(LogLevel level, const gw_instance* instance, std::string_view request_id,

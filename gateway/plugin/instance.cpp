@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <nlohmann/json.hpp>
 
 #include "net/transport.h"
 
 namespace penstock::plugin {
+
+namespace {
+constexpr size_t max_status_bytes = 64 * 1024;
+}  // namespace
 
 using proxy::Action;
 using proxy::AuthVerdict;
@@ -14,8 +19,15 @@ using proxy::Explanation;
 using proxy::FilterCall;
 
 Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec)
-    : Filter(spec.name, spec.type, spec.at_text), library_(type.library), plugin_(*type.plugin), host_(host) {
+    : Filter(spec.name, spec.type, spec.at_text),
+      plugin_(*type.plugin),
+      host_(host),
+      own_(std::make_unique<gw_instance>()),
+      handle_(*own_) {
+  handle_.library = type.library;
+  handle_.plugin = type.plugin;
   handle_.host = &host;
+  handle_.configuration = spec.configuration;
   handle_.name = spec.name;
   handle_.type = spec.type;
   handle_.kv_space = host.limits().space(spec.type, spec.name);
@@ -45,7 +57,8 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   } catch (...) {
     rc = GW_ERROR;
   }
-  configured_ = rc >= 0 || inst_ != nullptr;
+  handle_.inst = inst_;
+  handle_.configured = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
   if (rc < 0 && configuration.errors == 0) {
     diagnostics.error("plugin-refused", spec.at, spec.path,
@@ -54,9 +67,26 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   return rc >= 0 && configuration.errors == 0;
 }
 
-Instance::~Instance() {
-  host_.unsubscribe(handle_);
-  if (configured_ && plugin_.destroy != nullptr) plugin_.destroy(inst_);
+Instance::~Instance() { host_.instances().retire(std::move(own_)); }
+
+// Shown to operators as it is, within other JSON: whatever is none, or without an end, is left out.
+std::string Instance::status() const {
+  if (!GW_HAS(&plugin_, status) || plugin_.status == nullptr) return {};
+  std::string said;
+  try {
+    const gw_str text = plugin_.status(inst_);
+    if (text.len > max_status_bytes || text.len == 0) {
+      if (text.len != 0) host_.log(LogLevel::error, &handle_, {}, "its status is longer than 64 KiB");
+      return {};
+    }
+    said = view(text);
+  } catch (...) {
+    host_.log(LogLevel::error, &handle_, {}, "status threw");
+    return {};
+  }
+  if (nlohmann::json::parse(said, nullptr, false).is_object()) return said;
+  host_.log(LogLevel::error, &handle_, {}, "its status is no JSON object");
+  return {};
 }
 
 bool Instance::worker_start(uint32_t worker, net::Loop&, void** state) const {
@@ -159,6 +189,10 @@ AuthVerdict Instance::authenticate_resume(const FilterCall& call, void* data) co
   call.request.auth = {};
   const gw_action action = guarded("on_resume", call.request, [&] { return plugin_.on_resume(&c, data); });
   return auth_verdict(frame, action, "on_resume");
+}
+
+void Instance::pause_over(const FilterCall& call) const {
+  if (call.request.resumable != nullptr) host_.tickets().forget(*call.request.resumable);
 }
 
 Action Instance::on_response_headers(const FilterCall& call) const {

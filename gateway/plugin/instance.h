@@ -18,12 +18,15 @@ class Instance final : public proxy::Filter {
                                         TargetSink& targets, config::Diagnostics& diagnostics);
   ~Instance() override;
 
+  void started() const override { host_.events().start(handle_); }
+  std::string status() const override;
   bool worker_start(uint32_t worker, net::Loop& loop, void** state) const override;
   void worker_stop(uint32_t worker, void* state) const override;
   proxy::AuthVerdict authenticate(const proxy::FilterCall& call) const override;
   proxy::Action on_request_headers(const proxy::FilterCall& call) const override;
   proxy::Action on_resume(const proxy::FilterCall& call, void* data) const override;
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
+  void pause_over(const proxy::FilterCall& call) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
@@ -45,12 +48,11 @@ class Instance final : public proxy::Filter {
   bool paused(gw_req& frame, gw_action action) const;
   void complain(const char* hook, gw_action action, std::string_view request_id) const;
 
-  std::shared_ptr<Library> library_;  // first: its code runs in the destructor below
   const gw_plugin& plugin_;
   Host& host_;
-  mutable gw_instance handle_;
-  void* inst_ = nullptr;
-  bool configured_ = false;
+  std::unique_ptr<gw_instance> own_;  // until the filter goes
+  gw_instance& handle_;
+  void* inst_ = nullptr;  // handle_.inst, one step nearer
 };
 
 }  // namespace penstock::plugin

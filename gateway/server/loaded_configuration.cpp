@@ -23,7 +23,7 @@ LoadedConfiguration load_configuration(const std::string& path, PluginEnvironmen
   result.config = std::make_shared<const config::Config>(std::move(loaded.config));
   if (!plugins.host)
     plugins.host = std::make_unique<plugin::Host>(
-        plugins.names, plugin::HostSettings{.state_dir = result.config->state_dir});
+        plugins.names, plugin::HostSettings{.state_dir = result.config->state_dir, .main = plugins.main});
   plugin::Host& host = *plugins.host;
   // Without a type set nothing can be said about plugins, and nothing is to be said twice.
   if (auto types = load_libraries(*result.config, host, plugins.shipped_folder, result.diagnostics))

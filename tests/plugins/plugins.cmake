@@ -20,6 +20,7 @@ endforeach()
 # Plugins that misbehave in every way we could think of.
 set(PENSTOCK_PLUGIN_OUTPUT ${PROJECT_BINARY_DIR}/tests/plugins)
 penstock_add_plugin(torture ${programs}/torture.cpp)
+penstock_add_plugin(services ${programs}/services.cpp)
 penstock_add_plugin(wrong_magic ${programs}/wrong_entry.c)
 target_compile_definitions(wrong_magic PRIVATE WRONG_MAGIC)
 penstock_add_plugin(other_abi ${programs}/wrong_entry.c)
@@ -32,7 +33,7 @@ penstock_add_plugin(failing_init ${programs}/wrong_entry.c)
 target_compile_definitions(failing_init PRIVATE FAILING_INIT)
 add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
-add_dependencies(test_plugins api_version auth rate_limit logging torture wrong_magic other_abi needs_more body_hook
+add_dependencies(test_plugins api_version auth rate_limit logging torture services wrong_magic other_abi needs_more body_hook
                  failing_init no_entry)
 
 target_sources(test_plugins PRIVATE

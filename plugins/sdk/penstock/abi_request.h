@@ -97,7 +97,7 @@ typedef struct gw_consumer_v0 {
 
   /* [worker, explain] The consumer that owns this credential, or NULL. Compared in constant time. An API key
    * matches plain and sha256: entries; a JWT value matches `credentials: { jwt: [{ plugin: THIS INSTANCE,
-   * value }] }`. */
+   * value }] }`; names of certificates are compared parsed, whatever their writing (up to 4 KiB). */
   const gw_consumer* (*lookup)(gw_req*, const gw_instance*, uint32_t credential, gw_str value);
   gw_str (*name)(const gw_consumer*);
 
@@ -137,12 +137,12 @@ typedef struct gw_connection_v0 {
   gw_str (*tls_version)(gw_req*);  /* "TLSv1.3"; ptr NULL: plain text */
   gw_str (*server_name)(gw_req*);  /* SNI; ptr NULL: none */
   /* The client's verified certificate: the index-th of its facts of a kind (0 first); ptr NULL: there is
-   * none. */
+   * none. Read when first asked for, once a connection; also for sessions that were resumed. */
   gw_str (*client_certificate)(gw_req*, uint32_t fact, size_t index);
 } gw_connection_v0;
 /* GW_CERTIFICATE_...: subject and issuer as RFC 4514 text; a subject alternative name as "DNS:a.example",
- * "URI:spiffe://...", "email:..." or "IP:..."; SHA-256 of the whole as 64 hex digits; the serial number in
- * hex. */
+ * "URI:spiffe://...", "email:..." or "IP:..." (the first 256; others have no fact); SHA-256 of the whole as
+ * 64 hex digits; the serial number in hex, with a '-' before a negative one. */
 enum {
   GW_CERTIFICATE_SUBJECT = 1,
   GW_CERTIFICATE_ISSUER = 2,

@@ -69,7 +69,7 @@ struct World {
 };
 
 struct Wakes final : Resumable {
-  void resume(void*) override {}
+  bool resume(void*) override { return true; }
 };
 
 // "granted alice", "granted -", "401 auth.missing", ...
