@@ -43,7 +43,7 @@ void compile_names(const Node& list, const CertificateKind& kind, const std::str
 }
 
 bool is_password_hash(std::string_view text) {
-  for (const std::string_view form : {"$2a$", "$2b$", "$2y$", "$argon2i$", "$argon2d$", "$argon2id$"})
+  for (const std::string_view form : {"$2a$", "$2b$", "$2y$", "$argon2i$", "$argon2id$"})
     if (text.starts_with(form)) return true;
   return false;
 }
