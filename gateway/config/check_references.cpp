@@ -257,6 +257,45 @@ class LimitKeys {
   std::map<std::string_view, const PluginInstance*> plugins_;
 };
 
+// Where no listener asks for client certificates nobody can show one: such a route lets nobody in by them.
+class CertificateRoutes {
+ public:
+  explicit CertificateRoutes(Build& build) : build_(build) {
+    for (const PluginInstance& plugin : build.config.plugins)
+      if (plugin.type == "mtls") authenticators_.insert(plugin.name);
+  }
+
+  void run() {
+    for (const Route& route : build_.config.routes) {
+      if (!route.auth || asked_for(route)) continue;
+      for (const NameRef& ref : route.auth->authenticators)
+        if (authenticators_.contains(ref.name)) warn(route, ref);
+    }
+  }
+
+ private:
+  bool asked_for(const Route& route) const {
+    return std::ranges::any_of(build_.config.listeners, [&](const Listener& listener) {
+      const bool of_route =
+          route.listeners.empty() ||
+          std::ranges::find(route.listeners, listener.name, &NameRef::name) != route.listeners.end();
+      return of_route && listener.tls && listener.tls->client_auth.mode != ClientAuth::Mode::none;
+    });
+  }
+
+  void warn(const Route& route, const NameRef& ref) {
+    build_.diagnostics
+        .warning("no-client-certificates", ref.at, fmt::format("routes.{}.auth", route.name),
+                 fmt::format("'{}' lets nobody in on route '{}': none of its listeners asks for client "
+                             "certificates",
+                             shown(ref), route.name))
+        .hint = "client_auth: { ca: FILE } under the listener's tls";
+  }
+
+  Build& build_;
+  std::set<std::string, std::less<>> authenticators_;
+};
+
 }  // namespace
 
 void check_references(Build& build) {
@@ -264,6 +303,7 @@ void check_references(Build& build) {
   for (const Route& route : build.config.routes) Parameters(route, build).run();
   // A route whose auth is wrong looks like a public one.
   if (build.diagnostics.ok()) LimitKeys(build).run();
+  if (build.diagnostics.ok()) CertificateRoutes(build).run();
 }
 
 }  // namespace penstock::config

@@ -23,6 +23,9 @@ struct Build {
 void compile_process(const Node& root, Build& build);  // workers, status, drain, dns, libraries, access log
 void compile_listeners(const Node& root, Build& build);
 void compile_consumers(const Node& root, Build& build);
+// compile_credentials.cpp: those of one consumer; `node` may be null.
+void compile_certificates(const Node* node, const std::string& path, Consumer& consumer, Build& build);
+void compile_secrets(const Node* node, const std::string& path, Consumer& consumer, Build& build);
 void compile_plugins(const Node& root, Build& build);
 void compile_upstreams(const Node& root, const Node* defaults, Build& build);
 void compile_routes(const Node& root, const Node* defaults, Build& build);

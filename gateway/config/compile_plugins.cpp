@@ -32,12 +32,7 @@ ApiKeyCredential compile_key(const Node& node, const std::string& path, Build& b
   return key;
 }
 
-void compile_credentials(const Node* node, const std::string& path, Consumer& consumer, Build& build) {
-  if (const Node* keys = usable(node, "api_keys"))
-    for (size_t i = 0; i < keys->children.size(); ++i)
-      if (const Node& key = keys->children[i]; key.is_scalar() && !key.unusable)
-        consumer.api_keys.push_back(compile_key(key, fmt::format("{}.api_keys[{}]", path, i), build));
-  const Node* subjects = usable(node, "jwt");
+void compile_tokens(const Node* subjects, Consumer& consumer) {
   if (subjects == nullptr) return;
   for (const Node& subject : subjects->children) {
     const Node* plugin = usable(subject, "plugin");
@@ -49,6 +44,16 @@ void compile_credentials(const Node* node, const std::string& path, Consumer& co
     jwt.value = value->text;
     jwt.at = subject.at;
   }
+}
+
+void compile_credentials(const Node* node, const std::string& path, Consumer& consumer, Build& build) {
+  if (const Node* keys = usable(node, "api_keys"))
+    for (size_t i = 0; i < keys->children.size(); ++i)
+      if (const Node& key = keys->children[i]; key.is_scalar() && !key.unusable)
+        consumer.api_keys.push_back(compile_key(key, fmt::format("{}.api_keys[{}]", path, i), build));
+  compile_tokens(usable(node, "jwt"), consumer);
+  compile_certificates(node, path, consumer, build);
+  compile_secrets(node, path, consumer, build);
 }
 
 // One text for a key and for its digest.
@@ -101,6 +106,16 @@ void compile_consumers(const Node& root, Build& build) {
     for (const JwtCredential& jwt : consumer.jwt)
       shared.claim(fmt::format("jwt {} {}", jwt.plugin.name, jwt.value), consumer, jwt.at, "a token subject",
                    build);
+    for (const CertificateCredential& name : consumer.mtls_subjects)
+      shared.claim("subject " + name.value, consumer, name.at, "a certificate's subject", build);
+    for (const CertificateCredential& name : consumer.mtls_sans)
+      shared.claim("name " + name.value, consumer, name.at, "a certificate's name", build);
+    for (const CertificateCredential& name : consumer.mtls_fingerprints)
+      shared.claim("fingerprint " + name.value, consumer, name.at, "a certificate's fingerprint", build);
+    for (const SecretCredential& user : consumer.basic)
+      shared.claim("basic " + user.name, consumer, user.at, "a user's name", build);
+    for (const SecretCredential& key : consumer.hmac)
+      shared.claim("hmac " + key.name, consumer, key.at, "a key's id", build);
     build.config.consumers.push_back(std::move(consumer));
   }
 }

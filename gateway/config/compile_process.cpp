@@ -125,6 +125,8 @@ void compile_process(const Node& root, Build& build) {
   take(usable(root, "limits"), "rate_limit_keys", config.limits.rate_limit_keys);
   take_size(usable(root, "limits"), "plugin_store", config.limits.plugin_store);
   compile_redis(root, build);
+  take(usable(root, "limits"), "plugin_work", config.limits.plugin_work);
+  take(usable(root, "limits"), "plugin_posts", config.limits.plugin_posts);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

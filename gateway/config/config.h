@@ -89,6 +89,8 @@ struct ProcessLimits {
   Duration plugin_hook{100};
   uint32_t rate_limit_keys = 1'048'576;
   uint64_t plugin_store = 16 * 1024 * 1024;
+  uint32_t plugin_work = 256;
+  uint32_t plugin_posts = 1'000;
 };
 
 struct Drain {
@@ -125,11 +127,24 @@ struct JwtCredential {
   std::string value;  // of the plugin's consumer_claim
   Position at;
 };
+// A name of a client certificate in the one form that is compared (base/certificate_names.h).
+struct CertificateCredential {
+  std::string value;
+  Position at;
+};
+// A password's hash under a user's name, or a key under its id.
+struct SecretCredential {
+  std::string name;
+  Secret secret;
+  Position at;
+};
 struct Consumer {
   std::string name;
   std::vector<std::string> groups;
   std::vector<ApiKeyCredential> api_keys;
   std::vector<JwtCredential> jwt;
+  std::vector<CertificateCredential> mtls_subjects, mtls_sans, mtls_fingerprints;
+  std::vector<SecretCredential> basic, hmac;
   Position at;
 };
 

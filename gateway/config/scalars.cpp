@@ -50,6 +50,9 @@ class Replacer {
     const bool api_key = path.find(".credentials.api_keys") != std::string::npos;
     if (!api_key && node.key != "secret" && node.key != "password") return;
     if (node.text.find("${") != std::string::npos || node.text.starts_with("sha256:")) return;
+    // A password's hash: not for everybody's eyes, but made to be written down.
+    const bool hash = node.text.starts_with("$2") || node.text.starts_with("$argon2");
+    if (hash && path.find(".credentials.basic") != std::string::npos) return;
     diagnostics_.warning("literal-secret", node.at, path, "a secret is written out in the configuration")
         .hint = api_key ? "write \"${file:path}\", \"${env:NAME}\" or sha256:DIGEST"
                         : "write \"${file:path}\" or \"${env:NAME}\"";

@@ -148,6 +148,11 @@ constexpr SchemaRow rows[] = {
      "are nearest to a full budget may be forgotten"},
     {"limits.plugin_store", size, "16MiB", "1MiB..1024GiB",
      "Values of plugins (gw.kv); over it what has expired goes first, then what was used longest ago"},
+    {"limits.plugin_work", integer, "256", "1..100000",
+     "Pieces of slow work (a password's hash) that plugins have given to the thread pool; over it the plugin "
+     "is told and says what becomes of the request"},
+    {"limits.plugin_posts", integer, "1000", "1..1000000",
+     "Calls that one plugin instance has asked for on the main loop and that were not made yet"},
     {"limits.buffered", size, "256MiB", "16MiB..1024GiB",
      "What is held for clients and backends; over it the largest are cut and new requests answered 503"},
     {"limits.plugin_hook", duration, "100ms", "10ms..1h",
@@ -204,9 +209,23 @@ constexpr SchemaRow rows[] = {
     {"consumers[].credentials.jwt[].plugin", name, "", "", "The jwt plugin that verifies the token",
      required},
     {"consumers[].credentials.jwt[].value", text, "", "", "The value of its consumer_claim", required},
-    {"consumers[].credentials.mtls_subjects", list, "", "", "Client certificate subjects", not_yet},
-    {"consumers[].credentials.mtls_sans", list, "", "", "Client certificate names", not_yet},
-    {"consumers[].credentials.mtls_fingerprints", list, "", "", "Client certificate digests", not_yet},
+    {"consumers[].credentials.mtls_subjects", list, "", "", "Subjects of client certificates"},
+    {"consumers[].credentials.mtls_subjects[]", text, "", "",
+     "A subject as RFC 4514 text, `CN=billing,O=Example`; compared parsed, the order of its parts counts"},
+    {"consumers[].credentials.mtls_sans", list, "", "", "Alternative names of client certificates"},
+    {"consumers[].credentials.mtls_sans[]", text, "", "", "DNS:NAME, URI:URI, email:ADDRESS or IP:ADDRESS"},
+    {"consumers[].credentials.mtls_fingerprints", list, "", "", "Digests of client certificates"},
+    {"consumers[].credentials.mtls_fingerprints[]", text, "", "",
+     "SHA-256 of a certificate: 64 hexadecimal digits, colons between the bytes may stand"},
+    {"consumers[].credentials.basic", list, "", "", "Users of HTTP Basic"},
+    {"consumers[].credentials.basic[]", group, "", "", "A user"},
+    {"consumers[].credentials.basic[].username", text, "", "", "The user's name, without a colon", required},
+    {"consumers[].credentials.basic[].password", text, "", "",
+     "The password's hash, of bcrypt (`$2b$...`) or argon2 (`$argon2id$...`)", required},
+    {"consumers[].credentials.hmac", list, "", "", "Keys that sign requests"},
+    {"consumers[].credentials.hmac[]", group, "", "", "A key"},
+    {"consumers[].credentials.hmac[].id", text, "", "", "What requests call the key", required},
+    {"consumers[].credentials.hmac[].secret", text, "", "", "The key, of 16 bytes or more", required},
 
     {"plugins", names, "", "", "Plugin instances by name"},
     {"plugins.*", subtree, "", "", "An instance; its other keys are the plugin's"},
@@ -456,7 +475,7 @@ constexpr SchemaRow rows[] = {
 std::span<const SchemaRow> schema_rows() { return rows; }
 
 std::span<const std::string_view> later_plugin_types() {
-  static constexpr std::array<std::string_view, 3> types{"cors", "ip_restriction", "mtls"};
+  static constexpr std::array<std::string_view, 2> types{"cors", "ip_restriction"};
   return types;
 }
 

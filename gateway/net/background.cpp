@@ -34,4 +34,16 @@ void Background::run(std::function<void()> work, std::function<void()> done) {
       });
 }
 
+void run_apart(Loop& loop, std::function<void()> work) {
+  struct Apart {
+    uv_work_t work;
+    std::function<void()> run;
+  };
+  auto* apart = new Apart{{}, std::move(work)};
+  apart->work.data = apart;
+  uv_queue_work(
+      loop.raw(), &apart->work, [](uv_work_t* raw) { static_cast<Apart*>(raw->data)->run(); },
+      [](uv_work_t* raw, int) { delete static_cast<Apart*>(raw->data); });
+}
+
 }  // namespace penstock::net

@@ -25,4 +25,8 @@ class Background {
   Job* job_ = nullptr;  // its own until it is over
 };
 
+// Work of which nobody here is told: it runs on another thread, and what it holds is let go on the loop's.
+// Its end has to come within the life of the loop, which waits for it. The loop's thread.
+void run_apart(Loop& loop, std::function<void()> work);
+
 }  // namespace penstock::net

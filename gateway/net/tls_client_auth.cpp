@@ -118,16 +118,34 @@ std::expected<std::shared_ptr<const ClientTrust>, TlsProblem> read_client_trust(
   return trust;
 }
 
-ClientCertificate describe(X509* certificate) {
-  ClientCertificate out;
+namespace {
+
+// RFC 4514: the most specific part first; bytes above 127 stay UTF-8.
+std::string name_text(const X509_NAME* name) {
   BioHandle text(BIO_new(BIO_s_mem()));
-  // RFC 4514: the most specific part first; bytes above 127 stay UTF-8.
-  X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate), 0,
+  X509_NAME_print_ex(text.get(), name, 0,
                      XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB));
   char* bytes = nullptr;
   const long size = BIO_get_mem_data(text.get(), &bytes);
-  if (size > 0) out.subject.assign(bytes, static_cast<size_t>(size));
+  return size > 0 ? std::string(bytes, static_cast<size_t>(size)) : std::string();
+}
+
+std::string serial_text(const ASN1_INTEGER* serial) {
+  std::string out = ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? "-" : "";
+  for (int i = 0; i < ASN1_STRING_length(serial); ++i)
+    out += fmt::format("{:02x}", ASN1_STRING_get0_data(serial)[i]);
+  return out;
+}
+
+}  // namespace
+
+ClientCertificate describe(X509* certificate) {
+  ClientCertificate out;
+  out.subject = name_text(X509_get_subject_name(certificate));
+  out.issuer = name_text(X509_get_issuer_name(certificate));
+  out.serial = serial_text(X509_get0_serialNumber(certificate));
   out.names = alternative_names(certificate);
+  if (out.names.size() > max_alternative_names) out.names.resize(max_alternative_names);
   std::array<unsigned char, 32> digest{};
   unsigned int length = 0;
   X509_digest(certificate, EVP_sha256(), digest.data(), &length);

@@ -24,6 +24,9 @@ std::expected<std::shared_ptr<const ClientTrust>, TlsProblem> read_client_trust(
 // The certificates of a PEM file; or what is wrong with it.
 std::string add_authorities(const std::string& path, const std::string& bytes, X509_STORE* store);
 
+// Names behind these are not looked at; the certificate's size is bounded by OpenSSL (100 KiB with its
+// chain).
+inline constexpr size_t max_alternative_names = 256;
 ClientCertificate describe(X509* certificate);
 
 }  // namespace penstock::net

@@ -29,9 +29,10 @@ class Loop;
 
 // A client's certificate that was verified in the handshake.
 struct ClientCertificate {
-  std::string subject;             // RFC 4514
+  std::string subject, issuer;     // RFC 4514
   std::vector<std::string> names;  // subjectAltName: "DNS:a.b", "URI:...", "email:...", "IP:..."
   std::string fingerprint;         // SHA-256 of its DER, lower-case hexadecimal
+  std::string serial;              // lower-case hexadecimal; "-" before a negative one
   int64_t not_after = 0;           // Unix seconds
 };
 class ClientCertificateSource {

@@ -1,6 +1,8 @@
 // What stands behind the opaque handles of the ABI. A gw_req is one hook's view of one request, on the stack
-// of the call; a gw_instance lives with its filter; a gw_node lives during configure.
+// of the call; a gw_instance lives with its filter, or a little longer; a gw_node lives during configure.
 #pragma once
+#include <array>
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <span>
@@ -9,9 +11,11 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "config/config.h"
 #include "config/diagnostic.h"
 #include "config/node.h"
 #include "penstock_plugin.h"
+#include "plugin/events.h"
 #include "plugin/library.h"
 #include "plugin/plugin_code.h"
 #include "proxy/filter.h"
@@ -26,6 +30,7 @@ inline std::string_view view(gw_str s) { return {s.ptr, s.ptr == nullptr ? 0 : s
 inline gw_str str(std::string_view s) { return {s.data(), s.size()}; }
 
 class TargetSink;
+struct InstanceCounts;
 
 // Everything about one run of configure.
 struct Configuration {
@@ -49,7 +54,7 @@ struct Configuration {
 struct gw_req {
   penstock::proxy::RequestContext& context;
   penstock::plugin::Host& host;
-  const gw_instance& instance;
+  gw_instance& instance;
   const penstock::plugin::Stage stage;
   size_t arena_used = 0;
   bool took_ticket = false;
@@ -61,11 +66,31 @@ struct gw_store {
   std::shared_ptr<penstock::store::RedisStore> redis;
 };
 
+// Lives with its filter, and longer while there are pins (plugin/instances.h). Its end is the plugin's
+// destroy.
 struct gw_instance {
+  gw_instance() = default;
+  ~gw_instance();  // main thread
+  gw_instance(const gw_instance&) = delete;
+  gw_instance& operator=(const gw_instance&) = delete;
+
+  std::shared_ptr<penstock::plugin::Library> library;  // first: its code runs in the destructor
+  const gw_plugin* plugin = nullptr;
+  void* inst = nullptr;
+  bool configured = false;
+  std::atomic<uint32_t> users{1};  // its filter and the pins
+  std::shared_ptr<penstock::plugin::Events::Mailbox> mailbox =
+      std::make_shared<penstock::plugin::Events::Mailbox>();
   penstock::plugin::Host* host = nullptr;
+  std::shared_ptr<const penstock::config::Config> configuration;  // its consumers' secrets live with us
   std::string name, type;
   penstock::Hash128 kv_space;
-  const penstock::plugin::PluginCode* event = nullptr;  // what its events' callbacks run as
+  penstock::plugin::CodeOwner owner{};
+  std::shared_ptr<penstock::plugin::InstanceCounts> counts;
+  std::array<penstock::plugin::PluginCode, penstock::plugin::code_kinds> codes{};  // what its functions run as
+  const penstock::plugin::PluginCode& code(penstock::plugin::CodeKind kind) const {
+    return codes[static_cast<size_t>(kind)];
+  }
   std::string store_space;  // "TYPE:NAME", for stores that several processes share
   std::vector<std::unique_ptr<gw_store>> stores;
   uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up

@@ -79,7 +79,7 @@ void HookCounts::collect(std::vector<MetricSample>& out) const {
       MetricSample& took = out.emplace_back(
           sample_of("penstock_plugin_duration_seconds",
                     "How long plugins' hooks ran, of one in 64 calls on each worker.", name, kind));
-      took.is_histogram = true;
+      took.kind = SeriesKind::histogram;
       took.sum = 1e-9 * static_cast<double>(
                             sum(of, workers_, [](const HookCount& c) -> auto& { return c.sampled_ns; }));
       for (size_t bucket = 0; bucket <= hook_seconds.size(); ++bucket) {

@@ -12,6 +12,7 @@
 #include "config/schema.h"
 #include "config/wording.h"
 #include "plugin/instance.h"
+#include "proxy/snapshot.h"
 
 namespace penstock::plugin {
 namespace {
@@ -123,8 +124,11 @@ Host::Host(proxy::Names& names, HostSettings settings)
       limits_(settings_.max_limit_keys),
       values_(settings_.max_value_bytes),
       tickets_(std::make_shared<Tickets>()),
+      offload_(tickets_),
+      events_(settings_.main),
       hook_counts_(settings_.workers),
-      running_(settings_.workers) {
+      running_(settings_.workers),
+      instances_(settings_.main) {
   if (!settings_.log) settings_.log = &log_to_stderr;
 }
 
@@ -202,22 +206,24 @@ std::shared_ptr<store::RedisStore> Host::redis() {
   return made;
 }
 
-void Host::notify(Event event) {
-  const auto bit = static_cast<uint32_t>(event);
-  const auto current = subscriptions_;  // a callback may not change what is walked
-  for (const Subscription& s : current) {
-    if ((s.mask & bit) == 0) continue;
-    const CodeRun run(*s.instance->event);
-    try {
-      s.fn(s.user, bit);
-    } catch (...) {
-      log(LogLevel::error, s.instance, {}, "an event's callback threw");
-    }
-  }
+std::vector<InstanceStatus> statuses(const proxy::Snapshot& snapshot) {
+  std::vector<InstanceStatus> out;
+  for (const auto& filter : snapshot.filters)
+    if (std::string text = filter->status(); !text.empty())
+      out.push_back({filter->name(), filter->type(), std::move(text)});
+  return out;
 }
 
-void Host::unsubscribe(const gw_instance& instance) {
-  std::erase_if(subscriptions_, [&](const Subscription& s) { return s.instance == &instance; });
+void Host::set_limits(const config::ProcessLimits& limits) {
+  offload_.set_most(limits.plugin_work);
+  events_.set_most_posts(limits.plugin_posts);
+}
+
+LimitCounts Host::limit_counts() const {
+  LimitCounts counts;
+  counts.add(Limit::plugin_work, offload_.refused());
+  counts.add(Limit::plugin_posts, events_.refused_posts());
+  return counts;
 }
 
 void Host::log(LogLevel level, const gw_instance* instance, std::string_view request_id,

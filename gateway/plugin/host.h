@@ -15,13 +15,17 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limit.h"
 #include "config/config.h"
 #include "config/diagnostic.h"
+#include "plugin/events.h"
 #include "plugin/gcra_store.h"
 #include "plugin/hook_counts.h"
+#include "plugin/instances.h"
 #include "plugin/kv_store.h"
 #include "plugin/library.h"
 #include "plugin/metrics.h"
+#include "plugin/offload.h"
 #include "plugin/tickets.h"
 #include "proxy/attribute.h"
 #include "proxy/filter.h"
@@ -30,7 +34,6 @@
 namespace penstock::plugin {
 
 enum class LogLevel : uint8_t { debug, info, warning, error };
-enum class Event : uint8_t { reopen_logs = GW_EVENT_REOPEN_LOGS, drain = GW_EVENT_DRAIN };
 
 // Gives a `target` of a plugin's configuration its id. Implemented by whoever builds the snapshot.
 class TargetSink {
@@ -60,6 +63,14 @@ class TypeSet {
   std::map<std::string, Type, std::less<>> types_;
 };
 
+// What an instance tells operators.
+struct InstanceStatus {
+  std::string name, type;
+  std::string text;  // one JSON object
+};
+// Of those that tell something. Main thread.
+std::vector<InstanceStatus> statuses(const proxy::Snapshot& snapshot);
+
 // One instance to make, as the configuration has it.
 struct InstanceSpec {
   std::string name;
@@ -73,6 +84,8 @@ struct InstanceSpec {
   const std::vector<std::string>& files;  // by Position::file; relative paths start from their folders
   // The instances of this configuration made so far; what their authenticators read is masked in logs.
   std::span<const std::unique_ptr<proxy::Filter>> configured = {};
+  // The whole of it: whose consumers a plugin may ask for. Null: it has none.
+  std::shared_ptr<const config::Config> configuration = {};
   bool type_secret = false;  // not to be printed
 };
 
@@ -82,6 +95,7 @@ struct HostSettings {
   // Any thread. Absent: to standard error.
   std::function<void(LogLevel, std::string_view line)> log;
   LogLevel min_level = LogLevel::info;
+  net::Loop* main = nullptr;  // of the main thread; null: check and explain, where nothing starts
   size_t max_limit_keys = size_t{1} << 20;
   size_t max_value_bytes = KvStore::default_bytes;
   // What gw.clock answers outside a request; absent: the system's.
@@ -92,7 +106,7 @@ struct HostSettings {
 class Host {
  public:
   Host(proxy::Names& names, HostSettings settings);
-  ~Host();  // after every filter and library
+  ~Host();  // after every filter, library and loop of requests
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
@@ -101,7 +115,9 @@ class Host {
   // Runs the plugin's configure. Null: the diagnostics say why.
   std::unique_ptr<proxy::Filter> configure(const InstanceSpec& spec, const TypeSet& types,
                                            TargetSink& targets, config::Diagnostics& diagnostics);
-  void notify(Event event);
+  void notify(Event event) { events_.notify(event); }
+  void set_limits(const config::ProcessLimits& limits);
+  LimitCounts limit_counts() const;  // how often those were reached
   // What `store: redis` means to the instances that are configured from now on; nothing: there is none.
   void set_redis(std::optional<store::RedisSettings> settings) { redis_settings_ = std::move(settings); }
   // The one of those settings, which lives as long as somebody has it. Null: the configuration has none.
@@ -127,14 +143,9 @@ class Host {
   bool logs(LogLevel level) const { return level >= settings_.min_level; }
   void log(LogLevel level, const gw_instance* instance, std::string_view request_id,
            std::string_view message) const;
-  struct Subscription {
-    const gw_instance* instance;
-    uint32_t mask;
-    void (*fn)(void* user, uint32_t event);
-    void* user;
-  };
-  void subscribe(Subscription subscription) { subscriptions_.push_back(subscription); }
-  void unsubscribe(const gw_instance& instance);
+  Offload& offload() { return offload_; }
+  Events& events() { return events_; }
+  Instances& instances() { return instances_; }
 
  private:
   proxy::Names& names_;
@@ -145,7 +156,8 @@ class Host {
   KvStore values_;
   Metrics metrics_;
   std::shared_ptr<Tickets> tickets_;
-  std::vector<Subscription> subscriptions_;
+  Offload offload_;
+  Events events_;
   std::map<std::string, std::weak_ptr<Library>> loaded_;  // by content hash
   bool swept_ = false;                                    // the folder of private copies
   HookCounts hook_counts_;
@@ -153,6 +165,7 @@ class Host {
   std::vector<const RunningCode*> running_;
   std::optional<store::RedisSettings> redis_settings_;
   std::weak_ptr<store::RedisStore> redis_;  // the newest
+  Instances instances_;                                   // last: what is left of them ends first
 };
 
 }  // namespace penstock::plugin

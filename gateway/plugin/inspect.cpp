@@ -63,12 +63,13 @@ class Inspector {
   }
 
   bool read(std::string& bytes) {
-    auto hash = Library::read(out_.path, bytes);
-    if (!hash) {
-      problem(hash.error());
+    auto file = read_library(out_.path);
+    if (!file) {
+      problem(file.error());
       return false;
     }
-    out_.hash = std::move(*hash);
+    out_.hash = std::move(file->hash);
+    bytes = std::move(file->bytes);
     out_.bytes = bytes.size();
     return true;
   }

@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <nlohmann/json.hpp>
 
 #include "net/transport.h"
 
 namespace penstock::plugin {
+
+namespace {
+constexpr size_t max_status_bytes = 64 * 1024;
+}  // namespace
 
 using proxy::Action;
 using proxy::AuthVerdict;
@@ -15,12 +20,16 @@ using proxy::FilterCall;
 
 Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec)
     : Filter(spec.name, spec.type, spec.at_text),
-      library_(type.library),
       plugin_(*type.plugin),
       host_(host),
-      owner_{&handle_, library_->file_name()},
-      counts_(host.hook_counts().of(spec.name)) {
+      own_(std::make_unique<gw_instance>()),
+      handle_(*own_) {
+  handle_.library = type.library;
+  handle_.plugin = type.plugin;
+  handle_.owner = {&handle_, type.library->file_name()};
+  handle_.counts = host.hook_counts().of(spec.name);
   handle_.host = &host;
+  handle_.configuration = spec.configuration;
   handle_.name = spec.name;
   handle_.type = spec.type;
   handle_.kv_space = host.limits().space(spec.type, spec.name);
@@ -38,8 +47,8 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
 
 // Hooks that the type has are counted; of those it has not there are no series.
 void Instance::name_codes() {
-  for (size_t i = 0; i < code_kinds; ++i) codes_[i] = {&owner_, static_cast<CodeKind>(i), nullptr};
-  handle_.event = &code(CodeKind::event);
+  for (size_t i = 0; i < code_kinds; ++i)
+    handle_.codes[i] = {&handle_.owner, static_cast<CodeKind>(i), nullptr};
   const std::pair<CodeKind, bool> hooks[] = {
       {CodeKind::authenticate, plugin_.authenticate != nullptr},
       {CodeKind::on_request_headers, plugin_.on_request_headers != nullptr},
@@ -52,7 +61,8 @@ void Instance::name_codes() {
       {CodeKind::on_resume, plugin_.on_resume != nullptr},
       {CodeKind::on_complete, plugin_.on_complete != nullptr}};
   for (const auto& [kind, there] : hooks) {
-    if (there) codes_[static_cast<size_t>(kind)].counts = host_.hook_counts().add(*counts_, kind);
+    if (there)
+      handle_.codes[static_cast<size_t>(kind)].counts = host_.hook_counts().add(*handle_.counts, kind);
   }
 }
 
@@ -68,7 +78,8 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
                               handle_,   spec.configured, {},          {}};
   gw_rc rc = GW_ERROR;
   contained(CodeKind::configure, [&] { rc = plugin_.configure(configuration.handle(&spec.node), &inst_); });
-  configured_ = rc >= 0 || inst_ != nullptr;
+  handle_.inst = inst_;
+  handle_.configured = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
   if ((handle_.without_hooks & GW_HOOK_COMPLETE) != 0) hooks_ &= ~uint32_t{complete_hook};
   if (rc < 0 && configuration.errors == 0) {
@@ -78,10 +89,23 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   return rc >= 0 && configuration.errors == 0;
 }
 
-Instance::~Instance() {
-  host_.unsubscribe(handle_);
-  if (configured_ && plugin_.destroy != nullptr)
-    contained(CodeKind::destroy, [&] { plugin_.destroy(inst_); });
+Instance::~Instance() { host_.instances().retire(std::move(own_)); }
+
+// Shown to operators as it is, within other JSON: whatever is none, or without an end, is left out.
+std::string Instance::status() const {
+  if (!GW_HAS(&plugin_, status) || plugin_.status == nullptr) return {};
+  std::string said;
+  contained(CodeKind::status, [&] {
+    const gw_str text = plugin_.status(inst_);
+    if (text.len <= max_status_bytes)
+      said = view(text);
+    else
+      host_.log(LogLevel::error, &handle_, {}, "its status is longer than 64 KiB");
+  });
+  if (said.empty()) return {};
+  if (nlohmann::json::parse(said, nullptr, false).is_object()) return said;
+  host_.log(LogLevel::error, &handle_, {}, "its status is no JSON object");
+  return {};
 }
 
 bool Instance::worker_start(uint32_t worker, net::Loop& loop, void** state) const {
@@ -216,7 +240,7 @@ AuthVerdict Instance::authenticate_resume(const FilterCall& call, void* data) co
   return auth_verdict(frame, action, CodeKind::on_resume);
 }
 
-void Instance::pause_timed_out(const FilterCall& call) const {
+void Instance::pause_over(const FilterCall& call) const {
   if (call.request.resumable != nullptr) host_.tickets().forget(*call.request.resumable);
   const gw_req frame{call.request, host_, handle_, Stage::request_headers};
   report(CodeKind::on_resume, frame, "was never called: nobody resumed the request in time");

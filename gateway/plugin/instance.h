@@ -19,13 +19,15 @@ class Instance final : public proxy::Filter {
                                         TargetSink& targets, config::Diagnostics& diagnostics);
   ~Instance() override;
 
+  void started() const override { host_.events().start(handle_); }
+  std::string status() const override;
   bool worker_start(uint32_t worker, net::Loop& loop, void** state) const override;
   void worker_stop(uint32_t worker, void* state) const override;
   proxy::AuthVerdict authenticate(const proxy::FilterCall& call) const override;
   proxy::Action on_request_headers(const proxy::FilterCall& call) const override;
   proxy::Action on_resume(const proxy::FilterCall& call, void* data) const override;
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
-  void pause_timed_out(const proxy::FilterCall& call) const override;
+  void pause_over(const proxy::FilterCall& call) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
@@ -49,18 +51,14 @@ class Instance final : public proxy::Filter {
   bool paused(gw_req& frame, gw_action action) const;
   void complain(CodeKind hook, gw_action action, const gw_req& frame) const;
   void report(CodeKind hook, const gw_req& frame, std::string_view what) const;
-  const PluginCode& code(CodeKind kind) const { return codes_[static_cast<size_t>(kind)]; }
+  const PluginCode& code(CodeKind kind) const { return handle_.code(kind); }
   void name_codes();
 
-  std::shared_ptr<Library> library_;  // first: its code runs in the destructor below
   const gw_plugin& plugin_;
   Host& host_;
-  mutable gw_instance handle_;
-  const CodeOwner owner_;  // of the codes below
-  std::shared_ptr<InstanceCounts> counts_;
-  std::array<PluginCode, code_kinds> codes_;
-  void* inst_ = nullptr;
-  bool configured_ = false;
+  std::unique_ptr<gw_instance> own_;  // until the filter goes
+  gw_instance& handle_;
+  void* inst_ = nullptr;  // handle_.inst, one step nearer
 };
 
 }  // namespace penstock::plugin

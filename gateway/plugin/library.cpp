@@ -23,8 +23,6 @@ constexpr uint32_t max_context_bytes = 4096;
 // Of the first ABI: what is appended later is asked for by GW_HAS.
 constexpr size_t entry_size = offsetof(gw_entry, plugins) + sizeof(gw_entry::plugins);
 
-std::string_view view(gw_str s) { return {s.ptr, s.len}; }
-
 const void* get_extension(const gw_host*, const char* id) { return id == nullptr ? nullptr : find_table(id); }
 
 // dlopen maps what the program headers promise; bytes that a cut file does not have would be a SIGBUS.

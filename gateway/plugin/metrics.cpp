@@ -21,10 +21,16 @@ bool metric_name(std::string_view name) {
 }  // namespace
 
 void gw_metric::add(uint64_t delta) {
+  if (kind != Kind::counter) return;
   shard[shard_of_thread()].count.fetch_add(delta, std::memory_order_relaxed);
 }
 
+void gw_metric::set(double value) {
+  if (kind == Kind::gauge) level.store(value, std::memory_order_relaxed);
+}
+
 void gw_metric::observe(double value) {
+  if (kind != Kind::histogram) return;
   Shard& mine = shard[shard_of_thread()];
   const auto bucket = static_cast<size_t>(std::ranges::lower_bound(bounds, value) - bounds.begin());
   mine.buckets[bucket].fetch_add(1, std::memory_order_relaxed);
@@ -36,7 +42,7 @@ namespace penstock::plugin {
 
 gw_metric* Metrics::declare(std::string_view instance, std::string_view name, std::string_view help,
                             std::string_view label, std::string_view label_value,
-                            std::span<const double> bounds, bool histogram) {
+                            std::span<const double> bounds, SeriesKind kind) {
   if (!metric_name(name) || (!label.empty() && !metric_name(label)) || !std::ranges::is_sorted(bounds))
     return nullptr;
   const std::lock_guard lock(mutex_);
@@ -45,8 +51,7 @@ gw_metric* Metrics::declare(std::string_view instance, std::string_view name, st
         known->label_value != label_value) {
       continue;
     }
-    return known->is_histogram == histogram && std::ranges::equal(known->bounds, bounds) ? known.get()
-                                                                                         : nullptr;
+    return known->kind == kind && std::ranges::equal(known->bounds, bounds) ? known.get() : nullptr;
   }
   if (series_.size() >= max_series) return nullptr;
   auto made = std::make_unique<gw_metric>();
@@ -56,8 +61,8 @@ gw_metric* Metrics::declare(std::string_view instance, std::string_view name, st
   made->label = label;
   made->label_value = label_value;
   made->bounds.assign(bounds.begin(), bounds.end());
-  made->is_histogram = histogram;
-  if (histogram) {
+  made->kind = kind;
+  if (kind == SeriesKind::histogram) {
     for (auto& shard : made->shard)
       shard.buckets = std::make_unique<std::atomic<uint64_t>[]>(bounds.size() + 1);
   }
@@ -74,7 +79,8 @@ std::vector<MetricSample> Metrics::collect() const {
     sample.help = series->help;
     sample.labels.emplace_back("plugin", series->instance);
     if (!series->label.empty()) sample.labels.emplace_back(series->label, series->label_value);
-    sample.is_histogram = series->is_histogram;
+    sample.kind = series->kind;
+    sample.level = series->level.load(std::memory_order_relaxed);
     for (const double bound : series->bounds) sample.buckets.emplace_back(bound, 0);
     for (const auto& shard : series->shard) {
       sample.count += shard.count.load(std::memory_order_relaxed);

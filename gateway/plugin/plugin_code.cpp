@@ -27,6 +27,7 @@ std::string_view name(CodeKind kind) {
                                                                   "destroy",
                                                                   "worker_start",
                                                                   "worker_stop",
+                                                                  "status",
                                                                   "an event's callback"};
   return names[static_cast<size_t>(kind)];
 }

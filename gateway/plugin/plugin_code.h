@@ -37,6 +37,7 @@ enum class CodeKind : uint8_t {
   destroy,
   worker_start,
   worker_stop,
+  status,
   event,
 };
 inline constexpr size_t counted_kinds = static_cast<size_t>(CodeKind::explain);

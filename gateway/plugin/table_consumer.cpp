@@ -1,6 +1,10 @@
 // gw.consumer and gw.connection: who is asking, and over what.
 #include <netinet/in.h>
 
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "net/transport.h"
 #include "plugin/handles.h"
 #include "plugin/host.h"
@@ -40,6 +44,15 @@ gw_rc carrier(gw_instance* instance, uint32_t kind, gw_str name) {
   return GW_OK;
 }
 
+std::optional<proxy::CertificateName> certificate_name(uint32_t credential) {
+  switch (credential) {
+    case GW_CREDENTIAL_MTLS_SUBJECT: return proxy::CertificateName::subject;
+    case GW_CREDENTIAL_MTLS_SAN: return proxy::CertificateName::alternative;
+    case GW_CREDENTIAL_MTLS_FINGERPRINT: return proxy::CertificateName::fingerprint;
+    default: return std::nullopt;
+  }
+}
+
 const gw_consumer* lookup(gw_req* req, const gw_instance* instance, uint32_t credential, gw_str value) {
   if (!usable(req)) return nullptr;
   if (req->context.snapshot == nullptr || instance == nullptr || value.len == 0) return nullptr;
@@ -48,6 +61,8 @@ const gw_consumer* lookup(gw_req* req, const gw_instance* instance, uint32_t cre
   if (credential == GW_CREDENTIAL_API_KEY)
     found = consumers.by_api_key(view(value), req->context.key_digests);
   if (credential == GW_CREDENTIAL_JWT) found = consumers.by_jwt(instance->name, view(value));
+  if (const auto kind = certificate_name(credential))
+    found = consumers.by_certificate(*kind, view(value), req->context.arena);
   return reinterpret_cast<const gw_consumer*>(found);
 }
 
@@ -99,8 +114,8 @@ gw_rc set_consumer_name(gw_req* req, gw_str consumer_name) {
 gw_rc refuse(gw_req* req, uint32_t status, gw_str reason, gw_str text) {
   if (!usable(req)) return GW_EINVAL;
   if (req->stage != Stage::authenticate) return GW_ESTATE;
-  if ((status != 401 && status != 403) || reason.len == 0 || reason.len > 64 || !header_text(reason) ||
-      !header_text(text)) {
+  if ((status != 401 && status != 403 && status != 503) || reason.len == 0 || reason.len > 64 ||
+      !header_text(reason) || !header_text(text)) {
     return GW_EINVAL;
   }
   proxy::RequestContext& context = req->context;
@@ -108,6 +123,49 @@ gw_rc refuse(gw_req* req, uint32_t status, gw_str reason, gw_str text) {
   context.auth.refuse_status = static_cast<uint16_t>(status);
   context.auth.refuse_reason = context.arena.copy(view(reason));
   context.auth.challenge = context.arena.copy(view(text));
+  return GW_OK;
+}
+
+// The secrets are the configuration's, which the instance keeps; the snapshot's consumers are made of the
+// same.
+const gw_consumer* find_secret(gw_req* req, uint32_t credential, gw_str name, gw_str* secret) {
+  if (!usable(req)) return nullptr;
+  const proxy::Snapshot* snapshot = req->context.snapshot;
+  const bool basic = credential == GW_CREDENTIAL_BASIC;
+  if (snapshot == nullptr || secret == nullptr || (!basic && credential != GW_CREDENTIAL_HMAC))
+    return nullptr;
+  const auto kind = basic ? proxy::SecretKind::basic : proxy::SecretKind::hmac;
+  const auto found = snapshot->consumers.by_secret_name(kind, view(name));
+  if (found.consumer != nullptr) *secret = str(found.text);
+  return reinterpret_cast<const gw_consumer*>(found.consumer);
+}
+
+const std::vector<config::Consumer>* consumers_of(const gw_node* node) {
+  const auto& configuration = node->configuration->instance.configuration;
+  return configuration == nullptr ? nullptr : &configuration->consumers;
+}
+
+gw_rc consumer_at(const gw_node* node, size_t index, gw_str* out) {
+  if (node == nullptr || out == nullptr) return GW_EINVAL;
+  const auto* consumers = consumers_of(node);
+  if (consumers == nullptr || index >= consumers->size()) return GW_ENOTFOUND;
+  *out = str((*consumers)[index].name);
+  return GW_OK;
+}
+
+gw_rc secret_at(const gw_node* node, gw_str consumer, uint32_t credential, size_t index, gw_str* out_name,
+                gw_str* secret) {
+  const bool basic = credential == GW_CREDENTIAL_BASIC;
+  if (node == nullptr || out_name == nullptr || secret == nullptr) return GW_EINVAL;
+  if (!basic && credential != GW_CREDENTIAL_HMAC) return GW_EINVAL;
+  const auto* consumers = consumers_of(node);
+  if (consumers == nullptr) return GW_ENOTFOUND;
+  const auto owner = std::ranges::find(*consumers, view(consumer), &config::Consumer::name);
+  if (owner == consumers->end()) return GW_ENOTFOUND;
+  const auto& secrets = basic ? owner->basic : owner->hmac;
+  if (index >= secrets.size()) return GW_ENOTFOUND;
+  *out_name = str(secrets[index].name);
+  *secret = str(secrets[index].secret.reveal());
   return GW_OK;
 }
 
@@ -132,12 +190,42 @@ gw_str server_name(gw_req* req) {
   return tls != nullptr && !tls->server_name.empty() ? str(tls->server_name) : gw_str{nullptr, 0};
 }
 
+// An empty text is one that is not there: no fact of a certificate is empty and still says something.
+gw_str fact(std::string_view text) { return text.empty() ? gw_str{nullptr, 0} : str(text); }
+
+gw_str client_certificate(gw_req* req, uint32_t kind, size_t index) {
+  const net::TlsInfo* tls = req->context.tls;
+  const net::ClientCertificate* certificate = tls != nullptr ? tls->client_certificate() : nullptr;
+  if (certificate == nullptr) return {nullptr, 0};
+  if (kind == GW_CERTIFICATE_SAN)
+    return index < certificate->names.size() ? fact(certificate->names[index]) : gw_str{nullptr, 0};
+  if (index != 0) return {nullptr, 0};
+  switch (kind) {
+    case GW_CERTIFICATE_SUBJECT: return fact(certificate->subject);
+    case GW_CERTIFICATE_ISSUER: return fact(certificate->issuer);
+    case GW_CERTIFICATE_FINGERPRINT: return fact(certificate->fingerprint);
+    case GW_CERTIFICATE_SERIAL: return fact(certificate->serial);
+    default: return {nullptr, 0};
+  }
+}
+
 }  // namespace
 
-constinit const gw_consumer_v0 consumer_table{
-    sizeof(gw_consumer_v0), 0,       &challenge, &carrier, &lookup, &name, &set_consumer, &set_consumer_name,
-    &set_identity,          &refuse, &in_group};
+constinit const gw_consumer_v0 consumer_table{sizeof(gw_consumer_v0),
+                                              0,
+                                              &challenge,
+                                              &carrier,
+                                              &lookup,
+                                              &name,
+                                              &set_consumer,
+                                              &set_consumer_name,
+                                              &set_identity,
+                                              &refuse,
+                                              &in_group,
+                                              &find_secret,
+                                              &consumer_at,
+                                              &secret_at};
 constinit const gw_connection_v0 connection_table{
-    sizeof(gw_connection_v0), 0, &peer_address, &listener, &tls_version, &server_name};
+    sizeof(gw_connection_v0), 0, &peer_address, &listener, &tls_version, &server_name, &client_certificate};
 
 }  // namespace penstock::plugin

@@ -30,6 +30,10 @@ gw_rc resume_after(gw_req* req, gw_ticket which, int64_t after_ns, void* data) {
   if (!usable(req)) return GW_EINVAL;
   return req->host.tickets().resume_after(which, after_ns, data) ? GW_OK : GW_EINVAL;
 }
+gw_rc offload(gw_req* req, gw_ticket which, void (*work)(void*), void (*discard)(void*), void* data) {
+  if (work == nullptr || req->context.loop == nullptr) return GW_EINVAL;
+  return req->host.offload().run(*req->context.loop, req->instance, which, {work, discard, data});
+}
 
 // ---- log ----
 LogLevel level_of(uint32_t level) {
@@ -48,35 +52,48 @@ int32_t enabled(const gw_host* host, uint32_t level) { return host_of(host).logs
 gw_metric* counter(gw_instance* instance, gw_str name, gw_str help, gw_str label, gw_str value) {
   if (instance == nullptr) return nullptr;
   return instance->host->metric_store().declare(instance->name, view(name), view(help), view(label),
-                                                view(value), {}, false);
+                                                view(value), {}, SeriesKind::counter);
 }
 gw_metric* histogram(gw_instance* instance, gw_str name, gw_str help, gw_str label, gw_str value,
                      const double* bounds, size_t count) {
   if (instance == nullptr || bounds == nullptr || count == 0 || count > 64) return nullptr;
   return instance->host->metric_store().declare(instance->name, view(name), view(help), view(label),
-                                                view(value), {bounds, count}, true);
+                                                view(value), {bounds, count}, SeriesKind::histogram);
 }
 void add(gw_metric* metric, uint64_t delta) {
   if (metric != nullptr) metric->add(delta);
 }
 void observe(gw_metric* metric, double value) {
-  if (metric != nullptr && metric->is_histogram) metric->observe(value);
+  if (metric != nullptr) metric->observe(value);
+}
+gw_metric* gauge(gw_instance* instance, gw_str name, gw_str help, gw_str label, gw_str value) {
+  if (instance == nullptr) return nullptr;
+  return instance->host->metric_store().declare(instance->name, view(name), view(help), view(label),
+                                                view(value), {}, SeriesKind::gauge);
+}
+void set(gw_metric* metric, double value) {
+  if (metric != nullptr) metric->set(value);
 }
 
 // ---- event ----
 gw_rc subscribe(gw_instance* instance, uint32_t mask, void (*fn)(void*, uint32_t), void* user) {
   if (instance == nullptr || fn == nullptr) return GW_EINVAL;
-  instance->host->subscribe({instance, mask, fn, user});
+  instance->host->events().subscribe({instance, mask, fn, user});
   return GW_OK;
+}
+gw_rc post(gw_instance* instance, void (*fn)(void*), void* user) {
+  if (instance == nullptr || fn == nullptr) return GW_EINVAL;
+  return instance->host->events().post(*instance, fn, user);
 }
 
 }  // namespace
 
 constinit const gw_clock_v0 clock_table{sizeof(gw_clock_v0), 0, &wall, &monotonic, &request_wall,
                                         &request_monotonic};
-constinit const gw_async_v0 async_table{sizeof(gw_async_v0), 0, &ticket, &resume, &resume_after};
+constinit const gw_async_v0 async_table{sizeof(gw_async_v0), 0, &ticket, &resume, &resume_after, &offload};
 constinit const gw_log_v0 log_table{sizeof(gw_log_v0), 0, &write, &write_request, &enabled};
-constinit const gw_metric_v0 metric_table{sizeof(gw_metric_v0), 0, &counter, &histogram, &add, &observe};
-constinit const gw_event_v0 event_table{sizeof(gw_event_v0), 0, &subscribe};
+constinit const gw_metric_v0 metric_table{
+    sizeof(gw_metric_v0), 0, &counter, &histogram, &add, &observe, &gauge, &set};
+constinit const gw_event_v0 event_table{sizeof(gw_event_v0), 0, &subscribe, &post};
 
 }  // namespace penstock::plugin

@@ -1,6 +1,7 @@
 #include "plugin/tickets.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::plugin {
 
@@ -9,10 +10,13 @@ void Tickets::Alarm::fire(void* self) {
   alarm.tickets.resume(alarm.ticket, alarm.data);  // posts: nothing is destroyed in here
 }
 
-Tickets::Slot* Tickets::find(gw_ticket ticket) {
+const Tickets::Slot* Tickets::find(gw_ticket ticket) const {
   if (ticket.gen == 0 || ticket.slot >= slots_.size()) return nullptr;
-  Slot& slot = slots_[ticket.slot];
+  const Slot& slot = slots_[ticket.slot];
   return slot.state != State::free && slot.generation == ticket.gen ? &slot : nullptr;
+}
+Tickets::Slot* Tickets::find(gw_ticket ticket) {
+  return const_cast<Slot*>(std::as_const(*this).find(ticket));
 }
 
 // The alarm is handed out so that it dies without the lock: its timer belongs to the loop.
@@ -43,11 +47,16 @@ gw_ticket Tickets::take(proxy::Resumable& request, net::Loop& loop) {
   return {index, slot.generation};
 }
 
+bool Tickets::claim(Slot* slot) {
+  if (slot == nullptr || slot->state != State::waiting) return false;
+  slot->state = State::resumed;
+  return true;
+}
+
 bool Tickets::resume(gw_ticket ticket, void* data) {
   const std::lock_guard lock(mutex_);
   Slot* slot = find(ticket);
-  if (slot == nullptr || slot->state != State::waiting) return false;
-  slot->state = State::resumed;
+  if (!claim(slot)) return false;
   // The slot is in use, so the request lives, and with it its loop.
   slot->loop->post([self = shared_from_this(), ticket, data] { self->deliver(ticket, data); });
   return true;
@@ -57,25 +66,41 @@ bool Tickets::resume_here(gw_ticket ticket, void* data) {
   {
     const std::lock_guard lock(mutex_);
     Slot* slot = find(ticket);
-    if (slot == nullptr || slot->state != State::waiting) return false;
-    slot->state = State::resumed;
+    if (!claim(slot)) return false;
   }
   deliver(ticket, data);
   return true;
 }
 
-void Tickets::deliver(gw_ticket ticket, void* data) {
+bool Tickets::resume(gw_ticket ticket, std::shared_ptr<Parcel>& parcel) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = find(ticket);
+  if (!claim(slot)) return false;
+  slot->loop->post([self = shared_from_this(), ticket, parcel = std::move(parcel)] {
+    parcel->taken = self->deliver(ticket, parcel->data);
+  });
+  return true;
+}
+
+bool Tickets::waits(gw_ticket ticket) const {
+  const std::lock_guard lock(mutex_);
+  const Slot* slot = find(ticket);
+  return slot != nullptr && slot->state == State::waiting;
+}
+
+// False: nobody got it.
+bool Tickets::deliver(gw_ticket ticket, void* data) {
   std::unique_ptr<Alarm> alarm;
   proxy::Resumable* request = nullptr;
   {
     const std::lock_guard lock(mutex_);
     Slot* slot = find(ticket);
-    if (slot == nullptr) return;  // the request went first
+    if (slot == nullptr) return false;  // the request went first
     request = slot->request;
     alarm = release(*slot);
   }
   alarm.reset();
-  request->resume(data);
+  return request->resume(data);
 }
 
 bool Tickets::resume_after(gw_ticket ticket, int64_t after_ns, void* data) {

@@ -14,6 +14,16 @@
 
 namespace penstock::plugin {
 
+// What a paused request waits for, made elsewhere: exactly one of on_resume and discard gets it.
+struct Parcel {
+  explicit Parcel(void* what) : data(what) {}
+  virtual ~Parcel() = default;  // any thread; discards what was not taken
+  Parcel(const Parcel&) = delete;
+  Parcel& operator=(const Parcel&) = delete;
+  void* data;
+  bool taken = false;  // by on_resume
+};
+
 class Tickets : public std::enable_shared_from_this<Tickets> {
  public:
   // The request's worker. A ticket whose gen is 0 leads nowhere.
@@ -22,6 +32,9 @@ class Tickets : public std::enable_shared_from_this<Tickets> {
   bool resume(gw_ticket ticket, void* data);
   // The request's worker, outside of any hook: resumes before it returns, so `data` need not live longer.
   bool resume_here(gw_ticket ticket, void* data);
+  // The same with data that has an owner: what nobody gets is discarded. `parcel` is taken when true.
+  bool resume(gw_ticket ticket, std::shared_ptr<Parcel>& parcel);
+  bool waits(gw_ticket ticket) const;  // any thread: a resume of this moment would be taken
   // The request's worker.
   bool resume_after(gw_ticket ticket, int64_t after_ns, void* data);
   // The request's worker: this request waits no longer (it went on, or ended).
@@ -46,9 +59,11 @@ class Tickets : public std::enable_shared_from_this<Tickets> {
     net::Loop* loop = nullptr;
     std::unique_ptr<Alarm> alarm;  // made and destroyed on the request's worker
   };
+  const Slot* find(gw_ticket ticket) const;  // with the lock, like the next two
   Slot* find(gw_ticket ticket);
+  bool claim(Slot* slot);
   std::unique_ptr<Alarm> release(Slot& slot);
-  void deliver(gw_ticket ticket, void* data);
+  bool deliver(gw_ticket ticket, void* data);
 
   mutable std::mutex mutex_;
   std::vector<Slot> slots_;

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/certificate_names.h"
 #include "net/digest.h"
 
 namespace penstock::proxy {
@@ -67,6 +68,37 @@ const Consumer* Consumers::by_jwt(std::string_view plugin, std::string_view valu
   for (auto it = first; it != last; ++it)
     if (it->second.plugin == plugin && it->second.value == value) return it->second.consumer;
   return nullptr;
+}
+
+void Consumers::add_certificate(const Consumer& consumer, CertificateName kind, std::string_view value) {
+  certificates_[static_cast<size_t>(kind)].emplace(keyed_hash(hash_key_, value),
+                                                   NamedCertificate{std::string(value), &consumer});
+}
+
+const Consumer* Consumers::by_certificate(CertificateName kind, std::string_view text, Arena& arena) const {
+  const auto& known = certificates_[static_cast<size_t>(kind)];
+  if (known.empty() || text.empty() || text.size() > max_certificate_name) return nullptr;
+  const size_t size = room_for(text);
+  const std::span<char> room(static_cast<char*>(arena.allocate(size, 1)), size);
+  const std::string_view normal = kind == CertificateName::subject       ? normal_subject(text, room)
+                                  : kind == CertificateName::alternative ? normal_alternative_name(text, room)
+                                                                         : normal_fingerprint(text, room);
+  if (normal.data() == nullptr) return nullptr;
+  const auto found = known.find(keyed_hash(hash_key_, normal));
+  return found != known.end() && equal(found->second.value, normal) ? found->second.consumer : nullptr;
+}
+
+void Consumers::add_secret(const Consumer& consumer, SecretKind kind, std::string_view name,
+                           std::string_view secret) {
+  secrets_[static_cast<size_t>(kind)].emplace(keyed_hash(hash_key_, name),
+                                              NamedSecret{name, secret, &consumer});
+}
+
+Consumers::Secret Consumers::by_secret_name(SecretKind kind, std::string_view name) const {
+  const auto& known = secrets_[static_cast<size_t>(kind)];
+  const auto found = known.find(keyed_hash(hash_key_, name));
+  if (found == known.end() || !equal(found->second.name, name)) return {};
+  return {found->second.consumer, found->second.secret};
 }
 
 const Consumer* Consumers::by_name(std::string_view name) const {

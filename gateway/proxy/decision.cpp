@@ -176,7 +176,7 @@ Decision::Step Decision::go_on_with_auth(const ChainLink& link, AuthVerdict verd
 Decision::Step Decision::fail_paused() {
   const ChainLink& link = *paused_;
   paused_ = nullptr;
-  link.filter->pause_timed_out(call_of(link, request_));
+  link.filter->pause_over(call_of(link, request_));
   if (stage_ != Stage::auth) return plugin_failed(*link.filter);
   request_.auth = {};
   return go_on_with_auth(link,

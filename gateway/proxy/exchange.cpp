@@ -111,11 +111,12 @@ void Exchange::advance(Decision::Step step) {
   }
 }
 
-void Exchange::resume(void* data) {
-  if (state_ != ExchangeState::paused) return;
+bool Exchange::resume(void* data) {
+  if (state_ != ExchangeState::paused) return false;
   state_ = ExchangeState::deciding;
   timer_.stop();
   advance(decision_->resume(data));
+  return true;
 }
 
 void Exchange::request_data(std::string_view bytes) {

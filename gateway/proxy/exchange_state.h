@@ -114,7 +114,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void client_drained();
   void client_lost(const Error& error);
   void advance(Decision::Step step);
-  void resume(void* data) override;
+  bool resume(void* data) override;
   void hold(std::string_view bytes);
   size_t buffer_limit() const;
 

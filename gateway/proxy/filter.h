@@ -74,6 +74,10 @@ class Filter {
   const std::string& at() const { return at_; }  // file:line:column, for explain
   uint32_t index = 0;                            // in its snapshot: where the worker's state is found
 
+  // Main thread, once: the configuration that it belongs to was taken, on every worker.
+  virtual void started() const {}
+  // Main thread: what it would tell an operator, one JSON object; empty: nothing.
+  virtual std::string status() const { return {}; }
   // That worker's thread. false: the snapshot must not be used on this worker.
   virtual bool worker_start(uint32_t worker, net::Loop& loop, void** state) const = 0;
   virtual void worker_stop(uint32_t worker, void* state) const = 0;
@@ -84,8 +88,8 @@ class Filter {
   // After a pause of either hook above; `authenticating` says which result is meant.
   virtual Action on_resume(const FilterCall& call, void* data) const = 0;
   virtual AuthVerdict authenticate_resume(const FilterCall& call, void* data) const = 0;
-  // In place of either: nobody resumed it in time.
-  virtual void pause_timed_out(const FilterCall&) const {}
+  // Instead of one of the two: the pause took too long, and nothing is to come of it any more.
+  virtual void pause_over(const FilterCall&) const {}
   virtual Action on_response_headers(const FilterCall& call) const = 0;
   virtual void on_complete(const FilterCall& call, const Summary& summary) const = 0;
   virtual Explanation explain(const FilterCall& call) const = 0;

@@ -68,8 +68,9 @@ struct AuthRecord {
 // Wakes a paused request. Implemented by the exchange; the plugin layer's tickets point to it.
 class Resumable {
  public:
-  virtual void resume(void* data) = 0;  // the request's worker thread, never inside a hook
-  bool took_ticket = false;             // since when the tickets must hear of its end
+  // The request's worker thread, never inside a hook. False: it waits no longer, and nobody got `data`.
+  virtual bool resume(void* data) = 0;
+  bool took_ticket = false;  // since when the tickets must hear of its end
  protected:
   ~Resumable() = default;
 };

@@ -27,6 +27,7 @@ plugin::InstanceSpec spec_of(const Building& building, const config::PluginInsta
       .on_error_at = instance.on_error_at,
       .files = building.config.files,
       .configured = building.snapshot.filters,
+      .configuration = building.snapshot.config,
       .type_secret = instance.type_secret};
 }
 
@@ -42,7 +43,8 @@ plugin::InstanceSpec unnamed_spec(const Building& building, std::string name, st
           .type_at = at,
           .on_error_at = at,
           .files = building.config.files,
-          .configured = building.snapshot.filters};
+          .configured = building.snapshot.filters,
+          .configuration = building.snapshot.config};
 }
 
 bool authenticates(const Building& building, const config::PluginInstance& instance) {

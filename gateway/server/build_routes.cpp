@@ -121,6 +121,22 @@ void check_issuer(Building& building, const config::Consumer& consumer, const co
                                  ") reads no tokens; name an instance of type jwt");
 }
 
+void add_certificates(proxy::Consumers& index, const proxy::Consumer& added,
+                      const config::Consumer& consumer) {
+  using enum proxy::CertificateName;
+  for (const auto& name : consumer.mtls_subjects) index.add_certificate(added, subject, name.value);
+  for (const auto& name : consumer.mtls_sans) index.add_certificate(added, alternative, name.value);
+  for (const auto& name : consumer.mtls_fingerprints) index.add_certificate(added, fingerprint, name.value);
+}
+
+// The snapshot's configuration keeps these texts.
+void add_secrets(proxy::Consumers& index, const proxy::Consumer& added, const config::Consumer& consumer) {
+  for (const auto& user : consumer.basic)
+    index.add_secret(added, proxy::SecretKind::basic, user.name, user.secret.reveal());
+  for (const auto& key : consumer.hmac)
+    index.add_secret(added, proxy::SecretKind::hmac, key.name, key.secret.reveal());
+}
+
 }  // namespace
 
 void build_consumers(Building& building) {
@@ -134,6 +150,8 @@ void build_consumers(Building& building) {
     }
     for (const config::JwtCredential& jwt : consumer.jwt) check_issuer(building, consumer, jwt);
     for (const config::JwtCredential& jwt : consumer.jwt) index.add_jwt(added, jwt.plugin.name, jwt.value);
+    add_certificates(index, added, consumer);
+    add_secrets(index, added, consumer);
   }
 }
 

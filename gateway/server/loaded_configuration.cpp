@@ -35,6 +35,7 @@ LoadedConfiguration load_configuration(const std::string& path, PluginEnvironmen
     plugins.host = std::make_unique<plugin::Host>(
         plugins.names, plugin::HostSettings{.state_dir = result.config->state_dir,
                                             .workers = worker_count(*result.config),
+                                            .main = plugins.main,
                                             .max_limit_keys = result.config->limits.rate_limit_keys,
                                             .max_value_bytes = result.config->limits.plugin_store});
   plugin::Host& host = *plugins.host;

@@ -23,6 +23,7 @@ struct LoadedConfiguration {
 // Names and the host of plugins: made with the first configuration, kept for the life of the process.
 struct PluginEnvironment {
   std::string shipped_folder;
+  net::Loop* main = nullptr;  // null: plugins are configured, but never started
   proxy::Names names;
   std::unique_ptr<plugin::Host> host;  // null until the first configuration was read: it needs its state_dir
 };

@@ -19,16 +19,24 @@ struct Collection {
   std::function<void(std::string)> done;
 };
 
+MetricKind kind_of(plugin::SeriesKind kind) {
+  switch (kind) {
+    case plugin::SeriesKind::counter: return MetricKind::counter;
+    case plugin::SeriesKind::gauge: return MetricKind::gauge;
+    case plugin::SeriesKind::histogram: break;
+  }
+  return MetricKind::histogram;
+}
+
 void write_plugin_metrics(observe::PrometheusText& out, const std::vector<plugin::MetricSample>& samples) {
   std::string_view family;
   for (const plugin::MetricSample& sample : samples) {  // sorted by name
-    if (family != sample.name)
-      out.family(family = sample.name, sample.is_histogram ? MetricKind::histogram : MetricKind::counter,
-                 sample.help);
+    if (family != sample.name) out.family(family = sample.name, kind_of(sample.kind), sample.help);
     std::vector<Label> labels;
     for (const auto& [name, value] : sample.labels) labels.push_back({name, value});
-    if (!sample.is_histogram) {
-      out.sample(labels, static_cast<double>(sample.count));
+    if (sample.kind != plugin::SeriesKind::histogram) {
+      const bool gauge = sample.kind == plugin::SeriesKind::gauge;
+      out.sample(labels, gauge ? sample.level : static_cast<double>(sample.count));
       continue;
     }
     std::vector<double> bounds;
@@ -188,6 +196,7 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   for (const auto& share : shares) total.merge(share->requests);
   if (status_) total.limits.merge(status_->limits());
   if (health_checks_) total.limits.merge(health_checks_->limits());
+  if (plugins_.host) total.limits.merge(plugins_.host->limit_counts());
   observe::PrometheusText out;
   observe::write_requests(out, total);
   write_workers(out, shares);

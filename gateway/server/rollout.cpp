@@ -195,6 +195,7 @@ void Server::commit() {
   directory_->apply(config.upstreams);
   committing_ = false;
   health_checks_->set_most(config.limits.health_checks);
+  plugins_.host->set_limits(config.limits);
   health_checks_->apply(snapshot_->clusters);
   for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
     health_checks_->set_endpoints(cluster.name, *directory_->current(cluster.name));
@@ -214,6 +215,7 @@ void Server::commit() {
   state_ = State::serving;
   last_reload_good_ = true;
   rollout_.reset();
+  for (const auto& filter : snapshot_->filters) filter->started();
   announce(before);
   say(fmt::format("{}: {} routes, {} workers, generation {}", first ? "ready" : "reloaded",
                   snapshot_->routes.size(), workers_.size(), generation_));

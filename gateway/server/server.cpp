@@ -23,7 +23,7 @@ uint32_t ms(config::Duration duration) { return static_cast<uint32_t>(duration.c
 
 Server::Server(std::string configuration_path)
     : configuration_path_(std::move(configuration_path)),
-      plugins_{.shipped_folder = shipped_plugins_folder(), .names = {}, .host = nullptr},
+      plugins_{.shipped_folder = shipped_plugins_folder(), .main = &loop_, .names = {}, .host = nullptr},
       leaving_timer_(
           loop_,
           [](void* self) {

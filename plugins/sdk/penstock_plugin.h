@@ -203,7 +203,7 @@ typedef struct gw_plugin {
    * without one becomes an error at the instance's name); after any error destroy is called only if *inst was
    * set. Must not start threads or open sockets: `check` and `explain` call it too. */
   gw_rc (*configure)(const gw_node* cfg, void** inst);
-  /* Main thread, after the last request, worker and ticket of the instance are gone. */
+  /* Main thread, after the last request, worker, ticket and offloaded work of the instance are gone. */
   void (*destroy)(void* inst);
   /* That worker's thread, before its first request. Threads and files start here. Negative: the snapshot is
    * refused. */
@@ -233,8 +233,8 @@ typedef struct gw_plugin {
    * depends(unknown). wstate is NULL here. Thread: the one that explains. */
   gw_action (*explain)(const gw_call*, gw_explanation* out);
 
-  /* What this instance would tell an operator, as one JSON object; valid until its next call or destroy. Main
-   * thread. NULL: nothing. */
+  /* What this instance would tell an operator, as one JSON object of at most 64 KiB; valid until its next
+   * call or destroy. Main thread. No secrets. NULL: nothing. */
   gw_str (*status)(void* inst);
 } gw_plugin;
 

@@ -102,7 +102,7 @@ TEST_CASE("one mistake is one error, whichever layers meet it") {
   CHECK(errors("access_log: { file: \"syslog:udp:127.0.0.1:514\" }\n") == "not-supported-yet ");
   CHECK(errors("access_log: { file: \"http://127.0.0.1/x\" }\n") == "not-supported-yet ");
   CHECK(errors("", ", tls: {}") == "missing-key ");
-  CHECK(errors("plugins: { a: { type: cors, origins: [x] }, b: { type: mtls } }\n") ==
+  CHECK(errors("plugins: { a: { type: cors, origins: [x] }, b: { type: ip_restriction } }\n") ==
         "not-supported-yet not-supported-yet ");
 }
 

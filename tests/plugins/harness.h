@@ -64,6 +64,7 @@ struct World : TargetSink {
   virtual ~World() { stop_all(); }
 
   HostSettings quiet(HostSettings settings) {
+    if (settings.main == nullptr) settings.main = &loop;
     settings.log = [this](LogLevel, std::string_view line) {
       const std::lock_guard lock(log_mutex);
       log += std::string(line) + "\n";
@@ -94,7 +95,8 @@ struct World : TargetSink {
                                   {},
                                   {},
                                   files,
-                                  snapshot.filters},
+                                  snapshot.filters,
+                                  configuration},
                                  types, *this, diagnostics);
     if (filter == nullptr) return nullptr;
     filter->index = static_cast<uint32_t>(snapshot.filters.size());
@@ -134,6 +136,7 @@ struct World : TargetSink {
   Host host;
   TypeSet types;
   proxy::Snapshot snapshot;
+  std::shared_ptr<const config::Config> configuration;  // what plugins see of the whole; null: nothing
   std::vector<void*> states;
 };
 
@@ -156,9 +159,10 @@ struct Request final : proxy::Resumable {
     memory.resize(8192);
     context.contexts = memory;
   }
-  void resume(void* data) override {
+  bool resume(void* data) override {
     resumed = true;
     resume_data = data;
+    return !over;
   }
   Request& header(std::string_view name, std::string_view value) {
     head.headers.add(arena.copy(name), arena.copy(value));
@@ -203,6 +207,7 @@ struct Request final : proxy::Resumable {
   std::vector<std::byte> memory;
   proxy::Action action = proxy::Action::next;
   bool resumed = false;
+  bool over = false;  // it waits no longer
   void* resume_data = nullptr;
 };
 

@@ -21,6 +21,7 @@ endforeach()
 set(PENSTOCK_PLUGIN_OUTPUT ${PROJECT_BINARY_DIR}/tests/plugins)
 penstock_add_plugin(torture ${programs}/torture.cpp)
 penstock_add_plugin(versioned ${programs}/versioned.cpp)
+penstock_add_plugin(services ${programs}/services.cpp)
 penstock_add_plugin(wrong_magic ${programs}/wrong_entry.c)
 target_compile_definitions(wrong_magic PRIVATE WRONG_MAGIC)
 penstock_add_plugin(other_abi ${programs}/wrong_entry.c)
@@ -35,7 +36,7 @@ add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
 # The examples of the SDK, with our warnings and sanitizers.
 include(${shipped}/sdk/example/examples.cmake)
-add_dependencies(test_plugins api_version auth rate_limit logging torture versioned wrong_magic other_abi needs_more body_hook
+add_dependencies(test_plugins api_version auth rate_limit logging torture versioned services wrong_magic other_abi needs_more body_hook
                  failing_init no_entry
                  key_auth header_edit in_c count_answers file_log route_by_header lookup)
 

@@ -98,7 +98,7 @@ typedef struct gw_consumer_v0 {
 
   /* [worker, explain] The consumer that owns this credential, or NULL. Compared in constant time. An API key
    * matches plain and sha256: entries; a JWT value matches `credentials: { jwt: [{ plugin: THIS INSTANCE,
-   * value }] }`. */
+   * value }] }`; names of certificates are compared parsed, whatever their writing (up to 4 KiB). */
   const gw_consumer* (*lookup)(gw_req*, const gw_instance*, uint32_t credential, gw_str value);
   gw_str (*name)(const gw_consumer*);
 
@@ -111,8 +111,9 @@ typedef struct gw_consumer_v0 {
   gw_rc (*set_consumer)(gw_req*, const gw_consumer*);
   gw_rc (*set_consumer_name)(gw_req*, gw_str name);
   gw_rc (*set_identity)(gw_req*, const gw_instance*, gw_str id, const gw_str* groups, size_t count);
-  /* [worker, explain; authenticate only] For GW_REFUSE: 401 or 403, a stable reason "auth....", and a
-   * challenge in place of the declared one (empty: the declared one). */
+  /* [worker, explain; authenticate only] For GW_REFUSE: 401, 403, or 503 when it cannot be found out at this
+   * moment; a stable reason "auth....", and a challenge in place of the declared one (empty: the declared
+   * one). */
   gw_rc (*refuse)(gw_req*, uint32_t status, gw_str reason, gw_str challenge);
 
   /* [worker] Whether the accepted consumer of this request is in the group; 1 or 0. */
@@ -138,12 +139,12 @@ typedef struct gw_connection_v0 {
   gw_str (*tls_version)(gw_req*);  /* "TLSv1.3"; ptr NULL: plain text */
   gw_str (*server_name)(gw_req*);  /* SNI; ptr NULL: none */
   /* The client's verified certificate: the index-th of its facts of a kind (0 first); ptr NULL: there is
-   * none. */
+   * none. Read when first asked for, once a connection; also for sessions that were resumed. */
   gw_str (*client_certificate)(gw_req*, uint32_t fact, size_t index);
 } gw_connection_v0;
 /* GW_CERTIFICATE_...: subject and issuer as RFC 4514 text; a subject alternative name as "DNS:a.example",
- * "URI:spiffe://...", "email:..." or "IP:..."; SHA-256 of the whole as 64 hex digits; the serial number in
- * hex. */
+ * "URI:spiffe://...", "email:..." or "IP:..." (the first 256; others have no fact); SHA-256 of the whole as
+ * 64 hex digits; the serial number in hex, with a '-' before a negative one. */
 enum {
   GW_CERTIFICATE_SUBJECT = 1,
   GW_CERTIFICATE_ISSUER = 2,

@@ -21,10 +21,12 @@ typedef struct gw_async_v0 {
   /* [worker] Resumes the ticket with `data` after that time, unless something else did before. */
   gw_rc (*resume_after)(gw_req*, gw_ticket, int64_t after_ns, void* data);
   /* [worker] Runs work(data) on a thread of the host's pool, for what would hold up a worker (a password's
-   * hash, a signature), then resumes the ticket with data; or, when that is stale by then, calls
-   * discard(data) on that thread (may be NULL). The instance lives until both are over. work calls nothing
-   * but what is [ANY THREAD]. GW_ELIMIT: limits.plugin_work pieces of work wait already; nothing is called.
-   */
+   * hash, a signature), then resumes the ticket with data. Exactly one gets data in the end: on_resume, or
+   * discard (any thread; may be NULL), when the request has ended or its pause took too long. What is stale
+   * before its turn comes is discarded without having run. The instance lives until both are over, also
+   * after its last request. work and discard call nothing but what is [ANY THREAD]; what they use of the
+   * request they have copied. GW_EINVAL: the ticket is stale; GW_ELIMIT: limits.plugin_work pieces of work
+   * are under way or wait; then nothing is called, and data stays with the caller. */
   gw_rc (*offload)(gw_req*, gw_ticket, void (*work)(void* data), void (*discard)(void* data), void* data);
 } gw_async_v0;
 #define GW_ASYNC_V0 "gw.async/0"
@@ -188,14 +190,16 @@ typedef struct gw_metric_v0 {
   /* [ANY THREAD] Wait-free, one shard a thread. A NULL metric is ignored. */
   void (*add)(gw_metric*, uint64_t delta);
   void (*observe)(gw_metric*, double value);
-  /* [configure] A number that goes up and down, of the whole process. set: [ANY THREAD]. */
+  /* [configure] A number that goes up and down, of the whole process; it stays over a reload until it is set
+   * again. set: [ANY THREAD], the last one counts. Each of add, observe and set does nothing to a series of
+   * another kind. */
   gw_metric* (*gauge)(gw_instance*, gw_str name, gw_str help, gw_str label, gw_str label_value);
   void (*set)(gw_metric*, double value);
 } gw_metric_v0;
 #define GW_METRIC_V0 "gw.metric/0"
 
 /* START: the instance's configuration was taken, requests come from now on; never under `check` or `explain`.
- * TICK: once a second after that. */
+ * TICK: once a second after that. REOPEN_LOGS, DRAIN: whenever they happen, also before START. */
 enum { GW_EVENT_REOPEN_LOGS = 1, GW_EVENT_DRAIN = 2, GW_EVENT_START = 4, GW_EVENT_TICK = 8 };
 
 typedef struct gw_event_v0 {
@@ -203,8 +207,9 @@ typedef struct gw_event_v0 {
   /* [configure] Calls fn(user, event) on the main thread for the events of the mask, until destroy begins. fn
    * must not block. */
   gw_rc (*subscribe)(gw_instance*, uint32_t mask, void (*fn)(void* user, uint32_t event), void* user);
-  /* [ANY THREAD] Calls fn(user) on the main thread, later, unless destroy begins first: then never.
-   * GW_ELIMIT: too many wait. */
+  /* [ANY THREAD, until destroy returns] Calls fn(user) on the main thread, later, in the order posted, unless
+   * destroy begins first: then never. fn must not block. GW_ELIMIT: limits.plugin_posts calls of this
+   * instance wait already; GW_ESTATE: under `check` and `explain` there is nobody to call it. */
   gw_rc (*post)(gw_instance*, void (*fn)(void* user), void* user);
 } gw_event_v0;
 #define GW_EVENT_V0 "gw.event/0"

@@ -6,6 +6,7 @@
 //   verdict|void on_request_headers(request)  verdict|void on_response_headers(response)
 //   verdict|void on_request_body(request, body_chunk)   verdict|void on_response_body(response, body_chunk)
 //   void on_complete(exchange, const gw_summary&)       verdict explain(request)
+//   std::string status()   what an operator should know, as one JSON object; main thread
 //   struct state           one per request, zeroed, no destructor
 //   struct worker_state    one per worker, made from (Class&)
 //   static constexpr bool pure = true    the request hook changes nothing outside the request: explain runs
@@ -57,8 +58,33 @@ class setup {
     return gw::counter(
         detail::host.metric->counter(self_.handle(), str(name), str(help), str(label), str(value)));
   }
+  gw::gauge gauge(std::string_view name, std::string_view help, std::string_view label = {},
+                  std::string_view value = {}) {
+    if (!GW_HAS(detail::host.metric, gauge)) return {};
+    return gw::gauge(
+        detail::host.metric->gauge(self_.handle(), str(name), str(help), str(label), str(value)));
+  }
   void subscribe(uint32_t mask, void (*fn)(void*, uint32_t), void* user) {
     detail::host.event->subscribe(self_.handle(), mask, fn, user);
+  }
+  // plugin.on_event(GW_EVENT_...) on the main thread, for the events of the mask.
+  template <class T>
+  void subscribe(uint32_t mask, T& plugin) {
+    subscribe(
+        mask,
+        [](void* user, uint32_t event) { detail::call_method<&T::on_event>(*static_cast<T*>(user), event); },
+        &plugin);
+  }
+  // fn(consumer, name, secret) for each credential of a kind with a secret (GW_CREDENTIAL_BASIC,
+  // GW_CREDENTIAL_HMAC) of all consumers. The views live as long as the instance.
+  template <class Fn>
+  void each_secret(uint32_t credential, Fn fn) const {
+    const gw_consumer_v0* consumers = detail::host.consumer;
+    if (!GW_HAS(consumers, secret_at)) return;
+    gw_str owner{}, name{}, secret{};
+    for (size_t i = 0; consumers->consumer_at(node_, i, &owner) >= 0; ++i)
+      for (size_t j = 0; consumers->secret_at(node_, owner, credential, j, &name, &secret) >= 0; ++j)
+        fn(view(owner), view(name), view(secret));
   }
   // An absolute path for one that is relative to the file of the configuration that names it.
   std::string path(std::string_view relative) const {
@@ -100,6 +126,7 @@ GW_DETECT(on_complete)
 GW_DETECT(explain)
 GW_DETECT(pure)
 GW_DETECT(needs)
+GW_DETECT(status)
 #undef GW_DETECT
 
 template <class T, class = void>
@@ -124,6 +151,7 @@ template <class T>
 struct holder {
   T plugin;
   instance self;
+  std::string status_text{};  // what was told last
 };
 
 inline void report(const gw_call* call, gw_instance* inst, const char* hook, const char* what) noexcept {
@@ -313,6 +341,20 @@ struct hooks {
 };
 
 template <class T>
+gw_str status_of(void* inst) noexcept {
+  auto& h = *static_cast<holder<T>*>(inst);
+  try {
+    h.status_text = h.plugin.status();
+    return str(h.status_text);
+  } catch (const std::exception& e) {
+    report(nullptr, h.self.handle(), "status", e.what());
+  } catch (...) {
+    report(nullptr, h.self.handle(), "status", "an exception of unknown type");
+  }
+  return {nullptr, 0};
+}
+
+template <class T>
 constexpr bool is_explained() {
   if constexpr (has_pure<T>::value) return T::pure;
   return has_explain<T>::value;
@@ -356,6 +398,7 @@ struct table {
     if constexpr (has_on_resume<T>::value) p.on_resume = &H::on_resume;
     if constexpr (has_on_complete<T>::value) p.on_complete = &H::on_complete;
     if constexpr (is_explained<T>()) p.explain = &H::explain;
+    if constexpr (has_status<T>::value) p.status = &status_of<T>;
     return p;
   }
   static constexpr gw_plugin value = make();

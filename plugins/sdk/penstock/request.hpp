@@ -3,9 +3,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "types.hpp"
 
@@ -56,6 +59,24 @@ struct body_chunk {
   bool last;
 };
 
+namespace detail {
+// Work on its way to the host's pool and back.
+template <class Work>
+struct piece {
+  Work work;
+  std::exception_ptr thrown{};
+  static void run(void* data) noexcept {
+    auto& self = *static_cast<piece*>(data);
+    try {
+      self.work.run();
+    } catch (...) {
+      self.thrown = std::current_exception();
+    }
+  }
+  static void discard(void* data) noexcept { delete static_cast<piece*>(data); }
+};
+}  // namespace detail
+
 class exchange {
  public:
   explicit exchange(const gw_call* call) : call_(call) {}
@@ -76,6 +97,13 @@ class exchange {
   }
   bool in_group(std::string_view group) const {
     return detail::host.consumer->in_group(req(), str(group)) == 1;
+  }
+
+  // GW_CERTIFICATE_... of the client's verified certificate; data() == nullptr: there is none.
+  std::string_view client_certificate(uint32_t fact, size_t index = 0) const {
+    const gw_connection_v0* connection = detail::host.connection;
+    if (!GW_HAS(connection, client_certificate)) return {};
+    return view(connection->client_certificate(req(), fact, index));
   }
 
   int64_t wall_now() const { return detail::host.clock->request_wall(req()); }
@@ -139,6 +167,15 @@ class request : public exchange {
   const gw_consumer* lookup(const instance& self, uint32_t credential, std::string_view value) const {
     return detail::host.consumer->lookup(req(), self.handle(), credential, str(value));
   }
+  // The consumer that has this user (GW_CREDENTIAL_BASIC) or key (GW_CREDENTIAL_HMAC), or nullptr; `secret`
+  // is then the password's hash or the key, as long as the instance.
+  const gw_consumer* find_secret(uint32_t credential, std::string_view name, std::string_view& secret) const {
+    if (!GW_HAS(detail::host.consumer, find_secret)) return nullptr;
+    gw_str text{};
+    const gw_consumer* found = detail::host.consumer->find_secret(req(), credential, str(name), &text);
+    secret = view(text);
+    return found;
+  }
   verdict accept(const gw_consumer* c) const {
     const gw_rc rc = detail::host.consumer->set_consumer(req(), c);
     return acted(rc < 0 ? rc : GW_ACCEPT);
@@ -154,7 +191,30 @@ class request : public exchange {
 
   // Take a ticket, hand it to whoever will call gw::resume, and return gw::pause().
   gw_ticket ticket() const { return detail::host.async->ticket(req()); }
+
+  // work.run() on a thread of the host's pool, for what takes long. True: return gw::pause(), and on_resume
+  // gets the work back by gw::offloaded<Work>(data). False: nothing was begun, because too much waits already
+  // or this request cannot wait. A request that ends first takes its work along. run() may use what is
+  // [ANY THREAD] and what lives as long as the instance, and nothing of the request.
+  template <class Work>
+  bool offload(Work work) const {
+    using piece = detail::piece<Work>;
+    if (!GW_HAS(detail::host.async, offload)) return false;
+    std::unique_ptr<piece> made(new piece{std::move(work)});
+    const gw_rc rc = detail::host.async->offload(req(), ticket(), &piece::run, &piece::discard, made.get());
+    if (rc < 0) return false;
+    made.release();
+    return true;
+  }
 };
+
+// In on_resume, once: what the offloaded work has become. Throws what run() threw.
+template <class Work>
+Work offloaded(void* data) {
+  const std::unique_ptr<detail::piece<Work>> done(static_cast<detail::piece<Work>*>(data));
+  if (done->thrown) std::rethrow_exception(done->thrown);
+  return std::move(done->work);
+}
 
 inline verdict pause() { return acted(GW_PAUSE); }
 // [ANY THREAD] False: the request is gone, `data` stays with the caller.

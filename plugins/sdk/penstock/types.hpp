@@ -142,6 +142,31 @@ class histogram {
   gw_metric* metric_ = nullptr;
 };
 
+// A number that goes up and down, of the whole process. [ANY THREAD]
+class gauge {
+ public:
+  gauge() = default;
+  explicit gauge(gw_metric* m) : metric_(m) {}
+  void set(double value) const {
+    if (metric_ != nullptr) detail::host.metric->set(metric_, value);
+  }
+
+ private:
+  gw_metric* metric_ = nullptr;
+};
+
+namespace detail {
+// A method as a callback that lets no exception out: post_to<&Class::refresh>(object).
+template <auto Method, class T, class... Args>
+void call_method(T& object, Args... args) noexcept {
+  try {
+    (object.*Method)(args...);
+  } catch (...) {
+    host.log->write(host.host, nullptr, GW_LOG_ERROR, str("a callback on the main thread threw"));
+  }
+}
+}  // namespace detail
+
 // What stays valid for the life of an instance and may be used on any thread.
 class instance {
  public:
@@ -151,6 +176,15 @@ class instance {
   std::string_view name() const { return view(detail::host.config->instance_name(handle_)); }
   void log(level l, std::string_view message) const {
     detail::host.log->write(detail::host.host, handle_, static_cast<uint32_t>(l), str(message));
+  }
+  // Calls the method on the main thread, later, unless the instance goes first:
+  // self.post<&Class::refresh>(*this). False: it will not be called (limits.plugin_posts wait already, or
+  // this is no daemon).
+  template <auto Method, class T>
+  bool post(T& object) const {
+    if (!GW_HAS(detail::host.event, post)) return false;
+    const auto call = [](void* user) { detail::call_method<Method>(*static_cast<T*>(user)); };
+    return detail::host.event->post(handle_, call, &object) >= 0;
   }
 
  private:

@@ -287,6 +287,8 @@ TEST_CASE("a verified client is described by subject, names and fingerprint, als
     const ClientCertificate* shown = c.transport->tls()->client_certificate();
     REQUIRE(shown != nullptr);
     CHECK(shown->subject == "CN=Müller\\, A,O=Example");
+    CHECK(shown->issuer == "CN=ca");
+    CHECK(shown->serial == "0c");
     CHECK(shown->names ==
           std::vector<std::string>{"DNS:a.test", "URI:spiffe://x/y", "email:a@b.test", "IP:192.0.2.7"});
     CHECK(shown->fingerprint.size() == 64);

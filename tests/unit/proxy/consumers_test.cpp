@@ -44,3 +44,32 @@ TEST_CASE("kept digests are computed once, and never given to a key that has the
   CHECK(computed == 4);
   CHECK(first_byte_of({0, 0}, 5) == 5);
 }
+
+TEST_CASE("certificates find their consumer by any writing of their names, each kind for itself") {
+  BlockPool blocks;
+  Arena arena(blocks);
+  Consumers consumers;
+  const Consumer& a = consumers.add("a", {});
+  const Consumer& b = consumers.add("b", {});
+  using enum CertificateName;
+  consumers.add_certificate(a, subject, "cn=x,o=y,");
+  consumers.add_certificate(b, alternative, "DNS:x.example");
+  CHECK(consumers.by_certificate(subject, "CN=X,O=y", arena) == &a);
+  CHECK(consumers.by_certificate(subject, "O=y,CN=X", arena) == nullptr);
+  CHECK(consumers.by_certificate(subject, "DNS:x.example", arena) == nullptr);
+  CHECK(consumers.by_certificate(alternative, "DNS:X.example", arena) == &b);
+  CHECK(consumers.by_certificate(fingerprint, "DNS:x.example", arena) == nullptr);
+  CHECK(consumers.by_certificate(subject, "", arena) == nullptr);
+  CHECK(consumers.by_certificate(subject, "no name", arena) == nullptr);
+}
+
+TEST_CASE("secrets are found by kind and name") {
+  Consumers consumers;
+  const Consumer& a = consumers.add("a", {});
+  consumers.add_secret(a, SecretKind::basic, "ann", "hash");
+  CHECK(consumers.by_secret_name(SecretKind::basic, "ann").consumer == &a);
+  CHECK(consumers.by_secret_name(SecretKind::basic, "ann").text == "hash");
+  CHECK(consumers.by_secret_name(SecretKind::hmac, "ann").consumer == nullptr);
+  CHECK(consumers.by_secret_name(SecretKind::basic, "Ann").consumer == nullptr);
+  CHECK(consumers.by_secret_name(SecretKind::basic, "").consumer == nullptr);
+}

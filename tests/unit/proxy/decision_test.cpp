@@ -69,7 +69,7 @@ struct World {
 };
 
 struct Wakes final : Resumable {
-  void resume(void*) override {}
+  bool resume(void*) override { return true; }
 };
 
 // "granted alice", "granted -", "401 auth.missing", ...
@@ -272,6 +272,32 @@ TEST_CASE("a failing plugin refuses, unless its instance says skip") {
   World mute;
   mute.plugin("mute", [](const FilterCall&) { return Action::respond; });
   CHECK(outcome(mute) == "500 plugin.error");
+}
+
+TEST_CASE("an authenticator that cannot tell at this moment is a 503, unless another one accepts") {
+  World busy;
+  busy.authenticator("busy", AuthVerdict::refuse, nullptr, 503, "auth.test.busy").auth(Combine::any_of);
+  CHECK(outcome(busy) == "503 auth.test.busy");
+  World other;
+  other.authenticator("busy", AuthVerdict::refuse, nullptr, 503, "auth.test.busy")
+      .authenticator("knows", AuthVerdict::accept, &other.alice)
+      .auth(Combine::any_of);
+  CHECK(outcome(other) == "granted alice");
+}
+
+TEST_CASE("a pause that took too long is its plugin's error, and the plugin's side is told that it is over") {
+  World world;
+  const auto& waits = world.plugin("waits", [](const FilterCall&) { return Action::pause; });
+  Request request{"GET", "api.example.com", "/x"};
+  Wakes wakes;
+  request.context.snapshot = &world.snapshot;
+  request.context.resumable = &wakes;
+  Decision decision(request.context, world.listener);
+  REQUIRE(decision.start() == Step::paused);
+  CHECK(waits.pauses_over == 0);
+  CHECK(decision.fail_paused() == Step::respond);
+  CHECK(waits.pauses_over == 1);
+  CHECK(request.context.local.status == 500);
 }
 
 TEST_CASE("a paused request goes on where it was; a pause where nobody can wake is an error") {

@@ -44,6 +44,7 @@ struct ScriptedFilter final : Filter {
   AuthVerdict authenticate(const FilterCall& call) const override { return ++calls, on_authenticate(call); }
   Action on_request_headers(const FilterCall& call) const override { return ++calls, on_request(call); }
   Action on_resume(const FilterCall& call, void*) const override { return on_request_resume(call); }
+  void pause_over(const FilterCall&) const override { ++pauses_over; }
   AuthVerdict authenticate_resume(const FilterCall& call, void*) const override {
     return on_auth_resume(call);
   }
@@ -69,7 +70,7 @@ struct ScriptedFilter final : Filter {
   std::function<void(const FilterCall&)> on_report;
   std::string challenge_text;
   std::vector<std::string> carriers, query_carriers, cookie_carriers;
-  mutable int calls = 0, completions = 0;
+  mutable int calls = 0, completions = 0, pauses_over = 0;
   mutable uint16_t last_status = 0;
   mutable std::string last_reason;
   mutable int last_grpc_status = -1;
