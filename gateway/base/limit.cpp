@@ -38,6 +38,7 @@ std::string_view name(Limit limit) {
     case Limit::upstream_http2_ping_timeout: return "upstream.http2.ping_timeout";
     case Limit::buffered: return "buffered";
     case Limit::health_checks: return "health_checks";
+    case Limit::plugin_fetches: return "plugin_fetches";
     case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";
   }

@@ -45,6 +45,7 @@ enum class Limit : uint8_t {
   // of the process
   buffered,
   health_checks,
+  plugin_fetches,
   status_max_connections,
   descriptors,
   count_
@@ -58,7 +59,7 @@ std::string_view name(Limit limit);
 // How often each was reached, as one worker counts.
 class LimitCounts {
  public:
-  void add(Limit limit) { ++counts_[static_cast<size_t>(limit)]; }
+  void add(Limit limit, uint64_t times = 1) { counts_[static_cast<size_t>(limit)] += times; }
   uint64_t of(Limit limit) const { return counts_[static_cast<size_t>(limit)]; }
   void merge(const LimitCounts& other) {
     for (size_t i = 0; i < limit_count; ++i) counts_[i] += other.counts_[i];

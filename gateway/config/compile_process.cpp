@@ -98,6 +98,7 @@ void compile_process(const Node& root, Build& build) {
     config.state_dir = build.sources.resolve(0, config.state_dir);
   take_size(usable(root, "limits"), "buffered", config.limits.buffered);
   take(usable(root, "limits"), "health_checks", config.limits.health_checks);
+  take(usable(root, "limits"), "plugin_fetches", config.limits.plugin_fetches);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

@@ -86,6 +86,7 @@ struct Status {
 struct ProcessLimits {
   uint64_t buffered = 256 * 1024 * 1024;
   uint32_t health_checks = 500;
+  uint32_t plugin_fetches = 1000;
 };
 
 struct Drain {

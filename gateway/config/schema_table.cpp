@@ -142,6 +142,8 @@ constexpr SchemaRow rows[] = {
     {"limits", group, "", "", "Bounds of the whole process"},
     {"limits.health_checks", integer, "500", "1..100000",
      "Health checks under way at once, a descriptor each; more wait their turn"},
+    {"limits.plugin_fetches", integer, "1000", "1..1000000",
+     "Fetches of plugins under way at once (gw.fetch); more are refused, and the plugin says what then"},
     {"limits.buffered", size, "256MiB", "16MiB..1024GiB",
      "What is held for clients and backends; over it the largest are cut and new requests answered 503"},
 

@@ -93,7 +93,8 @@ Host::Host(proxy::Names& names, HostSettings settings)
       wall_ns_(settings_.wall_ns != nullptr ? settings_.wall_ns : &system_wall_ns),
       monotonic_ns_(settings_.monotonic_ns != nullptr ? settings_.monotonic_ns : &system_monotonic_ns),
       limits_(settings_.max_limit_keys),
-      tickets_(std::make_shared<Tickets>()) {
+      tickets_(std::make_shared<Tickets>()),
+      fetches_(*tickets_) {
   if (!settings_.log) settings_.log = &log_to_stderr;
 }
 

@@ -15,6 +15,7 @@
 
 #include "config/config.h"
 #include "config/diagnostic.h"
+#include "plugin/fetches.h"
 #include "plugin/gcra_store.h"
 #include "plugin/library.h"
 #include "plugin/metrics.h"
@@ -33,6 +34,13 @@ class TargetSink {
   // The map that holds upstream:, split:, ... or a scalar that names an upstream. 0: it cannot be one, and
   // the diagnostic was given.
   virtual uint32_t add_target(const config::Node& node) = 0;
+  // Whom a plugin asks over HTTP becomes a cluster of the snapshot; `path` is where the configuration says
+  // so.
+  struct Asked {
+    uint32_t cluster;  // in Snapshot::clusters
+    std::string name;  // of the cluster
+  };
+  virtual Asked add_asked(config::Upstream upstream, const std::string& path) = 0;
 
  protected:
   ~TargetSink() = default;
@@ -102,6 +110,7 @@ class Host {
   GcraStore& limits() { return limits_; }
   Metrics& metric_store() { return metrics_; }
   Tickets& tickets() { return *tickets_; }
+  Fetches& fetches() { return fetches_; }
   int64_t wall_ns() const { return wall_ns_(); }
   int64_t monotonic_ns() const { return monotonic_ns_(); }
   bool logs(LogLevel level) const { return level >= settings_.min_level; }
@@ -124,6 +133,7 @@ class Host {
   GcraStore limits_;
   Metrics metrics_;
   std::shared_ptr<Tickets> tickets_;
+  Fetches fetches_;
   std::vector<Subscription> subscriptions_;
   std::map<std::string, std::weak_ptr<Library>> loaded_;  // by content hash
 };

@@ -56,6 +56,7 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
 
 Instance::~Instance() {
   host_.unsubscribe(handle_);
+  host_.fetches().forget(handle_);
   if (configured_ && plugin_.destroy != nullptr) plugin_.destroy(inst_);
 }
 

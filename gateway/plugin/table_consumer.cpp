@@ -93,7 +93,7 @@ gw_rc set_consumer_name(gw_req* req, gw_str consumer_name) {
 
 gw_rc refuse(gw_req* req, uint32_t status, gw_str reason, gw_str text) {
   if (req->stage != Stage::authenticate) return GW_ESTATE;
-  if ((status != 401 && status != 403) || reason.len == 0 || reason.len > 64 || !header_text(reason) ||
+  if ((status != 401 && status != 403 && status != 503) || reason.len == 0 || reason.len > 64 || !header_text(reason) ||
       !header_text(text)) {
     return GW_EINVAL;
   }

@@ -110,8 +110,9 @@ typedef struct gw_consumer_v0 {
   gw_rc (*set_consumer)(gw_req*, const gw_consumer*);
   gw_rc (*set_consumer_name)(gw_req*, gw_str name);
   gw_rc (*set_identity)(gw_req*, const gw_instance*, gw_str id, const gw_str* groups, size_t count);
-  /* [worker, explain; authenticate only] For GW_REFUSE: 401 or 403, a stable reason "auth....", and a
-   * challenge in place of the declared one (empty: the declared one). */
+  /* [worker, explain; authenticate only] For GW_REFUSE: 401, 403, or 503 when it cannot be known now; a
+   * stable reason "auth....", and for a 401 a challenge in place of the declared one (empty: the declared
+   * one). */
   gw_rc (*refuse)(gw_req*, uint32_t status, gw_str reason, gw_str challenge);
 
   /* [worker] Whether the accepted consumer of this request is in the group; 1 or 0. */
