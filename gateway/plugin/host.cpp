@@ -136,7 +136,18 @@ void Host::notify(Event event) {
   const auto bit = static_cast<uint32_t>(event);
   const auto current = subscriptions_;  // a callback may not change what is walked
   for (const Subscription& s : current) {
-    if ((s.mask & bit) != 0) s.fn(s.user, bit);
+    const bool due = event != Event::tick || s.started;
+    if ((s.mask & bit) != 0 && due) s.fn(s.user, bit);
+  }
+}
+
+void Host::start_instances() {
+  std::vector<Subscription> fresh;
+  for (Subscription& s : subscriptions_) {
+    if (!std::exchange(s.started, true)) fresh.push_back(s);
+  }
+  for (const Subscription& s : fresh) {
+    if ((s.mask & GW_EVENT_START) != 0) s.fn(s.user, GW_EVENT_START);
   }
 }
 

@@ -26,7 +26,12 @@
 namespace penstock::plugin {
 
 enum class LogLevel : uint8_t { debug, info, warning, error };
-enum class Event : uint8_t { reopen_logs = GW_EVENT_REOPEN_LOGS, drain = GW_EVENT_DRAIN };
+enum class Event : uint8_t {
+  reopen_logs = GW_EVENT_REOPEN_LOGS,
+  drain = GW_EVENT_DRAIN,
+  start = GW_EVENT_START,
+  tick = GW_EVENT_TICK
+};
 
 // Gives a `target` of a plugin's configuration its id. Implemented by whoever builds the snapshot.
 class TargetSink {
@@ -103,6 +108,8 @@ class Host {
   std::unique_ptr<proxy::Filter> configure(const InstanceSpec& spec, const TypeSet& types,
                                            TargetSink& targets, config::Diagnostics& diagnostics);
   void notify(Event event);
+  // A configuration was taken: START for those instances that have not had it.
+  void start_instances();
   std::vector<MetricSample> metrics() const { return metrics_.collect(); }
 
   // For the tables.
@@ -121,6 +128,7 @@ class Host {
     uint32_t mask;
     void (*fn)(void* user, uint32_t event);
     void* user;
+    bool started = false;
   };
   void subscribe(Subscription subscription) { subscriptions_.push_back(subscription); }
   void unsubscribe(const gw_instance& instance);

@@ -217,6 +217,8 @@ void Server::commit() {
   fetches.apply(*snapshot_, [this](const std::string& name) { return directory_->current(name); });
   certificates_->apply(*snapshot_);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
+  plugins_.host->start_instances();
+  if (!ticks_.running()) ticks_.start(1'000);
   if (rollout_->status || !config.status) {
     status_ = std::move(rollout_->status);
     if (status_) status_->start();

@@ -32,7 +32,8 @@ Server::Server(std::string configuration_path)
             server.reload_if_asked();
           },
           this),
-      drain_timer_(loop_, [](void* self) { static_cast<Server*>(self)->on_drain_timer(); }, this) {}
+      drain_timer_(loop_, [](void* self) { static_cast<Server*>(self)->on_drain_timer(); }, this),
+      ticks_(loop_, [](void* self) { static_cast<Server*>(self)->on_tick(); }, this) {}
 
 Server::~Server() = default;
 
@@ -87,6 +88,11 @@ void Server::on_drain_timer() {
   }
 }
 
+void Server::on_tick() {
+  ticks_.start(1'000);
+  plugins_.host->notify(plugin::Event::tick);
+}
+
 void Server::stop_accepting() {
   state_ = State::closing;
   sockets_.clear();  // each worker empties its queue and closes its own
@@ -113,6 +119,7 @@ void Server::worker_ended() {
   // From here on a further signal changes nothing, instead of making the exit code its own.
   signals_.reset();
   for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) std::signal(number, SIG_IGN);
+  ticks_.stop();
   plugins_.host->fetches().stop();
   directory_.reset();
   health_checks_.reset();

@@ -70,6 +70,7 @@ class Server final : private StatusSource {
   void on_signal(int number);
   void drain(Urgency urgency);
   void on_drain_timer();
+  void on_tick();
   void stop_accepting();
   void end();
   void worker_ended();
@@ -115,6 +116,7 @@ class Server final : private StatusSource {
   size_t busy_ = 0;     // workers that still have connections, in State::closing
   size_t running_ = 0;  // workers that have not ended, in State::ending
   net::Timer drain_timer_;
+  net::Timer ticks_;  // of the plugins, once a second
   ExitCode exit_code_ = ExitCode::good;
 };
 
