@@ -40,6 +40,7 @@ std::string_view name(Limit limit) {
     case Limit::health_checks: return "health_checks";
     case Limit::plugin_work: return "plugin_work";
     case Limit::plugin_posts: return "plugin_posts";
+    case Limit::plugin_fetches: return "plugin_fetches";
     case Limit::status_max_connections: return "status.max_connections";
     case Limit::descriptors: return "descriptors";
   }

@@ -47,6 +47,7 @@ enum class Limit : uint8_t {
   health_checks,
   plugin_work,
   plugin_posts,
+  plugin_fetches,
   status_max_connections,
   descriptors,
   count_

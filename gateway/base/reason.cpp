@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/result.h"
+
 namespace penstock {
 namespace {
 using namespace reason;
@@ -93,6 +95,17 @@ constexpr std::array rows{
 }  // namespace
 
 std::span<const ReasonRow> reason_table() { return rows; }
+
+std::string_view reason_of(const Error& error) {
+  if (!error.reason.empty()) return error.reason;
+  switch (error.kind) {
+    case ErrorKind::timeout: return reason::upstream_timeout_first_byte;
+    case ErrorKind::protocol: return reason::upstream_protocol;
+    case ErrorKind::refused: return reason::upstream_connect_refused;
+    case ErrorKind::unresolved: return reason::upstream_unresolved;
+    default: return reason::upstream_reset;
+  }
+}
 
 uint16_t status_of(std::string_view reason_code) {
   for (const auto& row : rows)

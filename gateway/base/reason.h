@@ -70,6 +70,10 @@ std::span<const ReasonRow> reason_table();
 // The status that belongs to a code of the core; 500 for one that is not in the table.
 uint16_t status_of(std::string_view reason_code);
 
+// The code of what went wrong with a backend, also where the error brings none.
+struct Error;
+std::string_view reason_of(const Error& error);
+
 // "Not Found" for 404: the phrase of RFC 9110 section 15, empty for a status that has none.
 std::string_view status_phrase(uint16_t status);
 

@@ -127,6 +127,7 @@ void compile_process(const Node& root, Build& build) {
   compile_redis(root, build);
   take(usable(root, "limits"), "plugin_work", config.limits.plugin_work);
   take(usable(root, "limits"), "plugin_posts", config.limits.plugin_posts);
+  take(usable(root, "limits"), "plugin_fetches", config.limits.plugin_fetches);
   const Node* drain = usable(root, "drain");
   take(drain, "accept_for", config.drain.accept_for);
   take(drain, "timeout", config.drain.timeout);

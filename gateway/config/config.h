@@ -91,6 +91,7 @@ struct ProcessLimits {
   uint64_t plugin_store = 16 * 1024 * 1024;
   uint32_t plugin_work = 256;
   uint32_t plugin_posts = 1'000;
+  uint32_t plugin_fetches = 1000;
 };
 
 struct Drain {

@@ -153,6 +153,8 @@ constexpr SchemaRow rows[] = {
      "is told and says what becomes of the request"},
     {"limits.plugin_posts", integer, "1000", "1..1000000",
      "Calls that one plugin instance has asked for on the main loop and that were not made yet"},
+    {"limits.plugin_fetches", integer, "1000", "1..1000000",
+     "Fetches of plugins under way at once (gw.fetch); more are refused, and the plugin says what then"},
     {"limits.buffered", size, "256MiB", "16MiB..1024GiB",
      "What is held for clients and backends; over it the largest are cut and new requests answered 503"},
     {"limits.plugin_hook", duration, "100ms", "10ms..1h",

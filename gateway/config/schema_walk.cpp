@@ -29,6 +29,9 @@ class Walker {
   Walker(const Schema& schema, Diagnostics& diagnostics) : schema_(schema), diagnostics_(diagnostics) {}
 
   void walk_root(Node& root) { walk_keys(root, schema_.root(), "", Place::normal); }
+  void walk_part(Node& node, std::string_view at, const std::string& path) {
+    walk(node, *schema_.find(at), path, shown_key(node), Place::normal);
+  }
 
  private:
   // `label` is the nearest key, for messages about list items too.
@@ -255,6 +258,11 @@ class Walker {
 
 void walk_schema(Node& root, const Schema& schema, Diagnostics& diagnostics) {
   Walker(schema, diagnostics).walk_root(root);
+}
+
+void walk_part(Node& node, const Schema& schema, std::string_view at, const std::string& path,
+               Diagnostics& diagnostics) {
+  Walker(schema, diagnostics).walk_part(node, at, path);
 }
 
 }  // namespace penstock::config

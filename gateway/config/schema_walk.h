@@ -10,5 +10,8 @@
 namespace penstock::config {
 
 void walk_schema(Node& root, const Schema& schema, Diagnostics& diagnostics);
+// One node as if it stood at `at` of the table; messages call it `path`.
+void walk_part(Node& node, const Schema& schema, std::string_view at, const std::string& path,
+               Diagnostics& diagnostics);
 
 }  // namespace penstock::config

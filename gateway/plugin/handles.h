@@ -32,6 +32,34 @@ inline gw_str str(std::string_view s) { return {s.data(), s.size()}; }
 class TargetSink;
 struct InstanceCounts;
 
+// How a fetch ended, for its counter.
+enum class FetchResult : uint8_t {
+  answered,
+  connect,
+  tls,
+  unresolved,
+  protocol,
+  too_large,
+  timeout,
+  failed,
+  limit,
+  cancelled,
+  count_
+};
+
+// Whom an instance asks: what gw.fetch endpoint() made of its URL. Immutable once configured.
+struct FetchEndpoint {
+  uint32_t cluster;  // in the Snapshot::clusters of its instance
+  std::string cluster_name;
+  std::string place;  // in the configuration
+  std::string authority, path, query;
+  bool has_query = false;
+  std::array<gw_metric*, static_cast<size_t>(FetchResult::count_)> results{};
+  gw_metric* duration = nullptr;
+
+  void count(FetchResult result) const;  // any thread
+};
+
 // Everything about one run of configure.
 struct Configuration {
   const config::Node& root;
@@ -47,6 +75,8 @@ struct Configuration {
 
   const gw_node* handle(const config::Node* node);
 };
+
+std::string place_of(const gw_node* node);  // "plugins.idp.jwks_uri"
 
 }  // namespace penstock::plugin
 
@@ -96,6 +126,7 @@ struct gw_instance {
   uint32_t without_hooks = 0;  // GW_HOOK_...: what configure gave up
   std::string challenge;
   std::vector<std::string> credential_headers, credential_query, credential_cookies;
+  std::vector<penstock::plugin::FetchEndpoint> fetch_endpoints;  // by gw_id - 1
 };
 
 struct gw_node {

@@ -126,6 +126,7 @@ Host::Host(proxy::Names& names, HostSettings settings)
       tickets_(std::make_shared<Tickets>()),
       offload_(tickets_),
       events_(settings_.main),
+      fetches_(*tickets_),
       hook_counts_(settings_.workers),
       running_(settings_.workers),
       instances_(settings_.main) {

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "config/diagnostic.h"
 #include "plugin/events.h"
+#include "plugin/fetches.h"
 #include "plugin/gcra_store.h"
 #include "plugin/hook_counts.h"
 #include "plugin/instances.h"
@@ -41,6 +42,13 @@ class TargetSink {
   // The map that holds upstream:, split:, ... or a scalar that names an upstream. 0: it cannot be one, and
   // the diagnostic was given.
   virtual uint32_t add_target(const config::Node& node) = 0;
+  // Whom a plugin asks over HTTP becomes a cluster of the snapshot; `path` is where the configuration says
+  // so.
+  struct Asked {
+    uint32_t cluster;  // in Snapshot::clusters
+    std::string name;  // of the cluster
+  };
+  virtual Asked add_asked(config::Upstream upstream, const std::string& path) = 0;
 
  protected:
   ~TargetSink() = default;
@@ -138,6 +146,7 @@ class Host {
   KvStore& values() { return values_; }
   Metrics& metric_store() { return metrics_; }
   Tickets& tickets() { return *tickets_; }
+  Fetches& fetches() { return fetches_; }
   int64_t wall_ns() const { return wall_ns_(); }
   int64_t monotonic_ns() const { return monotonic_ns_(); }
   bool logs(LogLevel level) const { return level >= settings_.min_level; }
@@ -158,6 +167,7 @@ class Host {
   std::shared_ptr<Tickets> tickets_;
   Offload offload_;
   Events events_;
+  Fetches fetches_;
   std::map<std::string, std::weak_ptr<Library>> loaded_;  // by content hash
   bool swept_ = false;                                    // the folder of private copies
   HookCounts hook_counts_;

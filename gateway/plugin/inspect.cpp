@@ -18,6 +18,7 @@ constexpr const char* entry_symbol = "gw_plugin_entry";
 // Any target will do: nothing is routed here.
 struct AnyTarget final : TargetSink {
   uint32_t add_target(const config::Node&) override { return 1; }
+  Asked add_asked(config::Upstream, const std::string&) override { return {0, "asked"}; }
 };
 
 // A sanitizer's runtime may be the program's.

@@ -7,7 +7,10 @@
 
 // The plugin's code runs here for the last time; `library` goes after it.
 gw_instance::~gw_instance() {
-  if (host != nullptr) host->events().leave(*this);
+  if (host != nullptr) {
+    host->events().leave(*this);
+    host->fetches().forget(*this);
+  }
   if (!configured || plugin->destroy == nullptr) return;
   const penstock::plugin::CodeRun run(code(penstock::plugin::CodeKind::destroy));
   try {

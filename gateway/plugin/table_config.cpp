@@ -18,21 +18,21 @@ const gw_node* Configuration::handle(const config::Node* node) {
   return &nodes.emplace_back(gw_node{node, this});
 }
 
-namespace {
-
-using config::Node;
-
-std::string place(const gw_node* node) {
+std::string place_of(const gw_node* node) {
   const Configuration& c = *node->configuration;
   const std::string within = config::path_within(c.root, *node->node);
   if (within.empty()) return c.path;
   return within.starts_with('[') ? c.path + within : c.path + "." + within;
 }
 
+namespace {
+
+using config::Node;
+
 config::Diagnostic& complain(const gw_node* node, std::string_view code, config::Position at,
                              std::string message) {
   ++node->configuration->errors;
-  return node->configuration->diagnostics.error(code, at, place(node), std::move(message));
+  return node->configuration->diagnostics.error(code, at, place_of(node), std::move(message));
 }
 
 // The value's place, or the key's when the value is empty.
@@ -219,7 +219,7 @@ void error(const gw_node* node, gw_str message) {
 void warning(const gw_node* node, gw_str message) {
   if (node == nullptr) return;
   const Node& n = *node->node;
-  node->configuration->diagnostics.warning("plugin", value_at(n), place(node),
+  node->configuration->diagnostics.warning("plugin", value_at(n), place_of(node),
                                            label(n) + std::string(view(message)));
 }
 
@@ -240,7 +240,7 @@ void check_keys(const gw_node* map, const gw_str* known, size_t count) {
     if (map->node == &c.root && key_of_every_instance(child.key)) continue;
     const gw_node at{&child, map->configuration};
     complain(&at, "unknown-key", child.key_at.known() ? child.key_at : child.at,
-             fmt::format("'{}' is not known under {}", config::shown_key(child), place(map)))
+             fmt::format("'{}' is not known under {}", config::shown_key(child), place_of(map)))
         .hint = child.secret_key ? "" : config::did_you_mean(child.key, names);
   }
 }

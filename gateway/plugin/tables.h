@@ -17,6 +17,7 @@ extern const gw_config_v0 config_table;
 extern const gw_log_v0 log_table;
 extern const gw_metric_v0 metric_table;
 extern const gw_event_v0 event_table;
+extern const gw_fetch_v0 fetch_table;
 
 // Null: this daemon has no such table.
 const void* find_table(std::string_view id);

@@ -19,14 +19,14 @@ Tickets::Slot* Tickets::find(gw_ticket ticket) {
   return const_cast<Slot*>(std::as_const(*this).find(ticket));
 }
 
-// The alarm is handed out so that it dies without the lock: its timer belongs to the loop.
-std::unique_ptr<Tickets::Alarm> Tickets::release(Slot& slot) {
-  auto alarm = std::move(slot.alarm);
+// Handed out so that it dies without the lock: timers and streams belong to the loop.
+Tickets::Held Tickets::release(Slot& slot) {
+  Held held{std::move(slot.alarm), std::move(slot.awaited)};
   slot.state = State::free;
   slot.request = nullptr;
   slot.loop = nullptr;
   free_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
-  return alarm;
+  return held;
 }
 
 gw_ticket Tickets::take(proxy::Resumable& request, net::Loop& loop) {
@@ -90,16 +90,16 @@ bool Tickets::waits(gw_ticket ticket) const {
 
 // False: nobody got it.
 bool Tickets::deliver(gw_ticket ticket, void* data) {
-  std::unique_ptr<Alarm> alarm;
+  Held held;  // until the plugin has looked at `data`
   proxy::Resumable* request = nullptr;
   {
     const std::lock_guard lock(mutex_);
     Slot* slot = find(ticket);
     if (slot == nullptr) return false;  // the request went first
     request = slot->request;
-    alarm = release(*slot);
+    held = release(*slot);
   }
-  alarm.reset();
+  held.alarm.reset();
   return request->resume(data);
 }
 
@@ -113,12 +113,20 @@ bool Tickets::resume_after(gw_ticket ticket, int64_t after_ns, void* data) {
   return true;
 }
 
+bool Tickets::keep(gw_ticket ticket, std::unique_ptr<Awaited> awaited) {
+  const std::lock_guard lock(mutex_);
+  Slot* slot = find(ticket);
+  if (slot == nullptr || slot->state != State::waiting || slot->awaited != nullptr) return false;
+  slot->awaited = std::move(awaited);
+  return true;
+}
+
 void Tickets::forget(proxy::Resumable& request) {
   if (!request.took_ticket) return;  // nearly all: no lock for them
-  std::vector<std::unique_ptr<Alarm>> alarms;
+  std::vector<Held> held;            // dies after the lock is given back
   const std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {
-    if (slot.state != State::free && slot.request == &request) alarms.push_back(release(slot));
+    if (slot.state != State::free && slot.request == &request) held.push_back(release(slot));
   }
 }
 

@@ -26,6 +26,12 @@ struct Parcel {
 
 class Tickets : public std::enable_shared_from_this<Tickets> {
  public:
+  // What a request waits for and what dies with its wait: cancelled by its destructor, on the request's
+  // worker. What on_resume is given may lie in it.
+  struct Awaited {
+    virtual ~Awaited() = default;
+  };
+
   // The request's worker. A ticket whose gen is 0 leads nowhere.
   gw_ticket take(proxy::Resumable& request, net::Loop& loop);
   // Any thread. True: the request's worker will be told, unless the request ends first.
@@ -37,6 +43,9 @@ class Tickets : public std::enable_shared_from_this<Tickets> {
   bool waits(gw_ticket ticket) const;  // any thread: a resume of this moment would be taken
   // The request's worker.
   bool resume_after(gw_ticket ticket, int64_t after_ns, void* data);
+  // The request's worker. Kept until on_resume has returned, or the ticket goes stale. False: it is stale, or
+  // has one already.
+  bool keep(gw_ticket ticket, std::unique_ptr<Awaited> awaited);
   // The request's worker: this request waits no longer (it went on, or ended).
   void forget(proxy::Resumable& request);
   size_t waiting() const;
@@ -57,12 +66,18 @@ class Tickets : public std::enable_shared_from_this<Tickets> {
     uint64_t generation = 0;
     proxy::Resumable* request = nullptr;
     net::Loop* loop = nullptr;
-    std::unique_ptr<Alarm> alarm;  // made and destroyed on the request's worker
+    // Made and destroyed on the request's worker.
+    std::unique_ptr<Alarm> alarm;
+    std::unique_ptr<Awaited> awaited;
+  };
+  struct Held {
+    std::unique_ptr<Alarm> alarm;
+    std::unique_ptr<Awaited> awaited;
   };
   const Slot* find(gw_ticket ticket) const;  // with the lock, like the next two
   Slot* find(gw_ticket ticket);
   bool claim(Slot* slot);
-  std::unique_ptr<Alarm> release(Slot& slot);
+  Held release(Slot& slot);
   bool deliver(gw_ticket ticket, void* data);
 
   mutable std::mutex mutex_;

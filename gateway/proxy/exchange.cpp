@@ -53,6 +53,7 @@ void Exchange::begin(http::Message& head) {
   context.loop = &worker_.loop;
   context.worker = worker_.worker;
   context.worker_states = generation_.filter_states;
+  context.clusters = generation_.clusters;
   context.wall_ns = worker_.loop.wall_ns();
   context.monotonic_ns = static_cast<int64_t>(start_ns_);
   context.resumable = this;

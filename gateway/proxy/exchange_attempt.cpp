@@ -117,17 +117,6 @@ AttemptEnd Exchange::attempt_end(const Error& error) const {
   return end;
 }
 
-static std::string_view reason_of(const Error& error) {
-  if (!error.reason.empty()) return error.reason;
-  switch (error.kind) {
-    case ErrorKind::timeout: return reason::upstream_timeout_first_byte;
-    case ErrorKind::protocol: return reason::upstream_protocol;
-    case ErrorKind::refused: return reason::upstream_connect_refused;
-    case ErrorKind::unresolved: return reason::upstream_unresolved;
-    default: return reason::upstream_reset;
-  }
-}
-
 // For the client: what became of the last attempt.
 static std::string_view told_of(ErrorKind kind) {
   switch (kind) {

@@ -22,6 +22,9 @@ namespace penstock::net {
 class Loop;
 struct TlsInfo;
 }  // namespace penstock::net
+namespace penstock::upstream {
+class Cluster;
+}  // namespace penstock::upstream
 
 namespace penstock::proxy {
 
@@ -90,8 +93,9 @@ struct RequestContext {
   Mode mode = Mode::live;
   Phase phase = Phase::routing;
   uint32_t worker = 0;
-  std::span<void* const> worker_states;  // by Filter::index; empty in explain
-  double random = 0;                     // in [0,1), drawn once: splits without a key
+  std::span<void* const> worker_states;          // by Filter::index; empty in explain
+  std::span<upstream::Cluster* const> clusters;  // by Snapshot::clusters; likewise
+  double random = 0;                             // in [0,1), drawn once: splits without a key
 
   // facts
   std::string_view listener;

@@ -49,6 +49,7 @@ struct Snapshot {
   std::unique_ptr<Router> router;
   std::vector<upstream::ClusterSettings> clusters;  // Target::cluster indexes these
   std::vector<std::string> cluster_positions;       // file:line:column of each
+  std::vector<config::Upstream> asked;              // whom plugins ask over HTTP; each has its cluster, too
   std::vector<std::unique_ptr<Target>> targets;     // id of gw.config target = index + 1
   Consumers consumers;
   std::vector<std::unique_ptr<Filter>> filters;  // Filter::index indexes these

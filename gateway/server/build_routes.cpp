@@ -114,11 +114,11 @@ void fill_settings(proxy::Route& route, proxy::Names& names) {
 void check_issuer(Building& building, const config::Consumer& consumer, const config::JwtCredential& jwt) {
   const proxy::Filter* filter = instance(building, jwt.plugin);
   if (!filter) return;
-  if (filter->type() == "jwt") return;
+  if (filter->type() == "jwt" || filter->type() == "introspection") return;
   building.diagnostics.error("no-token-plugin", jwt.plugin.at,
                              "consumers." + consumer.name + ".credentials.jwt",
                              "plugin '" + jwt.plugin.name + "' (" + filter->type() +
-                                 ") reads no tokens; name an instance of type jwt");
+                                 ") reads no tokens; name an instance of type jwt or introspection");
 }
 
 void add_certificates(proxy::Consumers& index, const proxy::Consumer& added,

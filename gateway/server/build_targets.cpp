@@ -113,26 +113,34 @@ upstream::CheckSettings check_of(const config::HealthCheck& from) {
 
 }  // namespace
 
+namespace {
+
+uint32_t add_cluster(Building& building, const config::Upstream& upstream, const std::string& path) {
+  upstream::ClusterSettings settings;
+  settings.name = upstream.name;
+  settings.balance = policy(upstream.balance);
+  settings.max_idle = upstream.keepalive.max_idle;
+  settings.idle_timeout_ms = static_cast<uint32_t>(upstream.keepalive.idle_timeout.count());
+  settings.http.header_size = static_cast<uint32_t>(upstream.limits.header_size);
+  settings.http.header_count = upstream.limits.header_count;
+  settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
+  settings.http.trailer_count = upstream.limits.trailer_count;
+  settings.http.max_informational = upstream.limits.max_informational;
+  settings.http.protocol = protocol_of(upstream.protocol);
+  settings.tls = load_upstream_tls(building, upstream, path);
+  take_http2(upstream.http2, settings.http.http2);
+  if (upstream.health_check) settings.health_check = check_of(*upstream.health_check);
+  const auto index = static_cast<uint32_t>(building.snapshot.clusters.size());
+  building.snapshot.clusters.push_back(std::move(settings));
+  building.snapshot.cluster_positions.push_back(building.at(upstream.at));
+  return index;
+}
+
+}  // namespace
+
 void build_clusters(Building& building) {
-  for (const config::Upstream& upstream : building.config.upstreams) {
-    upstream::ClusterSettings settings;
-    settings.name = upstream.name;
-    settings.balance = policy(upstream.balance);
-    settings.max_idle = upstream.keepalive.max_idle;
-    settings.idle_timeout_ms = static_cast<uint32_t>(upstream.keepalive.idle_timeout.count());
-    settings.http.header_size = static_cast<uint32_t>(upstream.limits.header_size);
-    settings.http.header_count = upstream.limits.header_count;
-    settings.http.trailer_size = static_cast<uint32_t>(upstream.limits.trailer_size);
-    settings.http.trailer_count = upstream.limits.trailer_count;
-    settings.http.max_informational = upstream.limits.max_informational;
-    settings.http.protocol = protocol_of(upstream.protocol);
-    settings.tls = load_upstream_tls(building, upstream);
-    take_http2(upstream.http2, settings.http.http2);
-    if (upstream.health_check) settings.health_check = check_of(*upstream.health_check);
-    building.clusters.emplace(upstream.name, static_cast<uint32_t>(building.snapshot.clusters.size()));
-    building.snapshot.clusters.push_back(std::move(settings));
-    building.snapshot.cluster_positions.push_back(building.at(upstream.at));
-  }
+  for (const config::Upstream& upstream : building.config.upstreams)
+    building.clusters.emplace(upstream.name, add_cluster(building, upstream, "upstreams." + upstream.name));
 }
 
 const proxy::Target* add_target(Building& building, const config::Target& target) {
@@ -140,6 +148,15 @@ const proxy::Target* add_target(Building& building, const config::Target& target
   auto made = std::make_unique<proxy::Target>();
   std::visit(Filler{building, *made}, target);
   return building.snapshot.targets.emplace_back(std::move(made)).get();
+}
+
+// Not among Building::clusters: no target may name it. Instances without a name of their own may share one,
+// and then the place in the configuration tells them apart.
+plugin::TargetSink::Asked PluginTargets::add_asked(config::Upstream upstream, const std::string& path) {
+  auto& asked = building_.snapshot.asked;
+  if (std::ranges::count(asked, upstream.name, &config::Upstream::name) > 0) upstream.name = ":" + path;
+  const uint32_t cluster = add_cluster(building_, upstream, path);
+  return {cluster, asked.emplace_back(std::move(upstream)).name};
 }
 
 // The node of a version's entry is the entry's map; what it means was compiled by config/ already.

@@ -9,9 +9,7 @@
 namespace penstock::server {
 namespace {
 
-TlsPlace place_of(const net::TlsProblem& problem, const config::Upstream& upstream) {
-  const config::UpstreamTls& tls = *upstream.tls;
-  const std::string path = "upstreams." + upstream.name + ".tls";
+TlsPlace place_of(const net::TlsProblem& problem, const config::UpstreamTls& tls, const std::string& path) {
   switch (problem.of) {
     case net::TlsProblem::Of::certificate: return {tls.cert.at, path + ".cert", "bad-certificate"};
     case net::TlsProblem::Of::ca: return {tls.ca.path.empty() ? tls.at : tls.ca.at, path + ".ca", "bad-ca"};
@@ -37,7 +35,8 @@ std::vector<std::string> alpn_of(config::UpstreamProtocol protocol) {
 }  // namespace
 
 std::shared_ptr<const net::TlsClientContext> load_upstream_tls(Building& building,
-                                                               const config::Upstream& upstream) {
+                                                               const config::Upstream& upstream,
+                                                               const std::string& path) {
   if (!upstream.tls) return nullptr;
   const config::UpstreamTls& tls = *upstream.tls;
   // What is missing was reported at its own place already.
@@ -51,7 +50,8 @@ std::shared_ptr<const net::TlsClientContext> load_upstream_tls(Building& buildin
   settings.alpn = alpn_of(upstream.protocol);
   std::vector<net::TlsProblem> problems;
   auto context = net::TlsClientContext::load(std::move(settings), building.authorities, problems);
-  for (const net::TlsProblem& problem : problems) report(problem, place_of(problem, upstream), building);
+  for (const net::TlsProblem& problem : problems)
+    report(problem, place_of(problem, tls, path + ".tls"), building);
   return context;
 }
 

@@ -50,6 +50,7 @@ class PluginTargets final : public plugin::TargetSink {
   PluginTargets(Building& building, const config::Version* version)
       : building_(building), version_(version) {}
   uint32_t add_target(const config::Node& node) override;
+  Asked add_asked(config::Upstream upstream, const std::string& path) override;
 
  private:
   Building& building_;
@@ -68,8 +69,10 @@ net::TlsVersion version_of(config::TlsVersion version);
 void report(const net::TlsProblem& problem, const TlsPlace& place, Building& building);
 
 // build_upstream_tls.cpp; null: plain, or wrong and reported.
+// `path`: of the upstream, for messages.
 std::shared_ptr<const net::TlsClientContext> load_upstream_tls(Building& building,
-                                                               const config::Upstream& upstream);
+                                                               const config::Upstream& upstream,
+                                                               const std::string& path);
 
 // build_routes.cpp: only for a configuration without errors so far.
 void build_consumers(Building& building);

@@ -195,6 +195,7 @@ std::string Server::render_metrics(const std::vector<std::shared_ptr<const Worke
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
   if (status_) total.limits.merge(status_->limits());
+  if (plugins_.host) total.limits.merge(plugins_.host->fetches().limits());
   if (health_checks_) total.limits.merge(health_checks_->limits());
   if (plugins_.host) total.limits.merge(plugins_.host->limit_counts());
   observe::PrometheusText out;

@@ -33,6 +33,13 @@ uint64_t seed() {
   return uint64_t{device()} << 32 | device();
 }
 
+// The configured ones and those that plugins ask.
+std::vector<config::Upstream> upstreams_of(const proxy::Snapshot& snapshot) {
+  std::vector<config::Upstream> all = snapshot.config->upstreams;
+  all.insert(all.end(), snapshot.asked.begin(), snapshot.asked.end());
+  return all;
+}
+
 // A proxied connection is two descriptors.
 void warn_of_descriptor_limit(const config::Config& config) {
   uint64_t wanted = 0;
@@ -71,8 +78,10 @@ ExitCode Server::start() {
   directory_->subscribe([this](const std::string& upstream, discovery::Directory::Set set) {
     if (committing_) return;
     health_checks_->set_endpoints(upstream, *set);
+    plugins_.host->fetches().set_endpoints(upstream, set);
     for (auto& worker : workers_) worker->set_endpoints(upstream, set);
   });
+  plugins_.host->fetches().serve(loop_);
   certificates_ =
       std::make_unique<Certificates>(loop_, [this](const std::string& listener, const TlsServing& serving) {
         for (auto& worker : workers_) worker->set_tls(listener, serving);
@@ -192,13 +201,16 @@ void Server::commit() {
   // What is found inside goes to the workers with the settings that it is meant for, in their plans, and to
   // the checks below: never before, when the old ones apply.
   committing_ = true;
-  directory_->apply(config.upstreams);
+  directory_->apply(upstreams_of(*snapshot_));
   committing_ = false;
   health_checks_->set_most(config.limits.health_checks);
   plugins_.host->set_limits(config.limits);
   health_checks_->apply(snapshot_->clusters);
   for (const upstream::ClusterSettings& cluster : snapshot_->clusters)
     health_checks_->set_endpoints(cluster.name, *directory_->current(cluster.name));
+  plugin::Fetches& fetches = plugins_.host->fetches();
+  fetches.set_most(config.limits.plugin_fetches);
+  fetches.apply(*snapshot_, [this](const std::string& name) { return directory_->current(name); });
   certificates_->apply(*snapshot_);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
   if (rollout_->status || !config.status) {

@@ -114,6 +114,7 @@ void Server::worker_ended() {
   // From here on a further signal changes nothing, instead of making the exit code its own.
   signals_.reset();
   for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) std::signal(number, SIG_IGN);
+  plugins_.host->fetches().stop();
   directory_.reset();
   health_checks_.reset();
   certificates_.reset();

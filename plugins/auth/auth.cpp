@@ -1,8 +1,12 @@
 #include "api_key.h"
+#include "forward_auth.h"
+#include "introspection.h"
 #include "jwt.h"
 #include "mtls.h"
 
 using auth::ApiKey;
+using auth::ForwardAuth;
+using auth::Introspection;
 using auth::Jwt;
 using auth::Mtls;
-GW_PLUGIN(ApiKey, Jwt, Mtls)
+GW_PLUGIN(ApiKey, Jwt, Mtls, Introspection, ForwardAuth)

@@ -54,11 +54,10 @@ Jwt::Jwt(config c, gw::setup& setup)
 }
 
 void Jwt::load_keys(gw::setup& setup) {
-  if (config_.jwks_uri) setup.error("jwks_uri", "is not supported yet; use jwks_file");
   const int sources = int{config_.jwks_file.has_value()} + int{config_.public_key_file.has_value()} +
                       int{config_.secret.has_value()} + int{config_.jwks_uri.has_value()};
   if (sources != 1) {
-    setup.error("needs exactly one of jwks_file, public_key_file, secret");
+    setup.error("needs exactly one of jwks_file, jwks_uri, public_key_file, secret");
     return;
   }
   const auto load = [&](const gw::path& path, std::string_view key,
@@ -67,6 +66,7 @@ void Jwt::load_keys(gw::setup& setup) {
     const std::string wrong = text ? (keys_.*add)(*text) : "cannot be read";
     if (!wrong.empty()) setup.error(key, path.text + " " + wrong);
   };
+  if (config_.jwks_uri) make_source(setup);
   if (config_.jwks_file) load(*config_.jwks_file, "jwks_file", &KeySet::add_jwks);
   if (config_.public_key_file) load(*config_.public_key_file, "public_key_file", &KeySet::add_public_key);
   if (config_.secret) {
@@ -75,7 +75,25 @@ void Jwt::load_keys(gw::setup& setup) {
   }
 }
 
+void Jwt::make_source(gw::setup& setup) {
+  const gw_config_v0& read = *gw::detail::host.config;
+  const gw_node* node = read.get(setup.node(), gw::str("jwks_uri"));
+  if (read.kind(node) == GW_NODE_MAP) node = read.get(node, gw::str("url"));
+  gw_str url{};
+  read.get_string(node, &url);
+  const KeySource::settings settings{
+      *config_.jwks_uri,    std::string(gw::view(url)), config_.jwks_refresh, config_.jwks_min_interval,
+      config_.jwks_timeout, config_.jwks_wait,          config_.jwks_waiters};
+  const auto parse = [](std::string_view body, std::string& wrong) -> KeySource::Keys {
+    auto keys = std::make_shared<KeySet>();
+    wrong = keys->add_jwks(std::string(body));
+    return wrong.empty() ? keys : nullptr;
+  };
+  source_ = std::make_unique<KeySource>(settings, parse, setup);
+}
+
 void Jwt::check_algorithms(gw::setup& setup) {
+  if (source_) return check_fetched_algorithms(setup);
   if (config_.algorithms.empty()) {
     for (const Algorithm a : {Algorithm::hs256, Algorithm::rs256, Algorithm::es256}) {
       if (keys_.fits(a)) config_.algorithms.push_back(a);
@@ -91,6 +109,13 @@ void Jwt::check_algorithms(gw::setup& setup) {
   if (!fits) setup.error("algorithms", "none of them fits a key");
 }
 
+// What a key fits is known when it comes. A secret never comes that way.
+void Jwt::check_fetched_algorithms(gw::setup& setup) {
+  if (config_.algorithms.empty()) config_.algorithms = {Algorithm::rs256, Algorithm::es256};
+  for (const Algorithm a : config_.algorithms)
+    if (a == Algorithm::hs256) setup.error("algorithms", "HS256 needs `secret`");
+}
+
 gw::verdict Jwt::authenticate(gw::request r) {
   const std::string_view field = r.header(header_);
   // Also when the first is empty: the next hop may take the second one.
@@ -102,10 +127,38 @@ gw::verdict Jwt::authenticate(gw::request r) {
   }
   const std::string_view token = credentials ? *credentials : field;
   auto* worker = r.worker<worker_state>();
+  if (!source_) return judge(r, token, worker, keys_);
+  if (worker == nullptr) return gw::depends(GW_ON_FETCH, "the keys of jwks_uri");
+  return judge_fetched(r, token, *worker);
+}
+
+gw::verdict Jwt::judge_fetched(gw::request& r, std::string_view token, worker_state& worker) {
+  // What was verified with keys that are gone is not believed any more.
+  if (source_->renew(worker.fetched)) worker.cache = {};
+  if (worker.fetched.keys != nullptr) return judge(r, token, &worker, *worker.fetched.keys);
+  if (auto verdict = wait_for_keys(r, worker)) return *verdict;
+  return refuse(r, {503, "auth.jwt.keys"});
+}
+
+// Nothing: there is no point in waiting (any more).
+std::optional<gw::verdict> Jwt::wait_for_keys(gw::request& r, const worker_state& worker) {
+  if (std::exchange(r.state<state>().waited, true)) return std::nullopt;
+  if (source_->wait(r, worker.fetched) != KeySource::Wait::waiting) return std::nullopt;
+  return gw::pause();
+}
+
+// There may be other keys now, or there was no answer in time: the same question once more.
+gw::verdict Jwt::on_resume(gw::request r, void*) { return authenticate(r); }
+
+gw::verdict Jwt::judge(gw::request& r, std::string_view token, worker_state* worker, const KeySet& keys) {
   Verified* known = worker != nullptr ? worker->cache.find(token) : nullptr;
   if (known != nullptr) return accept(r, *known);
   Verified fresh;
-  if (const Failure failure = verify(token, fresh); failure.status != 0) return refuse(r, failure);
+  if (const Failure failure = verify(token, keys, fresh); failure.status != 0) {
+    if (source_ && failure.reason == "auth.jwt.key")
+      if (auto verdict = wait_for_keys(r, *worker)) return *verdict;
+    return refuse(r, failure);
+  }
   if (worker == nullptr || token.size() > TokenCache::max_token_bytes) return accept(r, fresh);
   return accept(r, worker->cache.insert(std::move(fresh), r.wall_now()));
 }
@@ -136,11 +189,11 @@ Jwt::Failure Jwt::check_time(const Verified& verified, int64_t now_ns) const {
   return {};
 }
 
-Jwt::Failure Jwt::verify(std::string_view token, Verified& out) const {
+Jwt::Failure Jwt::verify(std::string_view token, const KeySet& keys, Verified& out) const {
   constexpr Failure malformed{401, "auth.jwt.malformed"};
   if (token.size() > max_token_bytes) return malformed;
   std::string text;
-  if (const Failure failure = check_signature(token, text); failure.status != 0) return failure;
+  if (const Failure failure = check_signature(token, keys, text); failure.status != 0) return failure;
   const json payload = json::parse(text, nullptr, false);
   if (!payload.is_object()) return malformed;
   if (const Failure failure = check_payload(payload, out); failure.status != 0) return failure;
@@ -150,7 +203,7 @@ Jwt::Failure Jwt::verify(std::string_view token, Verified& out) const {
   return {};
 }
 
-Jwt::Failure Jwt::check_signature(std::string_view token, std::string& payload) const {
+Jwt::Failure Jwt::check_signature(std::string_view token, const KeySet& keys, std::string& payload) const {
   constexpr Failure malformed{401, "auth.jwt.malformed"};
   auto parts = split_token(token);
   if (!parts) return malformed;
@@ -168,7 +221,7 @@ Jwt::Failure Jwt::check_signature(std::string_view token, std::string& payload) 
     return gw_names(a)[static_cast<size_t>(a)] == alg->get_ref<const std::string&>();
   });
   if (algorithm == config_.algorithms.end()) return {401, "auth.jwt.algorithm"};
-  switch (keys_.verify(*algorithm, kid, parts->signing_input, parts->signature)) {
+  switch (keys.verify(*algorithm, kid, parts->signing_input, parts->signature)) {
     case KeySet::Outcome::no_key: return {401, "auth.jwt.key"};
     case KeySet::Outcome::invalid: return {401, "auth.jwt.signature"};
     case KeySet::Outcome::valid: break;

@@ -130,7 +130,12 @@ TEST_CASE("a wrong auth configuration is refused with the place") {
   refused({{"public_key_file", "weak.pem"}}, "less than 2048 bits");
   refused({{"public_key_file", "p384.pem"}}, "neither RSA nor EC");
   refused({{"public_key_file", "keys.json"}}, "no public key");
-  refused({{"jwks_uri", "https://idp/keys"}}, "not supported yet");
+  refused({{"jwks_uri", "idp/keys"}}, "no absolute URL");
+  refused({{"jwks_uri", "https://me:word@idp/keys"}}, "no place for credentials");
+  refused({{"jwks_uri", "http://idp/keys"}, {"jwks_file", "keys.json"}}, "exactly one of");
+  refused({{"jwks_uri", "http://idp/keys"}, {"algorithms", {"HS256"}}}, "HS256 needs `secret`");
+  refused({{"jwks_uri", "http://idp/keys"}, {"jwks_refresh", "1s"}}, "shorter than jwks_min_interval");
+  refused({{"jwks_uri", "http://idp/keys"}, {"jwks_wait", "10s"}}, "must be from");
   refused({{"jwks_file", "keys.json"}, {"algorithms", {"none"}}}, "'none' is not one of");
   refused({{"jwks_file", "keys.json"}, {"algorithms", {"HS256"}}}, "HS256 needs `secret`");
   refused({{"public_key_file", "key.pem"}, {"algorithms", {"ES256"}}}, "none of them fits");

@@ -75,6 +75,10 @@ struct World : TargetSink {
     target_nodes.push_back(&node);
     return static_cast<uint32_t>(target_nodes.size());  // 1, 2: the targets above
   }
+  Asked add_asked(config::Upstream upstream, const std::string&) override {
+    snapshot.asked.push_back(std::move(upstream));
+    return {static_cast<uint32_t>(snapshot.asked.size() - 1), snapshot.asked.back().name};
+  }
 
   std::string load(const std::string& path) {
     auto library = host.load(path);

@@ -154,7 +154,7 @@ routes:
   };
   CHECK(errors("idp") == "");
   CHECK(errors("keys") ==
-        "9:53 no-token-plugin: plugin 'keys' (api_key) reads no tokens; name an instance of type jwt\n");
+        "9:53 no-token-plugin: plugin 'keys' (api_key) reads no tokens; name an instance of type jwt or introspection\n");
   CHECK(errors("log") ==
-        "9:53 no-token-plugin: plugin 'log' (logging) reads no tokens; name an instance of type jwt\n");
+        "9:53 no-token-plugin: plugin 'log' (logging) reads no tokens; name an instance of type jwt or introspection\n");
 }

@@ -219,22 +219,29 @@ typedef struct gw_field {
   gw_str name, value;
 } gw_field;
 
+/* Asking twice does no harm, whatever the method. A question goes out a second time when the connection that
+ * it was sent on had been used before and was gone: with this flag, with a method that is idempotent by its
+ * definition, or when no byte of it had left. */
+enum { GW_FETCH_HARMLESS = 1 };
+
 typedef struct gw_fetch_request {
-  uint32_t struct_size, reserved;
-  gw_str method; /* empty: GET */
-  gw_str path;   /* with its query, in place of the URL's; empty: the URL's own */
+  uint32_t struct_size, flags; /* GW_FETCH_... */
+  gw_str method;               /* empty: GET */
+  gw_str path;                 /* with its query, in place of the URL's; empty: the URL's own */
+  /* At most 100. Not those that the host writes: host, content-length, transfer-encoding, connection and its
+   * kind, expect, accept-encoding (the answer is wanted as it is). */
   const gw_field* fields;
   size_t field_count;
-  gw_str body;
-  int64_t timeout_ns; /* of all of it; 0: 5 s */
-  uint64_t max_bytes; /* of the answer's body; 0: 1 MiB */
+  gw_str body;        /* at most 1 MiB */
+  int64_t timeout_ns; /* of all of it; 0: 5 s; at most 60 s. A request waits 10 s at most (gw.async) */
+  uint64_t max_bytes; /* of the answer's body; 0: 1 MiB; at most 64 MiB */
 } gw_fetch_request;
 
 typedef struct gw_fetch_answer {
   uint32_t struct_size;
-  uint32_t status; /* 0: there is no answer, and `reason` says why */
+  uint32_t status; /* 0: there is no whole answer, and `reason` says why */
   gw_str reason;   /* a stable code: "upstream.connect.refused", "fetch.timeout", "fetch.too_large", ... */
-  const gw_field* fields; /* names in lower case */
+  const gw_field* fields; /* names in lower case; never more than 200 or 64 KiB of them */
   size_t field_count;
   gw_str body;
 } gw_fetch_answer;
@@ -243,14 +250,18 @@ typedef struct gw_fetch_v0 {
   uint32_t struct_size, reserved;
   /* [configure] Whom to ask: a scalar with an absolute URL (http:// or https://), or a map with `url` and,
    * for https, `tls` as an upstream has it. Connections are pooled, names resolved and certificates verified
-   * by the host; no redirect is followed. An error is recorded at the node. */
+   * by the host, and HTTP/2 is spoken where TLS agrees on it; no redirect is followed. An error is recorded
+   * at the node. The id is good for this instance alone. */
   gw_rc (*endpoint)(const gw_node*, gw_id* out);
   /* [worker] Asks, for a request: GW_OK, then the hook returns GW_PAUSE and on_resume's data is a const
-   * gw_fetch_answer*, valid until on_resume returns. Cut when the request ends first. GW_ELIMIT:
-   * limits.plugin_fetches are under way. */
+   * gw_fetch_answer*, valid until on_resume returns. Cut when the request ends first, or the ticket is
+   * resumed by something else. One for each ticket. GW_ELIMIT: limits.plugin_fetches are under way;
+   * GW_EINVAL: what is asked cannot be sent as one request. Then the ticket leads nowhere yet. */
   gw_rc (*start)(gw_req*, gw_ticket, gw_instance*, gw_id endpoint, const gw_fetch_request*);
   /* [main thread: events, post and `done` itself] Asks, for the instance: done(user, answer) is called later
-   * on the main thread, never inside this call, and never after destroy began. */
+   * on the main thread, never inside this call, and never after destroy began. The answer is valid until it
+   * returns. Within the timeout it waits for a name that did not resolve yet. GW_ESTATE: nothing is asked
+   * under `check` and `explain`; GW_EUNAVAILABLE: this instance was replaced. */
   gw_rc (*background)(gw_instance*, gw_id endpoint, const gw_fetch_request*,
                       void (*done)(void* user, const gw_fetch_answer*), void* user);
 } gw_fetch_v0;

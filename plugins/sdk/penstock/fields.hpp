@@ -1,9 +1,8 @@
 // Configuration of a plugin: fields() lists members once, and both the reading (with positions in every
 // error) and the JSON Schema come from it. Main thread only. Types: bool, integers, double, std::string,
-// gw::secret, gw::path, gw::duration, gw::bytes, gw::rate, gw::percentage, gw::or_none<T>, std::optional<T>,
-// std::vector<T> (one value may stand without brackets), maps with text keys, enums with gw_names(), and
-// structs with fields() of their own
-// (`short_form` names the field that a lone scalar stands for).
+// gw::secret, gw::path, gw::endpoint, gw::duration, gw::bytes, gw::rate, gw::percentage, gw::or_none<T>,
+// std::optional<T>, std::vector<T> (one value may stand without brackets), maps with text keys, enums with
+// gw_names(), and structs with fields() of their own (`short_form`: the field that a lone scalar stands for).
 #pragma once
 #include <algorithm>
 #include <array>
@@ -214,6 +213,17 @@ struct value_of<path> {
     return rc;
   }
   static void schema(std::string& out, limits) { out += R"("type":"string")"; }
+};
+
+template <>
+struct value_of<endpoint> {
+  static gw_rc read(const gw_node* node, endpoint& out, limits) {
+    if (host.fetch == nullptr) return fail_at(node, "this daemon cannot ask anybody over HTTP");
+    return host.fetch->endpoint(node, &out.id);
+  }
+  static void schema(std::string& out, limits) {
+    out += R"("type":["string","object"],"properties":{"url":{"type":"string"},"tls":{"type":"object"}})";
+  }
 };
 
 template <>

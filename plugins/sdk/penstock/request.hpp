@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "types.hpp"
+#include "fetch.hpp"
 
 #pragma GCC visibility push(hidden)
 namespace gw {
@@ -187,6 +187,15 @@ class request : public exchange {
   verdict refuse(uint16_t status, std::string_view reason, std::string_view challenge = {}) const {
     const gw_rc rc = detail::host.consumer->refuse(req(), status, str(reason), str(challenge));
     return acted(rc < 0 ? rc : GW_REFUSE);
+  }
+
+  // Asks, for this request. Good: return gw::pause(), and on_resume gets what gw::answer is made of.
+  // Negative, GW_ELIMIT say: nothing is asked, and the hook has to answer without.
+  gw_rc fetch(const instance& self, const endpoint& whom, const question& q) const {
+    const gw_ticket waiting = ticket();
+    if (waiting.gen == 0) return GW_ESTATE;  // explain
+    const gw_fetch_request asked = q.request();
+    return detail::host.fetch->start(req(), waiting, self.handle(), whom.id, &asked);
   }
 
   // Take a ticket, hand it to whoever will call gw::resume, and return gw::pause().

@@ -29,6 +29,7 @@ struct tables {
   const gw_log_v0* log = nullptr;
   const gw_metric_v0* metric = nullptr;
   const gw_event_v0* event = nullptr;
+  const gw_fetch_v0* fetch = nullptr;
 };
 inline tables host;  // set by init on the main thread before anything else runs, then only read
 
@@ -45,6 +46,7 @@ inline gw_rc fetch_tables(const gw_host* h) {
   host.log = static_cast<const gw_log_v0*>(get(GW_LOG_V0));
   host.metric = static_cast<const gw_metric_v0*>(get(GW_METRIC_V0));
   host.event = static_cast<const gw_event_v0*>(get(GW_EVENT_V0));
+  host.fetch = static_cast<const gw_fetch_v0*>(get(GW_FETCH_V0));
   return GW_OK;
 }
 }  // namespace detail
@@ -104,6 +106,10 @@ struct percentage {  // 5% is 0.05
   double fraction = 0;
 };
 struct target {  // what the core owns: an upstream or a split; false: none was written
+  gw_id id = 0;
+  explicit operator bool() const { return id != 0; }
+};
+struct endpoint {  // whom to ask over HTTP: a URL, or a map of url and tls; see fetch.hpp
   gw_id id = 0;
   explicit operator bool() const { return id != 0; }
 };
