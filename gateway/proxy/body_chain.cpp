@@ -40,10 +40,12 @@ void BodyChain::offer(std::string_view bytes, bool end) {
   end_offered_ = end_offered_ || end;
 }
 
-bool BodyChain::detached() const {
-  return !paused_ && unread().empty() && input_.empty() &&
+bool BodyChain::let_go() const {
+  return !paused_ &&
          std::all_of(stages_, stages_ + count_, [](const Stage& stage) { return stage.detached; });
 }
+
+bool BodyChain::detached() const { return unread().empty() && input_.empty() && let_go(); }
 
 size_t BodyChain::held() const {
   size_t bytes = waiting_.size();

@@ -52,7 +52,9 @@ class BodyChain final : public FreeListed {
 
   bool paused() const { return paused_; }
   bool ended() const { return ended_; }  // the end went on
-  // Every plugin wants no more of it: what comes may go past this. The end is still to be offered.
+  // Every plugin wants no more of it: all that comes goes on as it is.
+  bool let_go() const;
+  // And nothing of it is in here: what comes may go past this. The end is still to be offered.
   bool detached() const;
   uint64_t taken() const { return taken_; }           // bytes of the body that went in
   uint64_t passed() const { return passed_; }         // and that came out

@@ -22,8 +22,7 @@ void set_length(http::Message& head, std::optional<uint64_t> length) {
 // is all of it when they want to see no more.
 std::optional<uint64_t> length_through(const BodyChain& body, const http::Message& head, bool trailers) {
   if (body.ended()) return trailers ? std::nullopt : std::optional(body.passed());
-  if (!body.detached() || head.body != http::BodyKind::length || !head.has_content_length)
-    return std::nullopt;
+  if (!body.let_go() || head.body != http::BodyKind::length || !head.has_content_length) return std::nullopt;
   return body.passed() + (head.content_length - body.taken());
 }
 

@@ -178,6 +178,17 @@ TEST_CASE("body hooks: a body that nobody wants to see to its end keeps its leng
   CHECK(b.at_rest());
 }
 
+TEST_CASE("body hooks: and so does one of which more has come than a hook gets at once") {
+  Seen b;
+  b.holder(Way::request, [](const FilterCall&, std::string_view, bool) { return Action::detach; });
+  const std::string body(60'000, 'x');
+  b.post(body);
+  CHECK(b.head_has(b.backend(), "content-length: 60000"));
+  CHECK(b.body_at_backend() == body);
+  b.answer(ok);
+  CHECK(b.at_rest());
+}
+
 TEST_CASE("body hooks: detached by the header hook, a message goes on as if there were no hook") {
   Seen b;
   ScriptedFilter& filter =
