@@ -29,6 +29,7 @@ std::string_view name(Limit limit) {
     case Limit::http2_max_resets: return "http2.max_resets";
     case Limit::http2_max_control_frames: return "http2.max_control_frames";
     case Limit::http2_ping_timeout: return "http2.ping_timeout";
+    case Limit::body_buffer: return "body_buffer";
     case Limit::upstream_header_size: return "upstream.header_size";
     case Limit::upstream_header_count: return "upstream.header_count";
     case Limit::upstream_trailer_size: return "upstream.trailer_size";

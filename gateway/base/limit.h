@@ -34,6 +34,8 @@ enum class Limit : uint8_t {
   http2_max_resets,
   http2_max_control_frames,
   http2_ping_timeout,
+  // of a route
+  body_buffer,
   // of an upstream
   upstream_header_size,
   upstream_header_count,

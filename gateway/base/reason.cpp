@@ -70,6 +70,11 @@ constexpr std::array rows{
               "The head, the trailers or the interim answers of the backend are over upstreams.*.limits."},
     ReasonRow{upstream_no_healthy_endpoint, 503, "The upstream has no endpoint that may be tried."},
     ReasonRow{plugin_error, 500, "A plugin of the route failed; on_error decides whether it refuses."},
+    ReasonRow{plugin_body_too_large, 413,
+              "A plugin of the route keeps more of the request's body than limits.body_buffer."},
+    ReasonRow{plugin_answer_too_large, 502,
+              "A plugin of the route keeps more of the answer's body than limits.body_buffer; the answer is "
+              "cut when its head is gone."},
     ReasonRow{overload, 503, "A limit of the whole process is reached."},
     ReasonRow{drain_timeout, 503,
               "Still under way when drain.timeout was over: cut. The client sees its connection end."},

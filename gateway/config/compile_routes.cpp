@@ -137,6 +137,7 @@ void compile_settings(const Node& node, const std::string& path, Route& route, B
     take_size(usable(node, "limits"), "body_size", size);
     route.body_size = size;
   }
+  take_size(usable(&node, "limits"), "body_buffer", route.body_buffer);
   if (const Node* log = usable(node, "access_log"))
     route.access_log = compile_access_log(*log, path + ".access_log", build);
   if (const Node* upgrade = usable(node, "upgrade")) {

@@ -201,6 +201,7 @@ struct Route {
   Timeouts timeouts;
   Retries retries;
   std::optional<uint64_t> body_size;                   // nullopt: the listener's
+  uint64_t body_buffer = 1024 * 1024;                  // of one plugin
   std::optional<std::vector<LogInstance>> access_log;  // nullopt: the global ones; empty: none
   std::vector<std::string> upgrade = {"websocket"};    // lower case
   ForwardCredentials forward_credentials = ForwardCredentials::no;

@@ -360,6 +360,8 @@ constexpr SchemaRow rows[] = {
     {"routes[].retries.unsafe", flag, "false", "", "Retry POST and PATCH too"},
     {"routes[].limits", group, "", "", "In place of the listener's"},
     {"routes[].limits.body_size", size, "", "1KiB..1024GiB", "A request body"},
+    {"routes[].limits.body_buffer", size, "1MiB", "1KiB..64MiB",
+     "What one plugin keeps of one body, and what it puts in place of a piece of it"},
     {"routes[].access_log", list, "", "", "In place of the global ones", none_ok},
     {"routes[].access_log[]", subtree, "", "", "One log, an instance of the plugin type logging"},
     {"routes[].upgrade", list, "websocket", "", "Upgrade protocols that pass"},

@@ -24,7 +24,17 @@
 
 namespace penstock::plugin {
 
-enum class Stage : uint8_t { authenticate, request_headers, response_headers, complete };
+enum class Stage : uint8_t {
+  authenticate,
+  request_headers,
+  request_body,
+  request_trailers,
+  response_headers,
+  response_body,
+  response_trailers,
+  upgrade,
+  complete
+};
 
 inline std::string_view view(gw_str s) { return {s.ptr, s.ptr == nullptr ? 0 : s.len}; }
 inline gw_str str(std::string_view s) { return {s.data(), s.size()}; }
@@ -89,6 +99,22 @@ struct gw_req {
   size_t arena_used = 0;
   bool took_ticket = false;
   bool threw = false;  // the hook, which the log knows already
+
+  // The request may still be made another one: its head has not gone on.
+  bool shapes_request() const {
+    using penstock::plugin::Stage;
+    return stage == Stage::request_headers || (stage == Stage::request_body && context.request_held);
+  }
+  bool shapes_response() const {
+    using penstock::plugin::Stage;
+    return context.response != nullptr &&
+           (stage == Stage::response_headers || (stage == Stage::response_body && context.response_held));
+  }
+  bool may_answer() const {
+    using penstock::plugin::Stage;
+    return stage == Stage::request_headers || stage == Stage::request_body ||
+           stage == Stage::request_trailers || stage == Stage::upgrade;
+  }
 };
 
 // A shared store as one instance has it.

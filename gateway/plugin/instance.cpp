@@ -17,6 +17,7 @@ using proxy::Action;
 using proxy::AuthVerdict;
 using proxy::Explanation;
 using proxy::FilterCall;
+using proxy::Way;
 
 Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& spec)
     : Filter(spec.name, spec.type, spec.at_text),
@@ -39,6 +40,11 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   if (plugin_.authenticate != nullptr) hooks_ |= authenticate_hook;
   if (plugin_.on_request_headers != nullptr) hooks_ |= request_headers_hook;
   if (plugin_.on_response_headers != nullptr) hooks_ |= response_headers_hook;
+  if (plugin_.on_request_body != nullptr) hooks_ |= request_body_hook;
+  if (plugin_.on_request_trailers != nullptr) hooks_ |= request_trailers_hook;
+  if (plugin_.on_response_body != nullptr) hooks_ |= response_body_hook;
+  if (plugin_.on_response_trailers != nullptr) hooks_ |= response_trailers_hook;
+  if (plugin_.on_upgrade != nullptr) hooks_ |= upgrade_hook;
   // Who may pause must hear of the end: that is where its tickets go stale.
   if (plugin_.on_complete != nullptr || plugin_.on_resume != nullptr) hooks_ |= complete_hook;
   if (GW_HAS(&plugin_, explain) && plugin_.explain != nullptr) hooks_ |= explain_hook;
@@ -82,6 +88,8 @@ bool Instance::configure(const InstanceSpec& spec, TargetSink& targets, config::
   handle_.configured = rc >= 0 || inst_ != nullptr;
   if ((handle_.without_hooks & GW_HOOK_RESPONSE_HEADERS) != 0) hooks_ &= ~uint32_t{response_headers_hook};
   if ((handle_.without_hooks & GW_HOOK_COMPLETE) != 0) hooks_ &= ~uint32_t{complete_hook};
+  if ((handle_.without_hooks & GW_HOOK_REQUEST_BODY) != 0) hooks_ &= ~uint32_t{request_body_hook};
+  if ((handle_.without_hooks & GW_HOOK_RESPONSE_BODY) != 0) hooks_ &= ~uint32_t{response_body_hook};
   if (rc < 0 && configuration.errors == 0) {
     diagnostics.error("plugin-refused", spec.at, spec.path,
                       fmt::format("plugin type '{}' did not accept this configuration ({})", spec.type, rc));
@@ -188,18 +196,32 @@ bool Instance::paused(gw_req& frame, gw_action action) const {
 AuthVerdict Instance::auth_verdict(gw_req& frame, gw_action action, CodeKind hook) const {
   if (paused(frame, action)) return AuthVerdict::pause;
   const proxy::AuthRecord& said = frame.context.auth;
-  if (action == GW_ACCEPT && (said.consumer != nullptr || !said.identity.empty())) return AuthVerdict::accept;
+  const bool accepts = action == GW_ACCEPT || (action == GW_ACCEPT_BUFFER && has(request_body_hook));
+  if (accepts && (said.consumer != nullptr || !said.identity.empty())) {
+    frame.context.auth.hold_head = action == GW_ACCEPT_BUFFER;
+    return AuthVerdict::accept;
+  }
   if (action == GW_ABSENT) return AuthVerdict::absent;
   if (action == GW_REFUSE) return AuthVerdict::refuse;
   complain(hook, action, frame);
   return AuthVerdict::error;
 }
 
+// What keeps or lets go of bodies is for plugins with a hook for them.
+bool Instance::has_hook_for(Way way, gw_action action) const {
+  const bool request = way == Way::request;
+  if (action == GW_BUFFER) return has(request ? request_body_hook : response_body_hook);
+  if (action != GW_DETACH) return false;
+  return (hooks() & (request ? request_body_hook | request_trailers_hook
+                             : response_body_hook | response_trailers_hook)) != 0;
+}
+
 Action Instance::request_action(gw_req& frame, gw_action action, CodeKind hook) const {
   if (paused(frame, action)) return Action::pause;
-  if (action == GW_CONTINUE) {
+  const bool of_body = has_hook_for(Way::request, action) && frame.stage != Stage::request_trailers;
+  if (action == GW_CONTINUE || of_body) {
     if (frame.context.local.status != 0) frame.context.local = {};
-    return Action::next;
+    return action == GW_BUFFER ? Action::buffer : action == GW_DETACH ? Action::detach : Action::next;
   }
   if (action == GW_RESPOND && frame.context.local.status != 0) return Action::respond;
   complain(hook, action, frame);
@@ -251,9 +273,64 @@ Action Instance::on_response_headers(const FilterCall& call) const {
   const gw_call c = call_of(frame, call);
   const gw_action action =
       guarded(CodeKind::on_response_headers, frame, [&] { return plugin_.on_response_headers(&c); });
+  return response_action(frame, action, CodeKind::on_response_headers);
+}
+
+Action Instance::response_action(gw_req& frame, gw_action action, CodeKind hook) const {
   if (action == GW_CONTINUE) return Action::next;
-  complain(CodeKind::on_response_headers, action, frame);
+  if (frame.stage != Stage::response_trailers && has_hook_for(Way::response, action))
+    return action == GW_BUFFER ? Action::buffer : Action::detach;
+  complain(hook, action, frame);
   return Action::error;
+}
+
+Action Instance::on_body(Way way, const FilterCall& call, std::string_view chunk, bool end) const {
+  const bool request = way == Way::request;
+  gw_req frame{call.request, host_, handle_, request ? Stage::request_body : Stage::response_body};
+  const gw_call c = call_of(frame, call);
+  const uint32_t flags = end ? GW_BODY_END : 0;
+  if (!request) {
+    const gw_action action = guarded(CodeKind::on_response_body, frame,
+                                     [&] { return plugin_.on_response_body(&c, str(chunk), flags); });
+    return response_action(frame, action, CodeKind::on_response_body);
+  }
+  call.request.local.status = 0;
+  const gw_action action = guarded(CodeKind::on_request_body, frame,
+                                   [&] { return plugin_.on_request_body(&c, str(chunk), flags); });
+  return request_action(frame, action, CodeKind::on_request_body);
+}
+
+Action Instance::on_body_resume(const FilterCall& call, void* data) const {
+  gw_req frame{call.request, host_, handle_, Stage::request_body};
+  const gw_call c = call_of(frame, call);
+  call.request.local.status = 0;
+  const gw_action action = guarded(CodeKind::on_resume, frame, [&] { return plugin_.on_resume(&c, data); });
+  return request_action(frame, action, CodeKind::on_resume);
+}
+
+Action Instance::on_trailers(Way way, const FilterCall& call) const {
+  const bool request = way == Way::request;
+  gw_req frame{call.request, host_, handle_, request ? Stage::request_trailers : Stage::response_trailers};
+  const gw_call c = call_of(frame, call);
+  if (!request) {
+    const gw_action action =
+        guarded(CodeKind::on_response_trailers, frame, [&] { return plugin_.on_response_trailers(&c); });
+    return response_action(frame, action, CodeKind::on_response_trailers);
+  }
+  call.request.local.status = 0;
+  const gw_action action =
+      guarded(CodeKind::on_request_trailers, frame, [&] { return plugin_.on_request_trailers(&c); });
+  return request_action(frame, action, CodeKind::on_request_trailers);
+}
+
+Action Instance::on_upgrade(const FilterCall& call) const {
+  gw_req frame{call.request, host_, handle_, Stage::upgrade};
+  const gw_call c = call_of(frame, call);
+  call.request.local.status = 0;
+  const gw_action action = guarded(CodeKind::on_upgrade, frame, [&] { return plugin_.on_upgrade(&c); });
+  return action == GW_RESPOND || action == GW_CONTINUE
+             ? request_action(frame, action, CodeKind::on_upgrade)
+             : response_action(frame, GW_ERROR, CodeKind::on_upgrade);
 }
 
 namespace {
@@ -350,8 +427,8 @@ Explanation Instance::explain(const FilterCall& call) const {
   } else {
     // An error answers 500: the chain finds no recorded answer and says so.
     const Action would = request_action(frame, action, CodeKind::explain);
-    const bool goes_on =
-        would == Action::next || (would == Action::error && on_error() == proxy::OnError::skip);
+    const bool goes_on = would == Action::next || would == Action::buffer || would == Action::detach ||
+                         (would == Action::error && on_error() == proxy::OnError::skip);
     out.verdict = goes_on ? Verdict::next : Verdict::answer;
   }
   return out;

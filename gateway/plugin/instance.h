@@ -29,6 +29,11 @@ class Instance final : public proxy::Filter {
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
   void pause_over(const proxy::FilterCall& call) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
+  proxy::Action on_body(proxy::Way way, const proxy::FilterCall& call, std::string_view chunk,
+                        bool end) const override;
+  proxy::Action on_body_resume(const proxy::FilterCall& call, void* data) const override;
+  proxy::Action on_trailers(proxy::Way way, const proxy::FilterCall& call) const override;
+  proxy::Action on_upgrade(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
   std::string_view challenge() const override { return handle_.challenge; }
@@ -48,6 +53,8 @@ class Instance final : public proxy::Filter {
   void contained(CodeKind what, Call call) const;
   proxy::AuthVerdict auth_verdict(gw_req& frame, gw_action action, CodeKind hook) const;
   proxy::Action request_action(gw_req& frame, gw_action action, CodeKind hook) const;
+  proxy::Action response_action(gw_req& frame, gw_action action, CodeKind hook) const;
+  bool has_hook_for(proxy::Way way, gw_action action) const;
   bool paused(gw_req& frame, gw_action action) const;
   void complain(CodeKind hook, gw_action action, const gw_req& frame) const;
   void report(CodeKind hook, const gw_req& frame, std::string_view what) const;

@@ -201,12 +201,6 @@ std::string Library::check_plugin(const gw_plugin& p) const {
   }
   if (p.ctx_size > max_context_bytes)
     return fmt::format("type '{}' wants more than 4096 bytes a request", type);
-  if (p.on_request_body || p.on_response_body || p.on_request_trailers || p.on_response_trailers ||
-      p.on_upgrade) {
-    return fmt::format(
-        "type '{}' has a hook for bodies, trailers or upgrades, which this daemon ({}) does not have yet",
-        type, PENSTOCK_VERSION);
-  }
   for (const char* const* need = p.needs; need != nullptr && *need != nullptr; ++need) {
     if (find_table(*need) != nullptr) continue;
     return fmt::format("type '{}' needs {}, which this daemon ({}, plugin ABI {}.{}) does not have", type,

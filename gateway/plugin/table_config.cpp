@@ -270,8 +270,9 @@ gw_rc credential(const gw_node* node, size_t index, uint32_t* out_kind, gw_str* 
 }
 
 gw_rc without(const gw_node* node, uint32_t hooks) {
-  if (node == nullptr || (hooks & ~uint32_t{GW_HOOK_RESPONSE_HEADERS | GW_HOOK_COMPLETE}) != 0)
-    return GW_EINVAL;
+  constexpr uint32_t known =
+      GW_HOOK_RESPONSE_HEADERS | GW_HOOK_REQUEST_BODY | GW_HOOK_RESPONSE_BODY | GW_HOOK_COMPLETE;
+  if (node == nullptr || (hooks & ~known) != 0) return GW_EINVAL;
   node->configuration->instance.without_hooks |= hooks;
   return GW_OK;
 }

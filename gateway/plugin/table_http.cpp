@@ -4,6 +4,7 @@
 #include "plugin/handles.h"
 #include "plugin/host.h"
 #include "plugin/tables.h"
+#include "proxy/body_chain.h"
 #include "proxy/snapshot.h"
 
 namespace penstock::plugin {
@@ -32,7 +33,19 @@ uint32_t attribute_epoch(const gw_host* host) { return handle_of(host).host->nam
 http::Headers* block_of(gw_req* req, uint32_t block) {
   if (block == GW_REQUEST) return &req->context.request.headers;
   if (block == GW_RESPONSE && req->context.response != nullptr) return &req->context.response->headers;
+  if (block == GW_REQUEST_TRAILERS) return req->context.request_trailers;
+  if (block == GW_RESPONSE_TRAILERS) return req->context.response_trailers;
   return nullptr;
+}
+
+bool writable(const gw_req& req, uint32_t block) {
+  switch (block) {
+    case GW_REQUEST: return req.stage == Stage::authenticate || req.shapes_request();
+    case GW_RESPONSE: return req.shapes_response();
+    case GW_REQUEST_TRAILERS: return req.stage == Stage::request_trailers;
+    case GW_RESPONSE_TRAILERS: return req.stage == Stage::response_trailers;
+    default: return false;
+  }
 }
 
 // fn(field) for each of that name, until it says true. A known name is found without comparing text.
@@ -133,9 +146,7 @@ gw_rc edit(gw_req* req, uint32_t block, gw_id name, gw_str value, HeaderEdit::Op
   const Header* header = req->host.names().headers.get(name);
   if (header == nullptr || framing(*header) || !field_value(value)) return GW_EINVAL;
   proxy::RequestContext& context = req->context;
-  const bool request = req->stage == Stage::authenticate || req->stage == Stage::request_headers;
-  const bool response = req->stage == Stage::response_headers && context.response != nullptr;
-  if (block == GW_REQUEST ? !request : !(block == GW_RESPONSE && response)) return GW_ESTATE;
+  if (!writable(*req, block)) return GW_ESTATE;
   const std::string_view copy =
       op == HeaderEdit::Op::remove ? std::string_view() : context.arena.copy(view(value));
   if (req->stage == Stage::authenticate) {  // kept only when it accepts
@@ -181,7 +192,7 @@ gw_rc attribute_set(gw_req* req, gw_id id, gw_str value) {
   const bool version = attribute->kind == proxy::AttributeKind::api_version;
   if (!version && attribute->kind != proxy::AttributeKind::claim) return GW_EINVAL;
   // What an authenticator sets is dropped unless it accepts, which a version cannot be.
-  const bool now = req->stage == Stage::request_headers || (req->stage == Stage::authenticate && !version);
+  const bool now = req->shapes_request() || (req->stage == Stage::authenticate && !version);
   if (!now) return GW_ESTATE;
   req->context.set_attribute(id, req->context.arena.copy(view(value)));
   return GW_OK;
@@ -189,7 +200,7 @@ gw_rc attribute_set(gw_req* req, gw_id id, gw_str value) {
 
 gw_rc target_set(gw_req* req, gw_id id) {
   if (!usable(req)) return GW_EINVAL;
-  if (req->stage != Stage::request_headers) return GW_ESTATE;
+  if (!req->shapes_request()) return GW_ESTATE;
   const proxy::Target* target =
       req->context.snapshot != nullptr ? req->context.snapshot->target(id) : nullptr;
   if (target == nullptr) return GW_ENOTFOUND;
@@ -199,7 +210,7 @@ gw_rc target_set(gw_req* req, gw_id id) {
 
 gw_rc rewrite_path(gw_req* req, gw_str path) {
   if (!usable(req)) return GW_EINVAL;
-  if (req->stage != Stage::request_headers) return GW_ESTATE;
+  if (!req->shapes_request()) return GW_ESTATE;
   if (path.ptr == nullptr || path.len == 0 || path.len > max_value_bytes || path.ptr[0] != '/')
     return GW_EINVAL;
   for (const char c : view(path)) {
@@ -217,7 +228,7 @@ bool reason_code(gw_str reason) {
 
 gw_rc may_answer(const gw_req* req, uint32_t status, gw_str reason) {
   if (!usable(req)) return GW_EINVAL;
-  if (req->stage != Stage::request_headers) return GW_ESTATE;
+  if (!req->may_answer()) return GW_ESTATE;
   return status < 200 || status > 599 || !reason_code(reason) ? GW_EINVAL : GW_OK;
 }
 
@@ -252,7 +263,7 @@ gw_rc respond_header(gw_req* req, gw_id name, gw_str value) {
   if (!usable(req)) return GW_EINVAL;
   const Header* header = req->host.names().headers.get(name);
   if (header == nullptr || framing(*header) || !field_value(value)) return GW_EINVAL;
-  if (req->context.local.status == 0 || req->stage != Stage::request_headers) return GW_ESTATE;
+  if (req->context.local.status == 0 || !req->may_answer()) return GW_ESTATE;
   proxy::RequestContext& context = req->context;
   append(context.local.headers,
          context.arena.make<HeaderEdit>(HeaderEdit::Op::add, std::string_view(header->name),
@@ -267,6 +278,13 @@ void* arena_alloc(gw_req* req, size_t size) {
   return req->context.arena.allocate(size);
 }
 
+gw_rc body_replace(gw_req* req, gw_str bytes) {
+  if (!usable(req)) return GW_EINVAL;
+  if (req->context.body == nullptr) return GW_ESTATE;
+  if (bytes.ptr == nullptr && bytes.len > 0) return GW_EINVAL;
+  return req->context.body->replace(view(bytes)) ? GW_OK : GW_ELIMIT;
+}
+
 }  // namespace
 
 constinit const gw_http_v0 http_table{sizeof(gw_http_v0), 0,
@@ -278,6 +296,7 @@ constinit const gw_http_v0 http_table{sizeof(gw_http_v0), 0,
                                       &attribute_get,     &attribute_set,
                                       &target_set,        &rewrite_path,
                                       &respond,           &problem,
-                                      &respond_header,    &arena_alloc};
+                                      &respond_header,    &arena_alloc,
+                                      &body_replace};
 
 }  // namespace penstock::plugin

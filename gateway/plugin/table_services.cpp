@@ -18,7 +18,8 @@ int64_t request_monotonic(gw_req* req) { return usable(req) ? req->context.monot
 gw_ticket ticket(gw_req* req) {
   if (!usable(req)) return {0, 0};
   proxy::RequestContext& context = req->context;
-  const bool may_pause = req->stage == Stage::authenticate || req->stage == Stage::request_headers;
+  const bool may_pause = req->stage == Stage::authenticate || req->stage == Stage::request_headers ||
+                         req->stage == Stage::request_body;
   if (!may_pause || context.resumable == nullptr || context.loop == nullptr) return {0, 0};
   req->took_ticket = true;
   return req->host.tickets().take(*context.resumable, *context.loop);

@@ -98,6 +98,16 @@ Decision::Step Decision::walk() {
     Step step = run_links(chain.after_auth(), Stage::done);
     if (step != Step::forward) return step;
   }
+  return end_chain();
+}
+
+Decision::Step Decision::end_chain() {
+  if (!request_.request_held || request_.mode == Mode::explain) return choose_target();
+  return refuses_length() ? Step::respond : Step::held;
+}
+
+Decision::Step Decision::release() {
+  request_.request_held = false;
   return choose_target();
 }
 
@@ -138,6 +148,8 @@ std::optional<Decision::Step> Decision::take(const ChainLink& link, Action actio
     case Action::error:
       if (link.filter->on_error() == OnError::skip) return std::nullopt;
       return plugin_failed(*link.filter);
+    case Action::buffer: request_.request_held = true; return std::nullopt;
+    case Action::detach: request_.mark(*link.filter, FilterMark::Kind::request_detached); return std::nullopt;
   }
   return plugin_failed(*link.filter);
 }
@@ -236,6 +248,12 @@ std::optional<Decision::Step> Decision::judge_forwarding() {
   return Step::respond;
 }
 
+bool Decision::refuses_length() {
+  if (request_.request.content_length <= body_limit(request_, listener_)) return false;
+  refuse(request_, 413, reason::request_body_too_large, "the body is larger than this route takes");
+  return true;
+}
+
 Decision::Step Decision::choose_target() {
   request_.phase = Phase::upstream;
   const Target* target = request_.target;
@@ -253,10 +271,7 @@ Decision::Step Decision::choose_target() {
     case Target::Kind::split:
     case Target::Kind::upstream: break;
   }
-  if (request_.request.content_length > body_limit(request_, listener_)) {
-    refuse(request_, 413, reason::request_body_too_large, "the body is larger than this route takes");
-    return Step::respond;
-  }
+  if (refuses_length()) return Step::respond;
   if (auto step = judge_forwarding()) return *step;
   auto path = rewritten_path(request_);
   if (!path) {

@@ -42,12 +42,15 @@ class Decision {
     forward,  // grant() is there
     respond,  // request.local holds the answer
     paused,   // resume() goes on
+    held,     // a plugin wants to see the body first: release() goes on
   };
   Decision(RequestContext& request, const ListenerInfo& listener, DecisionObserver* observer = nullptr)
       : request_(request), listener_(listener), observer_(observer) {}
 
   Step start();
   Step resume(void* data);
+  // What the body's hooks had to say about the head is said.
+  Step release();
   const Grant* grant() const { return grant_ ? &*grant_ : nullptr; }
   // The route's chain, or the base chain while no route is known.
   const Chain& chain() const;
@@ -71,7 +74,9 @@ class Decision {
   Step finish_auth();
   Step refuse_auth(uint16_t status, std::string_view reason, std::string_view plugin);
   Step plugin_failed(const Filter& filter);
+  Step end_chain();
   Step choose_target();
+  bool refuses_length();
   std::optional<Step> judge_forwarding();
   AuthVerdict ask(const ChainLink& link);
   Action run_request_hook(const ChainLink& link);

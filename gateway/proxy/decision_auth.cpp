@@ -59,6 +59,9 @@ std::optional<Decision::Step> Decision::take_auth(const ChainLink& link, AuthVer
         if (edit->op == HeaderEdit::Op::remove) headers.remove(edit->name);
       }
       request_.auth_edits = nullptr;
+      if (filter.has(Filter::upgrade_hook) || filter.hooks() & Filter::body_hooks)
+        request_.mark(filter, FilterMark::Kind::accepted);
+      if (said.hold_head && filter.has(Filter::request_body_hook)) request_.request_held = true;
       if (!accepted_) {  // all_of: the first names the consumer
         request_.consumer = said.consumer;
         request_.consumer_id = said.consumer ? std::string_view(said.consumer->name) : said.identity;

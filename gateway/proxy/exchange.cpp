@@ -11,6 +11,7 @@ std::string_view name(ExchangeState state) {
   switch (state) {
     case ExchangeState::deciding: return "deciding";
     case ExchangeState::paused: return "paused";
+    case ExchangeState::holding: return "holding";
     case ExchangeState::acquiring: return "acquiring";
     case ExchangeState::forwarding: return "forwarding";
     case ExchangeState::responding: return "responding";
@@ -65,6 +66,7 @@ void Exchange::begin(http::Message& head) {
 void Exchange::request_head(http::Message& head, http::EndStream end) {
   begin(head);
   request_ended_ = end == http::EndStream::yes;
+  has_body_ = !request_ended_;
   in_request_turn_ = true;
   if (worker_.loop.blocks().exceeded()) {
     worker_.metrics.limits.add(Limit::buffered);
@@ -99,6 +101,7 @@ void Exchange::bad_body(const Error& error) {
 void Exchange::advance(Decision::Step step) {
   switch (step) {
     case Decision::Step::forward: open_upstream(*decision_->grant()); return;
+    case Decision::Step::held: hold_head(); return;
     case Decision::Step::respond:
       // Nothing more is read from a client that sends what may be an attack.
       if (context_->local.reason == reason::request_malformed) down_->refuse_rest();
@@ -113,6 +116,8 @@ void Exchange::advance(Decision::Step step) {
 }
 
 bool Exchange::resume(void* data) {
+  if (over()) return false;
+  if (body_paused()) return resume_body(data);
   if (state_ != ExchangeState::paused) return false;
   state_ = ExchangeState::deciding;
   timer_.stop();
@@ -122,7 +127,7 @@ bool Exchange::resume(void* data) {
 
 void Exchange::request_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
-  if (state_ == ExchangeState::answering || state_ == ExchangeState::done) return;
+  if (over()) return;
   // As it came: base64 has the size that Content-Length may have told.
   context_->request_body_bytes += bytes.size();
   if (state_ == ExchangeState::tunnel) {
@@ -138,7 +143,7 @@ void Exchange::request_data(std::string_view bytes) {
     cut(reason::request_body_too_large);
     return;
   }
-  request_is_text() ? request_text(bytes) : forward_request_data(bytes);
+  request_is_text() ? request_text(bytes) : pass_request(bytes);
 }
 
 void Exchange::forward_request_data(std::string_view bytes) {
@@ -155,10 +160,10 @@ bool Exchange::holds_request() const {
   return !up_ || (body_held_ && (keep_holding_ || !up_->any_byte_sent()));
 }
 
-// No plugin sees bodies, and a length over the route's limit was refused with the head.
+// What no plugin has to see; a length over the route's limit was refused with the head.
 http::Stream* Exchange::request_sink() const {
-  const bool forwards =
-      (state_ == ExchangeState::forwarding || state_ == ExchangeState::responding) && !request_is_text();
+  const bool seen = request_is_text() || (request_body_ && !request_body_->detached());
+  const bool forwards = (state_ == ExchangeState::forwarding || state_ == ExchangeState::responding) && !seen;
   return forwards && !holds_request() ? up_ : nullptr;
 }
 
@@ -195,10 +200,18 @@ void Exchange::request_end() {
   }
   if (state_ == ExchangeState::answering) return;
   if (request_is_text() && !web_->reader.whole()) return refuse_text();
-  if (up_) {
-    send_request_rest();
-    up_->flush();
+  if (request_body_) {
+    request_body_->offer({}, true);
+    return run_request_body(request_body_->next());
   }
+  // Before that open_upstream() does it.
+  if (state_ != ExchangeState::deciding && state_ != ExchangeState::paused) forward_request_end();
+}
+
+void Exchange::forward_request_end() {
+  if (!run_request_trailers() || !up_) return;
+  send_request_rest();
+  up_->flush();
 }
 
 // What may wait for one side before the other is paused; little while the process is short of memory.

@@ -12,6 +12,8 @@ namespace penstock::proxy {
 // through the whole chain can give, there is no way in.
 void Exchange::open_upstream(const Grant& grant) {
   const Route& route = *context_->route;
+  if (state_ != ExchangeState::holding && !begin_request_body()) return;
+  settle_request_length();
   cluster_ = generation_.clusters[grant.cluster()];
   context_->upstream_name = cluster_->name();
   prepare_request_head(*context_, listener_);
@@ -63,10 +65,10 @@ void Exchange::upstream_ready(http::Stream& stream) {
   bool post = !http::idempotent(head.method);
   if (post && context_->route->config->retries.unsafe == config::Retries::Unsafe::never)
     keep_holding_ = false;
-  if (!whole && request_ended_) send_request_rest();
+  if (!whole && request_whole()) send_request_rest();
   // While a body is still coming in the same read, its first bytes leave together with the head
   // (request_turn_end).
-  bool flushed = request_ended_ || !in_request_turn_;
+  bool flushed = request_whole() || !in_request_turn_;
   if (flushed) up_->flush();
   down_->resume(PauseReason::waiting);
   // Only what flush() left behind is followed by on_drained().
@@ -75,9 +77,9 @@ void Exchange::upstream_ready(http::Stream& stream) {
 }
 
 void Exchange::send_request_rest() {
-  if (request_trailers_) {
-    prepare_request_trailers(*context_, *request_trailers_);
-    up_->send_trailers(*request_trailers_);
+  if (http::Headers* trailers = context_->request_trailers) {
+    prepare_request_trailers(*context_, *trailers);
+    up_->send_trailers(*trailers);
   } else {
     up_->send_end();
   }
@@ -88,14 +90,28 @@ void Exchange::upstream_drained() {
   if (down_) down_->resume(PauseReason::sink_full);
 }
 
+// For the client: what became of the last attempt.
+static std::string_view told_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::timeout: return "the upstream did not answer in time";
+    case ErrorKind::closed:
+    case ErrorKind::reset: return "the upstream ended the exchange before its answer was whole";
+    case ErrorKind::protocol:
+    case ErrorKind::limit: return "the upstream's answer cannot be passed on";
+    default: return "the upstream gave no answer";
+  }
+}
+
+// An answer whose head waits for its body's hooks is not asked for again: they have seen some of it.
 void Exchange::upstream_lost(const Error& error) {
-  if (state_ == ExchangeState::tunnel || head_sent_) {
+  if (state_ == ExchangeState::tunnel || state_ == ExchangeState::responding) {
     worker_.metrics.limits.add(error.limit);
     detach_upstream();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
     last_error_ = error;
     if (error.reason.empty()) last_error_.reason = reason::upstream_reset;
-    cut(last_error_.reason);
+    if (head_sent_) return cut(last_error_.reason);
+    refuse_and_answer(last_error_.reason, told_of(ErrorKind::reset));
     return;
   }
   AttemptEnd end = attempt_end(error);
@@ -115,18 +131,6 @@ AttemptEnd Exchange::attempt_end(const Error& error) const {
     end.reused_connection = up_->reused();
   }
   return end;
-}
-
-// For the client: what became of the last attempt.
-static std::string_view told_of(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::timeout: return "the upstream did not answer in time";
-    case ErrorKind::closed:
-    case ErrorKind::reset: return "the upstream ended the exchange before its answer was whole";
-    case ErrorKind::protocol:
-    case ErrorKind::limit: return "the upstream's answer cannot be passed on";
-    default: return "the upstream gave no answer";
-  }
 }
 
 // Before any byte of an answer went to the client: another attempt, or a local answer.
@@ -176,6 +180,7 @@ bool Exchange::retry(const AttemptEnd& end) {
 void Exchange::detach_upstream() {
   if (up_ && down_) down_->resume(PauseReason::sink_full);
   up_ = nullptr;
+  context_->response_trailers = nullptr;  // they were the stream's
 }
 
 // What came from it waits for the other side.
@@ -194,7 +199,7 @@ void Exchange::drop_attempt(upstream::Outcome outcome) {
 void Exchange::arm_timer() {
   const Route& route = *context_->route;
   // Servers of gRPC need not say anything before they have a message: what bounds a call is its deadline.
-  bool waiting = state_ == ExchangeState::forwarding && request_ended_ && !call_;
+  bool waiting = state_ == ExchangeState::forwarding && request_whole() && !call_;
   first_byte_deadline_ms_ = waiting ? worker_.loop.now_ms() + route.first_byte_timeout_ms : 0;
   taken_seen_ = (down_ ? down_->bytes_written() : 0) + (up_ ? up_->bytes_written() : 0);
   start_timer();
@@ -205,6 +210,7 @@ void Exchange::start_timer() {
   uint64_t next = std::min(last_activity_ms_ + idle, now + idle / looks_per_idle_timeout);
   if (first_byte_deadline_ms_) next = std::min(next, first_byte_deadline_ms_);
   if (total_deadline_ms_) next = std::min(next, total_deadline_ms_);
+  if (body_paused()) next = std::min(next, pause_deadline_ms_);
   timer_.start(next > now ? next - now : 1);
 }
 
@@ -248,14 +254,20 @@ bool Exchange::request_moves() {
 void Exchange::on_pause_timer() {
   const uint64_t left = call_time_left_ms(), now = worker_.loop.now_ms();
   if (left == 0) return end_call_in_time();
-  if (now >= pause_deadline_ms_) return advance(decision_->fail_paused());
-  timer_.start(std::min(left, pause_deadline_ms_ - now));
+  if (now >= pause_deadline_ms_)
+    return body_paused() ? end_pause_in_time() : advance(decision_->fail_paused());
+  const uint64_t next = std::min(left, pause_deadline_ms_ - now);
+  if (state_ == ExchangeState::paused || body_paused() || left != UINT64_MAX) timer_.start(next);
 }
 
 void Exchange::on_timer() {
-  if (state_ == ExchangeState::paused) return on_pause_timer();
+  if (state_ == ExchangeState::paused || state_ == ExchangeState::holding) return on_pause_timer();
   if (!context_->route) return;
   look_at_writes();
+  if (body_paused()) {
+    if (worker_.loop.now_ms() >= pause_deadline_ms_) return end_pause_in_time();
+    last_activity_ms_ = worker_.loop.now_ms();  // it is nobody's silence
+  }
   uint64_t now = worker_.loop.now_ms();
   std::string_view why;
   if (total_deadline_ms_ && now >= total_deadline_ms_)

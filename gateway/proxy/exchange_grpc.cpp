@@ -81,12 +81,11 @@ bool Exchange::request_is_text() const { return web_ && web_->asks == Grpc::web_
 
 void Exchange::request_text(std::string_view text) {
   char bytes[piece_size];
-  auto over = [this] { return state_ == ExchangeState::answering || state_ == ExchangeState::done; };
   while (!over() && !text.empty()) {
     const Base64Reader::Read read = web_->reader.read(text, bytes);
     text.remove_prefix(read.taken);
     if (!read.good) return refuse_text();
-    if (read.made > 0) forward_request_data({bytes, read.made});
+    if (read.made > 0) pass_request({bytes, read.made});
     if (!over() && up_) up_->flush();  // what was lent is gone with this function
   }
 }
@@ -148,10 +147,11 @@ void Exchange::end_translated(const http::Headers& trailers) {
 
 // The end of a backend's answer, whose trailers, if it has any, may be passed on.
 void Exchange::end_call() {
-  if (response_trailers_) context_->grpc_status = grpc::status_in(*response_trailers_);
+  const http::Headers* said = context_->response_trailers;
+  if (said) context_->grpc_status = grpc::status_in(*said);
   if (!web_ || !web_->translates) return end_answer();
   if (!web_->answer.at_end()) return cut(reason::upstream_protocol);
-  if (const http::Headers* trailers = response_trailers_ ? response_trailers_ : web_->ending)
+  if (const http::Headers* trailers = said ? said : web_->ending)
     end_translated(*trailers);
   else
     down_->send_end();  // without a status: the client's library says what that is

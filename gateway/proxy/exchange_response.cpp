@@ -66,10 +66,15 @@ void Exchange::response_head(http::Message& head, http::EndStream end) {
     refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
     return;
   }
+  begin_response_body(head, end);
+  if (!context_->response_held) begin_answer(head, end);
+  if (end == http::EndStream::yes) response_end();
+}
+
+void Exchange::begin_answer(http::Message& head, http::EndStream end) {
   if (!request_ended_ && refuses_body(head, end)) down_->refuse_rest();
   const bool frame_follows = web_ && web_->translates;
   send_response_head(head, frame_follows ? http::EndStream::no : end);
-  if (end == http::EndStream::yes) response_end();
 }
 
 // An answer that comes while the request is still on its way and wants no more of it. The client should know
@@ -108,6 +113,7 @@ void Exchange::begin_tunnel(http::Message& head) {
     refuse_and_answer(reason::plugin_error, "a plugin of this route failed");
     return;
   }
+  if (!run_upgrade_hooks()) return;
   state_ = ExchangeState::tunnel;
   worker_.metrics.tunnel_began();
   request_ended_ = false;  // now: the client's FIN
@@ -119,10 +125,13 @@ void Exchange::begin_tunnel(http::Message& head) {
 bool Exchange::run_response_hooks(http::Message& head) {
   context_->phase = Phase::response_headers;
   context_->response_status = head.status;
+  context_->response_held = false;
   bool ok = true;
   for (const ChainLink& link : decision_->chain().responses()) {
     Action action = link.filter->on_response_headers(call_of(link, *context_));
-    if (action == Action::next || link.filter->on_error() == OnError::skip) continue;
+    if (action == Action::buffer) context_->response_held = true;
+    if (action == Action::detach) context_->mark(*link.filter, FilterMark::Kind::response_detached);
+    if (action != Action::error || link.filter->on_error() == OnError::skip) continue;
     context_->plugin = link.filter->name();
     ok = false;
   }
@@ -141,6 +150,11 @@ void Exchange::send_response_head(http::Message& head, http::EndStream end) {
 
 void Exchange::response_data(std::string_view bytes) {
   last_activity_ms_ = worker_.loop.now_ms();
+  const bool past = !response_body_ || (response_body_->detached() && head_sent_);
+  past ? deliver(bytes) : pass_response(bytes, false);
+}
+
+void Exchange::deliver(std::string_view bytes) {
   if (web_ && web_->translates) {
     web_->answer.pass(bytes);
     return send_translated(bytes);
@@ -156,7 +170,8 @@ void Exchange::response_turn_end() {
 }
 
 http::Stream* Exchange::response_sink() const {
-  return state_ == ExchangeState::responding && !web_ ? down_ : nullptr;
+  const bool seen = web_ || !head_sent_ || (response_body_ && !response_body_->detached());
+  return state_ == ExchangeState::responding && !seen ? down_ : nullptr;
 }
 
 void Exchange::response_spliced(size_t bytes) {
@@ -174,7 +189,11 @@ void Exchange::response_end() {
     return;
   }
   response_ended_ = true;
-  if (response_trailers_) prepare_response_side_fields(*context_, *response_trailers_);
+  response_body_ ? pass_response({}, true) : deliver_end();
+}
+
+void Exchange::deliver_end() {
+  if (!run_response_trailers()) return;
   context_->grpc == Grpc::none ? end_answer() : end_call();
   if (!down_) return;
   down_->flush();
@@ -182,8 +201,8 @@ void Exchange::response_end() {
 }
 
 void Exchange::end_answer() {
-  if (response_trailers_)
-    down_->send_trailers(*response_trailers_);
+  if (context_->response_trailers)
+    down_->send_trailers(*context_->response_trailers);
   else if (context_->response->body != http::BodyKind::none)
     down_->send_end();
 }
@@ -220,6 +239,7 @@ void Exchange::answer() {
   if (context.route) context.route->response_edits.apply(head->headers, context);
   context.response = head;
   run_response_hooks(*head);
+  context.response_held = false;  // nobody sees this body
   if (refused_call) body = refuse_call(*head);
   bool bodiless = context.request.method == http::Method::head || head->status == 204 || head->status == 304;
   const bool trailers_only = refused_call && body.empty();

@@ -1,6 +1,6 @@
 // The exchange itself; only the files exchange*.cpp include this. One request, its attempts and its answer:
 //
-//   deciding -> (paused -> deciding)* -> acquiring -> forwarding -> responding -> done
+//   deciding -> (paused -> deciding)* -> holding? -> acquiring -> forwarding -> responding -> done
 //        |                                  ^  |          |             `-> tunnel -> done   (101)
 //        |                                  `--+----------'  retry: the next attempt
 //        `--------------------------------------> answering -> done                          (local answer)
@@ -8,11 +8,13 @@
 // Every failure upstream goes through attempt_failed(), every loss of the client through client_lost(), every
 // end through finish(), after which neither stream is touched and the object is deleted by the loop. The
 // request's bytes are held (bounded by retries.body_limit) while no upstream is there and as long as a retry
-// may need them.
+// may need them. Where plugins of the route have hooks for bodies, that is what these let through
+// (exchange_body.cpp); in `holding` nothing has gone upstream, because one of them wants to see it first.
 #pragma once
 #include <optional>
 
 #include "net/timer.h"
+#include "proxy/body_chain.h"
 #include "proxy/client_facts.h"
 #include "proxy/decision.h"
 #include "proxy/exchange.h"
@@ -23,6 +25,7 @@ namespace penstock::proxy {
 enum class ExchangeState : uint8_t {
   deciding,
   paused,
+  holding,
   acquiring,
   forwarding,
   responding,
@@ -55,17 +58,18 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_data(std::string_view bytes) override { exchange.request_data(bytes); }
     http::Stream* splice_sink() override { return exchange.request_sink(); }
     void on_spliced(size_t bytes) override { exchange.request_spliced(bytes); }
-    void on_trailers(http::Headers& trailers) override { exchange.request_trailers_ = &trailers; }
+    void on_trailers(http::Headers& trailers) override { exchange.context_->request_trailers = &trailers; }
     void on_end() override { exchange.request_end(); }
     void on_turn_end() override { exchange.request_turn_end(); }
     void on_drained() override { exchange.client_drained(); }
     void on_reset(const Error& error) override { exchange.client_lost(error); }
     uint64_t bytes_taken() const override { return exchange.up_ ? exchange.up_->bytes_taken() : 0; }
     size_t undelivered() const override {
-      return exchange.up_ ? exchange.up_->unsent() : exchange.held_bytes_;
+      return (exchange.up_ ? exchange.up_->unsent() : exchange.held_bytes_) + exchange.waiting_for_plugin();
     }
     size_t held_bytes() const override {
-      return exchange.up_ ? exchange.up_->unsent() + exchange.up_->arena().bytes_held() : 0;
+      return (exchange.up_ ? exchange.up_->unsent() + exchange.up_->arena().bytes_held() : 0) +
+             exchange.held_by_plugins();
     }
     Exchange& exchange;
   };
@@ -77,7 +81,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
     void on_data(std::string_view bytes) override { exchange.response_data(bytes); }
     http::Stream* splice_sink() override { return exchange.response_sink(); }
     void on_spliced(size_t bytes) override { exchange.response_spliced(bytes); }
-    void on_trailers(http::Headers& trailers) override { exchange.response_trailers_ = &trailers; }
+    void on_trailers(http::Headers& trailers) override { exchange.context_->response_trailers = &trailers; }
     void on_end() override { exchange.response_end(); }
     void on_turn_end() override { exchange.response_turn_end(); }
     void on_drained() override { exchange.upstream_drained(); }
@@ -106,6 +110,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void bad_body(const Error& error);
   void request_data(std::string_view bytes);
   void forward_request_data(std::string_view bytes);
+  void forward_request_end();
   bool holds_request() const;
   http::Stream* request_sink() const;
   void request_spliced(size_t bytes);
@@ -161,6 +166,38 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   void cut(std::string_view reason);
   void end_tunnel();
 
+  void deliver(std::string_view bytes);
+  void deliver_end();
+  void begin_answer(http::Message& head, http::EndStream end);
+
+  // exchange_body.cpp: bodies and trailers that plugins see
+  bool over() const { return state_ == ExchangeState::answering || state_ == ExchangeState::done; }
+  bool begin_request_body();
+  void hold_head();
+  bool pass_held();
+  void pass_request(std::string_view bytes);
+  void run_request_body(BodyStep step);
+  void take_request_step(const BodyStep& step);
+  void let_through(const BodyStep& step);
+  void release_head();
+  void settle_request_length();
+  void pause_for_plugin();
+  bool resume_body(void* data);
+  void answer_of_plugin(const Filter& plugin);
+  void request_body_failed(std::string_view reason, std::string_view detail, const Filter& plugin);
+  void end_pause_in_time();
+  bool run_request_trailers();
+  bool request_whole() const { return request_ended_ && (!request_body_ || request_body_->ended()); }
+  bool body_paused() const { return request_body_ && request_body_->paused(); }
+  size_t waiting_for_plugin() const { return request_body_ ? request_body_->waiting() : 0; }
+  size_t held_by_plugins() const;
+  void begin_response_body(http::Message& head, http::EndStream end);
+  void pass_response(std::string_view bytes, bool end);
+  void release_answer();
+  void response_body_failed(const BodyStep& step);
+  bool run_response_trailers();
+  bool run_upgrade_hooks();
+
   // exchange_grpc.cpp: calls of gRPC
   void begin_web();
   uint64_t call_time_left_ms() const;
@@ -194,6 +231,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   net::Timer timer_;
 
   ExchangeState state_ = ExchangeState::deciding;
+  bool has_body_ = false;  // the request
   bool request_ended_ = false;
   bool response_ended_ = false;  // tunnel: the backend's side
   bool head_sent_ = false;       // of the answer
@@ -214,9 +252,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   HeldPiece* held_first_ = nullptr;
   HeldPiece* held_last_ = nullptr;
   size_t held_bytes_ = 0;
-  http::Headers* request_trailers_ = nullptr;
-  http::Headers* response_trailers_ = nullptr;
-  GrpcWeb* web_ = nullptr;  // of a call of gRPC-Web that is translated
+  std::unique_ptr<BodyChain> request_body_, response_body_;  // null: no plugin sees it
+  GrpcWeb* web_ = nullptr;                                   // of a call of gRPC-Web that is translated
   upstream::Tried tried_;
   Error last_error_;
 

@@ -18,7 +18,12 @@ enum class Action : uint8_t {
   respond,  // request.local holds the answer
   pause,    // a ticket was taken; resume() of the exchange continues with on_resume
   error,    // the plugin failed: on_error decides; for an authenticator it is a refusal
+  buffer,   // of a body: this chunk is kept; of a head: it waits until its body hooks let something through
+  detach,   // go on, and no further body or trailers hook of this plugin and direction
 };
+
+// Which message of an exchange.
+enum class Way : uint8_t { request, response };
 
 enum class AuthVerdict : uint8_t { accept, absent, refuse, pause, error };
 
@@ -46,6 +51,10 @@ struct Explanation {
   std::string_view detail;  // arena of the request
 };
 
+constexpr FilterMark::Kind detached(Way way) {
+  return way == Way::request ? FilterMark::Kind::request_detached : FilterMark::Kind::response_detached;
+}
+
 struct FilterCall {
   RequestContext& request;
   void* worker_state;  // what worker_start made on this worker; null in explain
@@ -60,7 +69,14 @@ class Filter {
     response_headers_hook = 4,
     complete_hook = 8,
     explain_hook = 16,
+    request_body_hook = 32,
+    request_trailers_hook = 64,
+    response_body_hook = 128,
+    response_trailers_hook = 256,
+    upgrade_hook = 512,
   };
+  static constexpr uint32_t body_hooks =
+      request_body_hook | request_trailers_hook | response_body_hook | response_trailers_hook;
   virtual ~Filter() = default;  // main thread
   Filter(const Filter&) = delete;
   Filter& operator=(const Filter&) = delete;
@@ -91,6 +107,12 @@ class Filter {
   // Instead of one of the two: the pause took too long, and nothing is to come of it any more.
   virtual void pause_over(const FilterCall&) const {}
   virtual Action on_response_headers(const FilterCall& call) const = 0;
+  // Of the direction's body hook. `request.body` takes what goes on in place of the chunk. A response can
+  // neither pause nor be answered.
+  virtual Action on_body(Way way, const FilterCall& call, std::string_view chunk, bool end) const = 0;
+  virtual Action on_body_resume(const FilterCall& call, void* data) const = 0;  // the verdict on that chunk
+  virtual Action on_trailers(Way way, const FilterCall& call) const = 0;
+  virtual Action on_upgrade(const FilterCall& call) const = 0;
   virtual void on_complete(const FilterCall& call, const Summary& summary) const = 0;
   virtual Explanation explain(const FilterCall& call) const = 0;
   // WWW-Authenticate of an authenticator, `ApiKey realm="keys"`.

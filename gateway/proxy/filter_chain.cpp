@@ -22,7 +22,19 @@ ChainLink Chain::link(const Filter& filter) {
   all_.push_back(link);
   if (filter.has(Filter::response_headers_hook)) responses_.insert(responses_.begin(), link);
   if (filter.has(Filter::complete_hook)) completions_.insert(completions_.begin(), link);
+  add_body_hooks(link);
   return link;
+}
+
+void Chain::add_body_hooks(const ChainLink& link) {
+  const Filter& filter = *link.filter;
+  auto& [request_bodies, response_bodies] = bodies_;
+  auto& [request_trailers, response_trailers] = trailers_;
+  if (filter.has(Filter::request_body_hook)) request_bodies.push_back(link);
+  if (filter.has(Filter::request_trailers_hook)) request_trailers.push_back(link);
+  if (filter.has(Filter::response_body_hook)) response_bodies.insert(response_bodies.begin(), link);
+  if (filter.has(Filter::response_trailers_hook)) response_trailers.insert(response_trailers.begin(), link);
+  if (filter.has(Filter::upgrade_hook)) upgrades_.insert(upgrades_.begin(), link);
 }
 
 void Chain::add(const Filter& filter) {
@@ -33,6 +45,16 @@ void Chain::add(const Filter& filter) {
 void Chain::set_auth(AuthPolicy policy, const std::vector<const Filter*>& authenticators) {
   for (const Filter* filter : authenticators) policy.authenticators.push_back(link(*filter));
   auth_ = std::move(policy);
+}
+
+bool takes_part(const ChainLink& link, Way way, const RequestContext& request) {
+  bool accepted = !link.filter->has(Filter::authenticate_hook);
+  for (const FilterMark* mark = request.marks; mark; mark = mark->next) {
+    if (mark->filter != link.filter) continue;
+    if (mark->kind == FilterMark::Kind::accepted) accepted = true;
+    if (mark->kind == detached(way)) return false;
+  }
+  return accepted;
 }
 
 FilterCall call_of(const ChainLink& link, RequestContext& request) {

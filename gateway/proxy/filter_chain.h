@@ -2,6 +2,7 @@
 // access_log. A plugin without a hook of a phase is not in that phase's list and costs nothing. Immutable,
 // part of a snapshot; a request's walk along it is a Decision (decision.h).
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,15 +42,25 @@ class Chain {
   const std::vector<ChainLink>& after_auth() const { return after_auth_; }
   const std::vector<ChainLink>& responses() const { return responses_; }  // backwards already
   const std::vector<ChainLink>& completions() const { return completions_; }
+  // Of the direction: forwards for requests, backwards for responses.
+  const std::vector<ChainLink>& bodies(Way way) const { return bodies_[static_cast<size_t>(way)]; }
+  const std::vector<ChainLink>& trailers(Way way) const { return trailers_[static_cast<size_t>(way)]; }
+  const std::vector<ChainLink>& upgrades() const { return upgrades_; }  // backwards
   const std::vector<ChainLink>& all() const { return all_; }
   size_t context_bytes() const { return context_bytes_; }
 
  private:
   ChainLink link(const Filter& filter);
-  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, all_;
+  void add_body_hooks(const ChainLink& link);
+  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, all_, upgrades_;
+  std::array<std::vector<ChainLink>, 2> bodies_, trailers_;
   std::optional<AuthPolicy> auth_;
   size_t context_bytes_ = 0;
 };
+
+// Whether this link's body, trailers and upgrade hooks run for this request and direction: not those of an
+// authenticator that another one was accepted in place of, nor of one that wanted no more of this message.
+bool takes_part(const ChainLink& link, Way way, const RequestContext& request);
 
 // What a hook is called with: the worker's and the request's memory of that instance.
 FilterCall call_of(const ChainLink& link, RequestContext& request);

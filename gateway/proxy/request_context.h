@@ -31,6 +31,7 @@ namespace penstock::proxy {
 struct Route;
 struct Target;
 struct Snapshot;
+class BodyChain;
 class Filter;
 
 enum class Phase : uint8_t { routing, authenticate, request_headers, upstream, response_headers, complete };
@@ -45,6 +46,13 @@ struct HeaderEdit {
   enum class Op : uint8_t { set, add, remove } op;
   std::string_view name, value;
   HeaderEdit* next;
+};
+
+// What is remembered of one plugin for the bodies that follow.
+struct FilterMark {
+  enum class Kind : uint8_t { accepted, request_detached, response_detached } kind;
+  const Filter* filter;
+  const FilterMark* next;
 };
 
 // An answer that the gateway gives itself: a refusal, a redirect, a respond, or an error.
@@ -66,6 +74,7 @@ struct AuthRecord {
   std::span<std::string_view> groups;  // of the identity, "PLUGIN:group"
   uint16_t refuse_status = 0;
   std::string_view refuse_reason, challenge;
+  bool hold_head = false;  // with an accept: nothing goes on before its body hook lets something through
 };
 
 // Wakes a paused request. Implemented by the exchange; the plugin layer's tickets point to it.
@@ -133,8 +142,14 @@ struct RequestContext {
   LocalResponse local;
   AuthRecord auth;
   HeaderEdit* auth_edits = nullptr;  // header edits of an authenticator, applied only on accept
-  std::string_view reason;           // final reason code of the exchange
-  std::string_view plugin;           // the instance that answered or failed
+  // Heads that wait for what their body hooks let through; until then hooks may write them.
+  bool request_held = false, response_held = false;
+  BodyChain* body = nullptr;          // while one of its hooks runs
+  const FilterMark* marks = nullptr;  // newest first
+  http::Headers* request_trailers = nullptr;
+  http::Headers* response_trailers = nullptr;
+  std::string_view reason;  // final reason code of the exchange
+  std::string_view plugin;  // the instance that answered or failed
   uint64_t request_body_bytes = 0, response_body_bytes = 0;
   // Of a call of gRPC that the gateway answered itself: what a client of HTTP would have got, though it sent
   // 200.
@@ -142,6 +157,9 @@ struct RequestContext {
   std::optional<GrpcStatus> grpc_status;  // the call's, once it is known
   Resumable* resumable = nullptr;         // null where pausing is not possible
 
+  void mark(const Filter& filter, FilterMark::Kind kind) {
+    marks = arena.make<FilterMark>(kind, &filter, marks);
+  }
   bool in_group(std::string_view group) const;
   // data() is null when it is not known (yet) for this request; otherwise valid as long as the request.
   std::string_view attribute(const Attribute& attribute) const;

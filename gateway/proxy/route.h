@@ -70,6 +70,7 @@ struct Route {
   std::vector<std::string> dropped_headers, dropped_query, dropped_cookies;
   std::optional<TextTemplate> rewrite_path;
   uint64_t body_size_limit = 0;  // 0: the listener's
+  uint64_t body_buffer = 1024 * 1024;
   uint32_t connect_timeout_ms = 2'000, first_byte_timeout_ms = 30'000, idle_timeout_ms = 60'000;
   uint32_t total_timeout_ms = 0;  // 0: none
 };

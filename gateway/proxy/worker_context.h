@@ -34,7 +34,7 @@ class WorkerContext {
   RetryBudget& retry_budget;
   const uint32_t worker;
   Random random;
-  FreeList exchanges;
+  FreeList exchanges, body_chains;
   KeyDigests key_digests;
   observe::RequestMetrics metrics;
   bool draining = false;  // answers carry Connection: close

@@ -104,6 +104,7 @@ void fill_settings(proxy::Route& route, proxy::Names& names) {
     route.identity_headers.push_back({header.name, proxy::compile(header.value, names)});
   if (config.rewrite && config.rewrite->path) route.rewrite_path.emplace(*config.rewrite->path, names);
   route.body_size_limit = config.body_size.value_or(0);
+  route.body_buffer = config.body_buffer;
   route.connect_timeout_ms = ms(config.timeouts.connect);
   route.first_byte_timeout_ms = ms(config.timeouts.first_byte);
   route.idle_timeout_ms = ms(config.timeouts.idle);

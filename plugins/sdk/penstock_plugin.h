@@ -86,34 +86,48 @@ enum {
   GW_RESPOND = 1, /* answer now, with what gw.http respond/problem recorded; without one it is an error */
   GW_PAUSE = 2,   /* wait for the ticket taken in this hook (gw.async); without a ticket it is an error */
   GW_BUFFER = 3,  /* body hooks: the host keeps this chunk. Header hooks: it keeps the head (see below) */
-  GW_DETACH = 4,  /* body hooks: this chunk goes on, and no further body or trailers hook of this plugin and
-                   * direction is called */
+  GW_DETACH = 4, /* body and header hooks: this chunk or head goes on, and no further body or trailers hook of
+                  * this plugin and direction is called */
   /* authenticate only */
-  GW_ACCEPT = 16, /* gw.consumer set_consumer, set_consumer_name or set_identity was called */
-  GW_ABSENT = 17, /* the request carries no credential of this kind */
-  GW_REFUSE = 18, /* gw.consumer refuse was called; without it: 401 auth.refused */
+  GW_ACCEPT = 16,        /* gw.consumer set_consumer, set_consumer_name or set_identity was called */
+  GW_ABSENT = 17,        /* the request carries no credential of this kind */
+  GW_REFUSE = 18,        /* gw.consumer refuse was called; without it: 401 auth.refused */
+  GW_ACCEPT_BUFFER = 19, /* GW_ACCEPT, and the head waits for the body hook as after GW_BUFFER */
   /* explain only */
   GW_DEPENDS = 32
 };
 
-/* Body hooks get the body as it comes: chunks of any size, the last call of a direction with GW_BODY_END (its
- * chunk may be empty). Each plugin gets what the one before it let through. Not called: where there is no
- * body (HEAD, 204, 304), for the gateway's own answers, after a 101.
+/* Body hooks get the body as it comes: chunks of any size, never empty but with GW_BODY_END, which the last
+ * call of a direction has. Each plugin gets what the one before it let through: requests forwards through the
+ * chain, answers backwards. They see what the backend sends and gets: of gRPC-Web its translation. Not
+ * called: where there is no body (HEAD, 204, 304), for the gateway's own answers, after a 101, and of
+ * authenticators but for those that accepted the request; nor do their trailers and upgrade hooks run.
  *  - GW_CONTINUE lets the chunk through, or what gw.http body_replace recorded in its place.
  *  - GW_BUFFER keeps it: the next chunk is all that was kept and what has come since, in one piece. More than
- * limits.body_buffer of the route is an error of the request (413 plugin.body_too_large) or of the answer
- * (502, or cut when its head is gone). Not with GW_BODY_END.
- *  - GW_PAUSE (requests only) waits with the chunk; what on_resume returns is then the verdict on it.
- *  - GW_RESPOND (requests only) answers, if no answer has begun; what the backend has got so far is cut.
+ * limits.body_buffer of the route, for each plugin and direction, is an error of the request (413
+ * plugin.body_too_large) or of the answer (502 plugin.answer_too_large, or cut when its head is gone). Not
+ * with GW_BODY_END.
+ *  - GW_PAUSE (requests only) waits with the chunk; what on_resume returns is then the verdict on it. Little
+ * more is read meanwhile. A pause that lasts too long ends the request, also of a plugin that may be skipped.
+ *  - GW_RESPOND (requests only) answers, if no answer has begun, else cuts that one; what the backend has got
+ * so far is cut.
+ *  - After an error of a plugin that may be skipped the chunk goes on as it was.
  * The head goes on before the body, without its content-length, since nobody knows what the hooks will make
- * of it. A header hook of a plugin that has the body hook of its direction may return GW_BUFFER: then the
- * head waits until that body hook lets something through or GW_BODY_END was given; until then the body hook
- * may still write the block's fields, and the request's target and path. A body that is whole by then gets
- * its content-length. */
+ * of it (the answer to a HEAD has none either, and a client of HTTP/1.0 sees the end of the connection). A
+ * header hook that has no use for this body says GW_DETACH: when all plugins do, it goes on as if there were
+ * none. A header hook of a plugin that has the body hook of its direction may return GW_BUFFER (authenticate:
+ * GW_ACCEPT_BUFFER): then the head waits until something, or the end, comes out of the last plugin of that
+ * direction, and until then body hooks may write the block's fields and, of the request, target, path and
+ * attributes; no backend is chosen before. A client that expects a 100 (Continue) gets it from the gateway. A
+ * body that is whole by then, or that all plugins want to see no more of, gets its content-length. Without a
+ * body nothing waits. Of a held answer whose backend fails nothing is sent, but 502. The head's fields that
+ * speak of its body (content-encoding, content-range, etag, digests) are the plugin's to mend.
+ * Retries send what was let through: hooks run once. */
 enum { GW_BODY_END = 1 };
 
 /* Which header block. Reading: any that exists by then. Writing: the request's up to the end of the
- * request-header hooks, the response's inside on_response_headers, trailers inside their hooks. */
+ * request-header hooks, the response's inside on_response_headers, both also inside body hooks while the head
+ * is held, trailers inside their hooks. */
 enum { GW_REQUEST = 0, GW_RESPONSE = 1, GW_REQUEST_TRAILERS = 2, GW_RESPONSE_TRAILERS = 3 };
 
 /* ---- What a plugin is ---- */
@@ -215,12 +229,14 @@ typedef struct gw_plugin {
       const gw_call*); /* non-NULL: this is an authenticator; only such may stand under auth: */
   gw_action (*on_request_headers)(const gw_call*);
   gw_action (*on_request_body)(const gw_call*, gw_str chunk, uint32_t flags);
+  /* Only when there are trailers, after the GW_BODY_END of all. GW_CONTINUE; the request's also GW_RESPOND.
+   */
   gw_action (*on_request_trailers)(const gw_call*);
   gw_action (*on_response_headers)(const gw_call*); /* never for 1xx */
   gw_action (*on_response_body)(const gw_call*, gw_str chunk, uint32_t flags);
   gw_action (*on_response_trailers)(const gw_call*);
-  /* A 101 is about to be forwarded; on_response_headers was called, no body hook follows. GW_RESPOND refuses
-   * it. */
+  /* A 101 is about to be forwarded; on_response_headers was called (and is called again for a refusal), no
+   * body hook follows. Backwards through the chain. GW_RESPOND refuses it. */
   gw_action (*on_upgrade)(const gw_call*);
   gw_action (*on_resume)(const gw_call*,
                          void* data); /* answers GW_PAUSE: `data` is what resume was given, or

@@ -143,6 +143,26 @@ TEST_CASE("nor does a call of gRPC with a deadline, nor one of gRPC-Web") {
                                     "AAAAAANhYmM=") < now_and_then);
 }
 
+TEST_CASE("nor does a body on its way through plugins, as it comes or whole") {
+  Backend backend;
+  const std::string configuration =
+      "schema: 1\nworkers: 1\nlisteners: [{ name: http, address: \"127.0.0.1:0\" }]\n"
+      "plugin_libraries: [" +
+      binary("tests/plugins/bodies.so") +
+      "]\nplugins: { does: { type: bodies } }\n"
+      "routes: [{ name: all, match: { path_prefix: / }, public: true, plugins: [does], upstream: u }]\n"
+      "upstreams: { u: { endpoints: \"" +
+      backend.endpoint() + "\" } }\n";
+  for (const std::string how : {"upper", "hold"}) {
+    CAPTURE(how);
+    const std::string small = how == "upper" ? "100000" : "10000";
+    CHECK(taken(configuration, "GET /bytes/" + small + fields + "answer: " + how + "\r\n\r\n") <
+          now_and_then);
+    CHECK(taken(configuration, "POST /x" + fields + "body: " + how + "\r\ncontent-length: 5\r\n\r\nhello") <
+          now_and_then);
+  }
+}
+
 TEST_CASE("a request with version, authentication, rate limit and log takes nothing from the heap") {
   Backend backend;
   CHECK(taken("schema: 1\nworkers: 1\n"

@@ -86,7 +86,6 @@ TEST_CASE("a library that cannot be used is refused in one sentence that says wh
   refused(test_plugin("other_abi"), "was built for plugin ABI 77.9, this daemon (0.1.0) has 0.9");
   refused(test_plugin("needs_more"),
           "needs gw.fetch/7, which this daemon (0.1.0, plugin ABI 0.9) does not have");
-  refused(test_plugin("body_hook"), "has a hook for bodies");
   refused(test_plugin("failing_init"), "its init failed");
   CHECK(w.types.names().empty());
 }

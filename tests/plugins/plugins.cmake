@@ -8,7 +8,8 @@ foreach(standard 11 17)
   set_target_properties(sdk_header_c${standard} PROPERTIES C_STANDARD ${standard} C_EXTENSIONS OFF)
 endforeach()
 foreach(standard 17 20 23)
-  add_library(sdk_header_cxx${standard} OBJECT ${programs}/header.cpp ${shipped}/sdk/example/key_auth.cpp)
+  add_library(sdk_header_cxx${standard} OBJECT ${programs}/header.cpp ${shipped}/sdk/example/key_auth.cpp
+    ${shipped}/sdk/example/body_transform/body_transform.cpp)
   set_target_properties(sdk_header_cxx${standard} PROPERTIES CXX_STANDARD ${standard} CXX_EXTENSIONS OFF)
 endforeach()
 foreach(header c11 c17 cxx17 cxx20 cxx23)
@@ -28,15 +29,15 @@ penstock_add_plugin(other_abi ${programs}/wrong_entry.c)
 target_compile_definitions(other_abi PRIVATE OTHER_ABI)
 penstock_add_plugin(needs_more ${programs}/wrong_entry.c)
 target_compile_definitions(needs_more PRIVATE NEEDS_MORE)
-penstock_add_plugin(body_hook ${programs}/wrong_entry.c)
-target_compile_definitions(body_hook PRIVATE BODY_HOOK)
+penstock_add_plugin(bodies ${programs}/bodies.cpp)
+penstock_add_plugin(body_transform ${shipped}/sdk/example/body_transform/body_transform.cpp)
 penstock_add_plugin(failing_init ${programs}/wrong_entry.c)
 target_compile_definitions(failing_init PRIVATE FAILING_INIT)
 add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
 # The examples of the SDK, with our warnings and sanitizers.
 include(${shipped}/sdk/example/examples.cmake)
-add_dependencies(test_plugins api_version auth rate_limit logging torture versioned services wrong_magic other_abi needs_more body_hook
+add_dependencies(test_plugins api_version auth rate_limit logging torture versioned services wrong_magic other_abi needs_more bodies body_transform
                  failing_init no_entry
                  key_auth header_edit in_c count_answers file_log route_by_header lookup)
 

@@ -253,6 +253,28 @@ TEST_CASE("a call that reaches its deadline ends with it, wherever it is") {
   CHECK(connecting.client.counted_as_reset == 0);
 }
 
+TEST_CASE("a call whose head waits for its body, or for a plugin in it, ends with its deadline") {
+  for (bool pauses : {false, true}) {
+    Call c;
+    auto filter = std::make_unique<ScriptedFilter>("holds");
+    filter->add_hooks(Filter::request_headers_hook | Filter::request_body_hook);
+    filter->on_request = [](const FilterCall&) { return Action::buffer; };
+    filter->on_chunk = [=](Way, const FilterCall&, std::string_view, bool) {
+      return pauses ? Action::pause : Action::buffer;
+    };
+    c.route->chain.add(*filter);
+    c.snapshot->filters.push_back(std::move(filter));
+    c.call("application/grpc", "30m");
+    c.client.handler->on_data(message_of("some"));
+    c.run();
+    CHECK(c.client_has("grpc-status: 4"));
+    CHECK(c.log->last_reason == "request.deadline");
+    CHECK(c.backend->connections.empty());
+    c.turn();
+    CHECK(c.generation.users == 0);
+  }
+}
+
 TEST_CASE("a call without a millisecond goes to no backend") {
   Call c;
   c.call("application/grpc", "999u");
@@ -462,6 +484,50 @@ TEST_CASE("gRPC-Web in text is read and written in pieces of base64") {
   c.stream().handler->on_data(message);
   c.end_answer(c.stream(), "0");
   CHECK(c.client.body == base64(message) + base64(frame_of("grpc-status: 0\r\n")));
+}
+
+TEST_CASE("body hooks see of gRPC-Web what the backend sees, and its trailers where HTTP/2 has them") {
+  for (bool held : {false, true}) {
+    Call c;
+    c.route_config.grpc_web = config::Route::GrpcWeb::translated;
+    std::string asked, answered, order;
+    auto filter = std::make_unique<ScriptedFilter>("sees");
+    filter->add_hooks(Filter::request_headers_hook | Filter::response_headers_hook |
+                      Filter::request_body_hook | Filter::response_body_hook |
+                      Filter::response_trailers_hook);
+    filter->on_request =
+        filter->on_response = [=](const FilterCall&) { return held ? Action::buffer : Action::next; };
+    filter->on_chunk = [&](Way way, const FilterCall&, std::string_view chunk, bool end) {
+      if (held && !end) return Action::buffer;
+      (way == Way::request ? asked : answered) += chunk;
+      return Action::next;
+    };
+    filter->on_trailer_block = [&](Way, const FilterCall& call) {
+      call.request.response_trailers->set("grpc-status", "7");
+      return Action::next;
+    };
+    c.route->chain.add(*filter);
+    c.snapshot->filters.push_back(std::move(filter));
+    http::Message& head = c.call("application/grpc-web-text", {}, http::BodyKind::length);
+    c.client.handler->on_data(base64("request"));
+    c.turn();
+    CHECK(c.backend->connections.empty() == held);
+    c.client.handler->on_end();
+    c.turn();
+    CHECK(asked == "request");
+    CHECK(head.body == http::BodyKind::unknown);
+    CHECK(c.stream().body == "request");
+    CHECK(c.stream().log.back() == "end");
+    c.begin_answer(c.stream());
+    CHECK(c.client.log.empty() == held);
+    const std::string message = message_of("answer");
+    c.stream().handler->on_data(message);
+    c.end_answer(c.stream(), "0");
+    CHECK(answered == message);
+    CHECK(c.client.body == base64(message) + base64(frame_of("grpc-status: 7\r\n")));
+    CHECK(c.log->last_grpc_status == 7);
+    CHECK(c.generation.users == 0);
+  }
 }
 
 TEST_CASE("a body that is not base64 is refused, also one that ends too early") {

@@ -50,7 +50,8 @@ typedef struct gw_http_v0 {
   /* [worker, explain] Chooses where this request goes: an id from gw.config target. Last call wins.
    * GW_ENOTFOUND: no such target. */
   gw_rc (*target_set)(gw_req*, gw_id target);
-  /* [worker, request-header hooks] The path (without query) to send upstream, canonical form, beginning with
+  /* [worker, request-header hooks, request body hooks while the head is held] The path (without query) to
+   * send upstream, canonical form, beginning with
    * '/'. */
   gw_rc (*rewrite_path)(gw_req*, gw_str path);
 

@@ -5,6 +5,8 @@
 //   verdict authenticate(request)             verdict on_resume(request, void* data)
 //   verdict|void on_request_headers(request)  verdict|void on_response_headers(response)
 //   verdict|void on_request_body(request, body_chunk)   verdict|void on_response_body(response, body_chunk)
+//   verdict|void on_request_trailers(request)           verdict|void on_response_trailers(response)
+//   verdict|void on_upgrade(request)
 //   void on_complete(exchange, const gw_summary&)       verdict explain(request)
 //   std::string status()   what an operator should know, as one JSON object; main thread
 //   struct state           one per request, zeroed, no destructor
@@ -119,8 +121,11 @@ namespace detail {
 GW_DETECT(authenticate)
 GW_DETECT(on_request_headers)
 GW_DETECT(on_request_body)
+GW_DETECT(on_request_trailers)
 GW_DETECT(on_response_headers)
 GW_DETECT(on_response_body)
+GW_DETECT(on_response_trailers)
+GW_DETECT(on_upgrade)
 GW_DETECT(on_resume)
 GW_DETECT(on_complete)
 GW_DETECT(explain)
@@ -311,6 +316,15 @@ struct hooks {
       return t.on_response_body(response(c), body_chunk{view(chunk), (flags & GW_BODY_END) != 0});
     });
   }
+  static gw_action on_request_trailers(const gw_call* c) {
+    return guarded<T>(c, "on_request_trailers", [c](T& t) { return t.on_request_trailers(request(c)); });
+  }
+  static gw_action on_response_trailers(const gw_call* c) {
+    return guarded<T>(c, "on_response_trailers", [c](T& t) { return t.on_response_trailers(response(c)); });
+  }
+  static gw_action on_upgrade(const gw_call* c) {
+    return guarded<T>(c, "on_upgrade", [c](T& t) { return t.on_upgrade(request(c)); });
+  }
   static gw_action on_resume(const gw_call* c, void* data) {
     return guarded<T>(c, "on_resume", [&](T& t) -> verdict { return t.on_resume(request(c), data); });
   }
@@ -374,7 +388,9 @@ struct table {
   }
   static_assert(has_authenticate<T>::value || has_on_request_headers<T>::value ||
                     has_on_request_body<T>::value || has_on_response_headers<T>::value ||
-                    has_on_response_body<T>::value || has_on_complete<T>::value,
+                    has_on_response_body<T>::value || has_on_request_trailers<T>::value ||
+                    has_on_response_trailers<T>::value || has_on_upgrade<T>::value ||
+                    has_on_complete<T>::value,
                 "a plugin class needs at least one hook; is a name misspelt?");
 
   // A hook that the class lacks must not even be instantiated, hence the if constexpr.
@@ -395,6 +411,9 @@ struct table {
     if constexpr (has_on_request_body<T>::value) p.on_request_body = &H::on_request_body;
     if constexpr (has_on_response_headers<T>::value) p.on_response_headers = &H::on_response_headers;
     if constexpr (has_on_response_body<T>::value) p.on_response_body = &H::on_response_body;
+    if constexpr (has_on_request_trailers<T>::value) p.on_request_trailers = &H::on_request_trailers;
+    if constexpr (has_on_response_trailers<T>::value) p.on_response_trailers = &H::on_response_trailers;
+    if constexpr (has_on_upgrade<T>::value) p.on_upgrade = &H::on_upgrade;
     if constexpr (has_on_resume<T>::value) p.on_resume = &H::on_resume;
     if constexpr (has_on_complete<T>::value) p.on_complete = &H::on_complete;
     if constexpr (is_explained<T>()) p.explain = &H::explain;

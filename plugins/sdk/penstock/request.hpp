@@ -54,6 +54,18 @@ verdict problem(uint16_t, std::string_view, Text&&) = delete;
 // For explain(): the answer depends on something that explain cannot know.
 inline verdict depends(uint32_t on, std::string_view detail) { return {GW_DEPENDS, 0, on, {}, detail}; }
 
+// Body hooks: keep this chunk; the next one begins with it. Header hooks of a class that has the body hook of
+// its direction: the head waits until something comes out of the body hooks, which may still write it.
+inline verdict buffer() { return acted(GW_BUFFER); }
+// Body and header hooks: go on, and call no further body or trailers hook of this direction.
+inline verdict detach() { return acted(GW_DETACH); }
+// Of an authenticator that has to see the body, too: accepted, but nothing goes upstream before its body hook
+// has let something through.
+inline verdict buffered(verdict accepted) {
+  if (accepted.action == GW_ACCEPT) accepted.action = GW_ACCEPT_BUFFER;
+  return accepted;
+}
+
 struct body_chunk {
   std::string_view bytes;
   bool last;
@@ -123,6 +135,12 @@ class exchange {
     detail::host.log->write_request(req(), i.handle(), static_cast<uint32_t>(l), str(message));
   }
   void* arena(size_t size) const { return http().arena_alloc(req(), size); }
+  // Body hooks: these bytes go on in place of the chunk; `then` is GW_CONTINUE or GW_DETACH. More than
+  // limits.body_buffer is an error, never the chunk as it was.
+  verdict replace_body(std::string_view bytes, gw_action then = GW_CONTINUE) const {
+    const gw_rc rc = http().body_replace(req(), str(bytes));
+    return acted(rc < 0 ? rc : then);
+  }
   gw_req* req() const { return call_->req; }
 
  protected:
@@ -146,6 +164,16 @@ class request : public exchange {
     return http().header_add(req(), GW_REQUEST, h.id(), str(v));
   }
   gw_rc remove_header(const gw::header& h) const { return http().header_remove(req(), GW_REQUEST, h.id()); }
+  // In on_request_trailers.
+  std::string_view trailer(const gw::header& h, uint32_t index = 0) const {
+    return get(GW_REQUEST_TRAILERS, h, index);
+  }
+  gw_rc set_trailer(const gw::header& h, std::string_view v) const {
+    return http().header_set(req(), GW_REQUEST_TRAILERS, h.id(), str(v));
+  }
+  gw_rc remove_trailer(const gw::header& h) const {
+    return http().header_remove(req(), GW_REQUEST_TRAILERS, h.id());
+  }
   gw_rc set_target(const target& t) const { return http().target_set(req(), t.id); }
   gw_rc rewrite_path(std::string_view path) const { return http().rewrite_path(req(), str(path)); }
 
@@ -245,6 +273,16 @@ class response : public exchange {
     return http().header_add(req(), GW_RESPONSE, h.id(), str(v));
   }
   gw_rc remove_header(const gw::header& h) const { return http().header_remove(req(), GW_RESPONSE, h.id()); }
+  // In on_response_trailers.
+  std::string_view trailer(const gw::header& h, uint32_t index = 0) const {
+    return get(GW_RESPONSE_TRAILERS, h, index);
+  }
+  gw_rc set_trailer(const gw::header& h, std::string_view v) const {
+    return http().header_set(req(), GW_RESPONSE_TRAILERS, h.id(), str(v));
+  }
+  gw_rc remove_trailer(const gw::header& h) const {
+    return http().header_remove(req(), GW_RESPONSE_TRAILERS, h.id());
+  }
 };
 
 }  // namespace gw

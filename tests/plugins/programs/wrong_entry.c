@@ -15,21 +15,10 @@ static const char* const needs[] = {"gw.http/0", "gw.fetch/7", NULL};
 #else
 static const char* const needs[] = {"gw.http/0", NULL};
 #endif
-#if defined(BODY_HOOK)
-static gw_action body(const gw_call* call, gw_str chunk, uint32_t flags) {
-  (void)chunk;
-  (void)flags;
-  return next(call);
-}
-#endif
-
 static const gw_plugin plugin = {.struct_size = sizeof(gw_plugin),
                                  .type = {"wrong", 5},
                                  .version = {"1.0.0", 5},
                                  .needs = needs,
-#if defined(BODY_HOOK)
-                                 .on_request_body = body,
-#endif
                                  .on_request_headers = next};
 static const gw_plugin* const plugins[] = {&plugin, NULL};
 

@@ -34,7 +34,7 @@ TEST_CASE("built-in defaults are those of the schema table") {
       "upstream: u, priority: 0, forward_credentials: false, upgrade: websocket, timeouts: { connect: 2s, "
       "first_byte: 30s, idle: 60s, total: none }, retries: { attempts: 2, retry_on: [connect, reset, "
       "timeout, 503], "
-      "budget: 20%, body_limit: 64KiB, unsafe: false }");
+      "budget: 20%, body_limit: 64KiB, unsafe: false }, limits: { body_buffer: 1MiB }");
   CHECK(silent.timeouts.connect == loud.timeouts.connect);
   CHECK(silent.timeouts.first_byte == loud.timeouts.first_byte);
   CHECK(silent.timeouts.idle == loud.timeouts.idle);
@@ -46,6 +46,7 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(silent.retries.on_status == loud.retries.on_status);
   CHECK(silent.retries.budget == loud.retries.budget);
   CHECK(silent.retries.body_limit == loud.retries.body_limit);
+  CHECK(silent.body_buffer == loud.body_buffer);
   CHECK(silent.upgrade == loud.upgrade);
   CHECK(silent.priority == loud.priority);
 
@@ -91,6 +92,7 @@ TEST_CASE("built-in defaults are those of the schema table") {
   CHECK(parse_duration(fallback("routes[].timeouts.first_byte")).value() == silent.timeouts.first_byte);
   CHECK(parse_duration(fallback("routes[].timeouts.idle")).value() == silent.timeouts.idle);
   CHECK(parse_size(fallback("routes[].retries.body_limit")).value() == silent.retries.body_limit);
+  CHECK(parse_size(fallback("routes[].limits.body_buffer")).value() == silent.body_buffer);
   CHECK(parse_percent(fallback("routes[].retries.budget")).value() == silent.retries.budget);
   CHECK(parse_duration(fallback("drain.accept_for")).value() == Drain{}.accept_for);
   CHECK(parse_duration(fallback("drain.timeout")).value() == Drain{}.timeout);

@@ -51,6 +51,12 @@ struct ScriptedFilter final : Filter {
   Action on_response_headers(const FilterCall& call) const override {
     return on_response ? on_response(call) : Action::next;
   }
+  Action on_body(Way way, const FilterCall& call, std::string_view chunk, bool end) const override {
+    return ++body_calls, on_chunk(way, call, chunk, end);
+  }
+  Action on_body_resume(const FilterCall& call, void*) const override { return on_chunk_resume(call); }
+  Action on_trailers(Way way, const FilterCall& call) const override { return on_trailer_block(way, call); }
+  Action on_upgrade(const FilterCall& call) const override { return on_tunnel(call); }
   void on_complete(const FilterCall& call, const Summary& summary) const override {
     ++completions;
     if (on_report) on_report(call);
@@ -66,11 +72,14 @@ struct ScriptedFilter final : Filter {
 
   std::function<AuthVerdict(const FilterCall&)> on_authenticate, on_auth_resume;
   std::function<Action(const FilterCall&)> on_request, on_request_resume, on_response;
+  std::function<Action(Way, const FilterCall&, std::string_view, bool)> on_chunk;
+  std::function<Action(const FilterCall&)> on_chunk_resume, on_tunnel;
+  std::function<Action(Way, const FilterCall&)> on_trailer_block;
   std::function<Explanation(const FilterCall&)> on_explain;
   std::function<void(const FilterCall&)> on_report;
   std::string challenge_text;
   std::vector<std::string> carriers, query_carriers, cookie_carriers;
-  mutable int calls = 0, completions = 0, pauses_over = 0;
+  mutable int calls = 0, completions = 0, pauses_over = 0, body_calls = 0;
   mutable uint16_t last_status = 0;
   mutable std::string last_reason;
   mutable int last_grpc_status = -1;
