@@ -18,7 +18,7 @@
 
 namespace penstock::plugin {
 
-enum class Stage : uint8_t { authenticate, request_headers, response_headers, complete };
+enum class Stage : uint8_t { authenticate, request_headers, response_headers, attempt, complete };
 
 inline std::string_view view(gw_str s) { return {s.ptr, s.len}; }
 inline gw_str str(std::string_view s) { return {s.data(), s.size()}; }

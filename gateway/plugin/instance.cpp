@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 
 #include "net/transport.h"
@@ -26,6 +27,7 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   if (plugin_.on_response_headers != nullptr) hooks_ |= response_headers_hook;
   // Who may pause must hear of the end: that is where its tickets go stale.
   if (plugin_.on_complete != nullptr || plugin_.on_resume != nullptr) hooks_ |= complete_hook;
+  if (GW_HAS(&plugin_, on_attempt) && plugin_.on_attempt != nullptr) hooks_ |= attempt_hook;
   if (GW_HAS(&plugin_, explain) && plugin_.explain != nullptr) hooks_ |= explain_hook;
 }
 
@@ -220,6 +222,9 @@ gw_summary summary_of(const proxy::RequestContext& context, const proxy::Summary
     out.rpc_method = known(s.rpc_method);
     out.grpc_status = static_cast<uint32_t>(s.grpc_status);
   }
+  out.trace_id = str(s.trace_id);
+  out.span_id = str(s.span_id);
+  if (s.sampled) out.flags |= GW_SUMMARY_SAMPLED;
   if (context.tls != nullptr) {
     out.tls_version = str(context.tls->version);
     out.tls_cipher = str(context.tls->cipher);
@@ -239,6 +244,25 @@ void Instance::on_complete(const FilterCall& call, const proxy::Summary& summary
   const gw_summary s = summary_of(call.request, summary);
   guarded("on_complete", call.request, [&]() -> gw_action {
     plugin_.on_complete(&c, &s);
+    return GW_CONTINUE;
+  });
+}
+
+void Instance::on_attempt(const FilterCall& call, const proxy::AttemptReport& a) const {
+  gw_req frame{call.request, host_, handle_, Stage::attempt};
+  const gw_call c = call_of(frame, call);
+  gw_attempt attempt{};
+  attempt.struct_size = sizeof attempt;
+  attempt.number = a.number;
+  attempt.status = a.status;
+  attempt.start_wall_ns = a.start_wall_ns;
+  attempt.duration_ns = a.duration_ns;
+  attempt.upstream = str(a.upstream);
+  attempt.endpoint = str(a.endpoint);
+  attempt.reason = str(a.reason);
+  std::ranges::copy(a.span_id, attempt.span_id);
+  guarded("on_attempt", call.request, [&]() -> gw_action {
+    plugin_.on_attempt(&c, &attempt);
     return GW_CONTINUE;
   });
 }

@@ -26,6 +26,7 @@ class Instance final : public proxy::Filter {
   proxy::AuthVerdict authenticate_resume(const proxy::FilterCall& call, void* data) const override;
   proxy::Action on_response_headers(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
+  void on_attempt(const proxy::FilterCall& call, const proxy::AttemptReport& attempt) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
   std::string_view challenge() const override { return handle_.challenge; }
   const std::vector<std::string>& credential_headers() const override { return handle_.credential_headers; }

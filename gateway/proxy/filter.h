@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,16 @@ struct Summary {
   std::string_view reason, plugin, route, upstream, endpoint, request_id;
   int8_t grpc_status = -1;                   // of a call of gRPC
   std::string_view rpc_service, rpc_method;  // from its path
+  std::string_view trace_id, span_id;        // hex; empty: it is in no trace
+  bool sampled = false;
+};
+
+// One try on an endpoint: about to begin, and over.
+struct AttemptReport {
+  uint16_t number = 0, status = 0;
+  int64_t start_wall_ns = 0, duration_ns = -1;  // -1: about to begin
+  std::string_view upstream, endpoint, reason;
+  std::span<const uint8_t, 8> span_id;
 };
 
 // What explain shows for one plugin.
@@ -60,6 +71,7 @@ class Filter {
     response_headers_hook = 4,
     complete_hook = 8,
     explain_hook = 16,
+    attempt_hook = 32,
   };
   virtual ~Filter() = default;  // main thread
   Filter(const Filter&) = delete;
@@ -74,6 +86,8 @@ class Filter {
   const std::string& at() const { return at_; }  // file:line:column, for explain
   uint32_t index = 0;                            // in its snapshot: where the worker's state is found
 
+  // Main thread: what it would tell an operator, one JSON object; empty: nothing.
+  virtual std::string status() const { return {}; }
   // That worker's thread. false: the snapshot must not be used on this worker.
   virtual bool worker_start(uint32_t worker, net::Loop& loop, void** state) const = 0;
   virtual void worker_stop(uint32_t worker, void* state) const = 0;
@@ -86,6 +100,7 @@ class Filter {
   virtual AuthVerdict authenticate_resume(const FilterCall& call, void* data) const = 0;
   virtual Action on_response_headers(const FilterCall& call) const = 0;
   virtual void on_complete(const FilterCall& call, const Summary& summary) const = 0;
+  virtual void on_attempt(const FilterCall& /*call*/, const AttemptReport& /*attempt*/) const {}
   virtual Explanation explain(const FilterCall& call) const = 0;
   // WWW-Authenticate of an authenticator, `ApiKey realm="keys"`.
   virtual std::string_view challenge() const = 0;

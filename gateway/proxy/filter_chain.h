@@ -41,12 +41,13 @@ class Chain {
   const std::vector<ChainLink>& after_auth() const { return after_auth_; }
   const std::vector<ChainLink>& responses() const { return responses_; }  // backwards already
   const std::vector<ChainLink>& completions() const { return completions_; }
+  const std::vector<ChainLink>& attempts() const { return attempts_; }
   const std::vector<ChainLink>& all() const { return all_; }
   size_t context_bytes() const { return context_bytes_; }
 
  private:
   ChainLink link(const Filter& filter);
-  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, all_;
+  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, attempts_, all_;
   std::optional<AuthPolicy> auth_;
   size_t context_bytes_ = 0;
 };

@@ -30,6 +30,7 @@ penstock_add_plugin(body_hook ${programs}/wrong_entry.c)
 target_compile_definitions(body_hook PRIVATE BODY_HOOK)
 penstock_add_plugin(failing_init ${programs}/wrong_entry.c)
 target_compile_definitions(failing_init PRIVATE FAILING_INIT)
+penstock_add_plugin(tracer ${shipped}/sdk/example/tracer.cpp)
 add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
 add_dependencies(test_plugins api_version auth rate_limit logging torture wrong_magic other_abi needs_more body_hook

@@ -5,6 +5,7 @@
 //   verdict authenticate(request)             verdict on_resume(request, void* data)
 //   verdict|void on_request_headers(request)  verdict|void on_response_headers(response)
 //   verdict|void on_request_body(request, body_chunk)   verdict|void on_response_body(response, body_chunk)
+//   void on_attempt(exchange, const gw_attempt&)
 //   void on_complete(exchange, const gw_summary&)       verdict explain(request)
 //   struct state           one per request, zeroed, no destructor
 //   struct worker_state    one per worker, made from (Class&)
@@ -52,6 +53,14 @@ class setup {
     gw_str name{};
     for (size_t i = 0; config->credential(node_, i, &kind, &name) >= 0; ++i) fn(kind, view(name));
   }
+  // fn(name) for each consumer of this configuration.
+  template <class Fn>
+  void each_consumer(Fn fn) const {
+    const gw_consumer_v0* consumers = detail::host.consumer;
+    if (!GW_HAS(consumers, consumer_at)) return;
+    gw_str name{};
+    for (size_t i = 0; consumers->consumer_at(node_, i, &name) >= 0; ++i) fn(view(name));
+  }
   gw::counter counter(std::string_view name, std::string_view help, std::string_view label = {},
                       std::string_view value = {}) {
     return gw::counter(
@@ -92,6 +101,7 @@ GW_DETECT(on_request_body)
 GW_DETECT(on_response_headers)
 GW_DETECT(on_response_body)
 GW_DETECT(on_resume)
+GW_DETECT(on_attempt)
 GW_DETECT(on_complete)
 GW_DETECT(explain)
 GW_DETECT(pure)
@@ -285,6 +295,9 @@ struct hooks {
   static void on_complete(const gw_call* c, const gw_summary* s) {
     guarded<T>(c, "on_complete", [&](T& t) { t.on_complete(exchange(c), *s); });
   }
+  static void on_attempt(const gw_call* c, const gw_attempt* a) {
+    guarded<T>(c, "on_attempt", [&](T& t) { t.on_attempt(exchange(c), *a); });
+  }
   static gw_action explain(const gw_call* c, gw_explanation* out) {
     return guarded<T>(c, "explain", [&](T& t) -> verdict {
       verdict v;
@@ -328,7 +341,7 @@ struct table {
   }
   static_assert(has_authenticate<T>::value || has_on_request_headers<T>::value ||
                     has_on_request_body<T>::value || has_on_response_headers<T>::value ||
-                    has_on_response_body<T>::value || has_on_complete<T>::value,
+                    has_on_response_body<T>::value || has_on_complete<T>::value || has_on_attempt<T>::value,
                 "a plugin class needs at least one hook; is a name misspelt?");
 
   // A hook that the class lacks must not even be instantiated, hence the if constexpr.
@@ -351,6 +364,7 @@ struct table {
     if constexpr (has_on_response_body<T>::value) p.on_response_body = &H::on_response_body;
     if constexpr (has_on_resume<T>::value) p.on_resume = &H::on_resume;
     if constexpr (has_on_complete<T>::value) p.on_complete = &H::on_complete;
+    if constexpr (has_on_attempt<T>::value) p.on_attempt = &H::on_attempt;
     if constexpr (is_explained<T>()) p.explain = &H::explain;
     return p;
   }
