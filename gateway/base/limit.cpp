@@ -39,6 +39,7 @@ std::string_view name(Limit limit) {
     case Limit::buffered: return "buffered";
     case Limit::health_checks: return "health_checks";
     case Limit::status_max_connections: return "status.max_connections";
+    case Limit::admin_max_connections: return "admin.max_connections";
     case Limit::descriptors: return "descriptors";
   }
   return {};

@@ -46,6 +46,7 @@ enum class Limit : uint8_t {
   buffered,
   health_checks,
   status_max_connections,
+  admin_max_connections,
   descriptors,
   count_
 };

@@ -11,7 +11,7 @@
 
 namespace penstock::server {
 
-enum class Command : uint8_t { run, check, explain, version, help };
+enum class Command : uint8_t { run, check, explain, versions, version, help };
 enum class Output : uint8_t { human, json };
 
 struct Options {
@@ -19,7 +19,7 @@ struct Options {
   std::string configuration;  // -c
   config::Format format = config::Format::human;
   config::Strictness strictness = config::Strictness::errors_only;
-  Output output = Output::human;  // of explain
+  Output output = Output::human;  // of explain and versions
   admin::Question question;       // of explain
 };
 
