@@ -43,6 +43,7 @@ std::string_view name(Limit limit) {
     case Limit::plugin_posts: return "plugin_posts";
     case Limit::plugin_fetches: return "plugin_fetches";
     case Limit::status_max_connections: return "status.max_connections";
+    case Limit::admin_max_connections: return "admin.max_connections";
     case Limit::descriptors: return "descriptors";
   }
   return {};

@@ -51,6 +51,7 @@ enum class Limit : uint8_t {
   plugin_posts,
   plugin_fetches,
   status_max_connections,
+  admin_max_connections,
   descriptors,
   count_
 };

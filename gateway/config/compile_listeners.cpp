@@ -233,6 +233,7 @@ void check_listeners(Build& build) {
   }
   if (build.config.status)
     claims.add(build.config.status->address, build.config.status->at, "status.address");
+  if (build.config.admin) claims.add(build.config.admin->address, build.config.admin->at, "admin.address");
   for (const Listener& listener : build.config.listeners)
     if (listener.redirect) check_redirect(listener, by_name, build);
 }

@@ -56,6 +56,27 @@ void compile_redis(const Node& root, Build& build) {
   build.config.redis = std::move(out);
 }
 
+void compile_admin(const Node& root, Build& build) {
+  const Node* admin = usable(root, "admin");
+  const Node* node = usable(admin, "address");
+  if (node == nullptr) return;
+  const auto address = listen_address(node, build);
+  if (!address) return;
+  // Whoever reaches a TCP port is anybody, until there are tokens.
+  if (address->unix_path.empty()) {
+    build.diagnostics
+        .error("not-supported-yet", node->at, "admin.address", "the admin API on TCP is not supported yet")
+        .hint = "write unix:PATH";
+    return;
+  }
+  Admin out;
+  out.address = *address;
+  out.at = node->at;
+  take_mode(admin, out.socket_mode, *address, "admin", build);
+  take(admin, "max_connections", out.max_connections);
+  build.config.admin = out;
+}
+
 // Sinks over the network come later; the logging plugin reads all else. False: answered here.
 bool check_sink(const Node& entry, const std::string& path, Build& build) {
   const Node* file = usable(entry, "file");
@@ -115,6 +136,7 @@ void compile_process(const Node& root, Build& build) {
   Config& config = build.config;
   compile_workers(root, build);
   compile_status(root, build);
+  compile_admin(root, build);
   if (const Node* folder = usable(root, "state_dir"); folder != nullptr && folder->is_scalar())
     config.state_dir = build.sources.resolve(folder->at.file, folder->text);
   else

@@ -82,6 +82,13 @@ struct Status {
   Position at;
 };
 
+struct Admin {
+  Address address;
+  uint32_t max_connections = 20;
+  uint32_t socket_mode = 0600;
+  Position at;
+};
+
 // Of the whole process.
 struct ProcessLimits {
   uint64_t buffered = 256 * 1024 * 1024;
@@ -221,6 +228,7 @@ struct Config {
   std::string state_dir = "state";
   std::vector<Listener> listeners;
   std::optional<Status> status;
+  std::optional<Admin> admin;
   ProcessLimits limits;
   Drain drain;
   Dns dns;

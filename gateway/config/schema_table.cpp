@@ -133,7 +133,10 @@ constexpr SchemaRow rows[] = {
     {"status.endpoint_series", integer, "1000", "0..1000000",
      "Endpoints that /metrics shows one by one; all are in the sums by upstream"},
     {"status.socket_mode", mode, "0660", "", "Who may connect to a unix socket: its file's mode"},
-    {"admin", group, "", "", "Admin API", not_yet},
+    {"admin", group, "", "address", "What operators may ask: penstock versions; absent: none"},
+    {"admin.address", address, "", "unix:*", "unix:PATH", required},
+    {"admin.max_connections", integer, "20", "1..1000", "Over it the one that is silent longest makes room"},
+    {"admin.socket_mode", mode, "0600", "", "Who may connect: the file's mode"},
 
     {"access_log", list, "format: json", "", "Access logs; absent: JSON on stdout", none_ok},
     {"access_log[]", subtree, "", "", "One log, an instance of the plugin type logging"},

@@ -33,6 +33,7 @@ enum class Stage : uint8_t {
   response_body,
   response_trailers,
   upgrade,
+  attempt,
   complete
 };
 
@@ -143,7 +144,8 @@ struct gw_instance {
   penstock::Hash128 kv_space;
   penstock::plugin::CodeOwner owner{};
   std::shared_ptr<penstock::plugin::InstanceCounts> counts;
-  std::array<penstock::plugin::PluginCode, penstock::plugin::code_kinds> codes{};  // what its functions run as
+  std::array<penstock::plugin::PluginCode, penstock::plugin::code_kinds>
+      codes{};  // what its functions run as
   const penstock::plugin::PluginCode& code(penstock::plugin::CodeKind kind) const {
     return codes[static_cast<size_t>(kind)];
   }

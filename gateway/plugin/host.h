@@ -175,7 +175,7 @@ class Host {
   std::vector<const RunningCode*> running_;
   std::optional<store::RedisSettings> redis_settings_;
   std::weak_ptr<store::RedisStore> redis_;  // the newest
-  Instances instances_;                                   // last: what is left of them ends first
+  Instances instances_;                     // last: what is left of them ends first
 };
 
 }  // namespace penstock::plugin

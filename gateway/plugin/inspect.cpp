@@ -102,17 +102,19 @@ class Inspector {
   }
 
   static std::vector<std::string> hooks_of(const gw_plugin* p) {
-    const std::pair<const char*, bool> all[] = {{"authenticate", p->authenticate != nullptr},
-                                                {"on_request_headers", p->on_request_headers != nullptr},
-                                                {"on_request_body", p->on_request_body != nullptr},
-                                                {"on_request_trailers", p->on_request_trailers != nullptr},
-                                                {"on_response_headers", p->on_response_headers != nullptr},
-                                                {"on_response_body", p->on_response_body != nullptr},
-                                                {"on_response_trailers", p->on_response_trailers != nullptr},
-                                                {"on_upgrade", p->on_upgrade != nullptr},
-                                                {"on_resume", p->on_resume != nullptr},
-                                                {"on_complete", p->on_complete != nullptr},
-                                                {"explain", GW_HAS(p, explain) && p->explain != nullptr}};
+    const std::pair<const char*, bool> all[] = {
+        {"authenticate", p->authenticate != nullptr},
+        {"on_request_headers", p->on_request_headers != nullptr},
+        {"on_request_body", p->on_request_body != nullptr},
+        {"on_request_trailers", p->on_request_trailers != nullptr},
+        {"on_response_headers", p->on_response_headers != nullptr},
+        {"on_response_body", p->on_response_body != nullptr},
+        {"on_response_trailers", p->on_response_trailers != nullptr},
+        {"on_upgrade", p->on_upgrade != nullptr},
+        {"on_resume", p->on_resume != nullptr},
+        {"on_attempt", GW_HAS(p, on_attempt) && p->on_attempt != nullptr},
+        {"on_complete", p->on_complete != nullptr},
+        {"explain", GW_HAS(p, explain) && p->explain != nullptr}};
     std::vector<std::string> out;
     for (const auto& [name, there] : all)
       if (there) out.emplace_back(name);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,7 @@ Instance::Instance(Host& host, const TypeSet::Type& type, const InstanceSpec& sp
   if (plugin_.on_upgrade != nullptr) hooks_ |= upgrade_hook;
   // Who may pause must hear of the end: that is where its tickets go stale.
   if (plugin_.on_complete != nullptr || plugin_.on_resume != nullptr) hooks_ |= complete_hook;
+  if (GW_HAS(&plugin_, on_attempt) && plugin_.on_attempt != nullptr) hooks_ |= attempt_hook;
   if (GW_HAS(&plugin_, explain) && plugin_.explain != nullptr) hooks_ |= explain_hook;
   name_codes();
 }
@@ -65,6 +67,7 @@ void Instance::name_codes() {
       {CodeKind::on_response_trailers, plugin_.on_response_trailers != nullptr},
       {CodeKind::on_upgrade, plugin_.on_upgrade != nullptr},
       {CodeKind::on_resume, plugin_.on_resume != nullptr},
+      {CodeKind::on_attempt, has(attempt_hook)},
       {CodeKind::on_complete, plugin_.on_complete != nullptr}};
   for (const auto& [kind, there] : hooks) {
     if (there)
@@ -382,6 +385,9 @@ gw_summary summary_of(const proxy::RequestContext& context, const proxy::Summary
     out.rpc_method = known(s.rpc_method);
     out.grpc_status = static_cast<uint32_t>(s.grpc_status);
   }
+  out.trace_id = str(s.trace_id);
+  out.span_id = str(s.span_id);
+  if (s.sampled) out.flags |= GW_SUMMARY_SAMPLED;
   if (context.tls != nullptr) {
     out.tls_version = str(context.tls->version);
     out.tls_cipher = str(context.tls->cipher);
@@ -401,6 +407,25 @@ void Instance::on_complete(const FilterCall& call, const proxy::Summary& summary
   const gw_summary s = summary_of(call.request, summary);
   guarded(CodeKind::on_complete, frame, [&]() -> gw_action {
     plugin_.on_complete(&c, &s);
+    return GW_CONTINUE;
+  });
+}
+
+void Instance::on_attempt(const FilterCall& call, const proxy::AttemptReport& a) const {
+  gw_req frame{call.request, host_, handle_, Stage::attempt};
+  const gw_call c = call_of(frame, call);
+  gw_attempt attempt{};
+  attempt.struct_size = sizeof attempt;
+  attempt.number = a.number;
+  attempt.status = a.status;
+  attempt.start_wall_ns = a.start_wall_ns;
+  attempt.duration_ns = a.duration_ns;
+  attempt.upstream = str(a.upstream);
+  attempt.endpoint = str(a.endpoint);
+  attempt.reason = str(a.reason);
+  std::ranges::copy(a.span_id, attempt.span_id);
+  guarded(CodeKind::on_attempt, frame, [&]() -> gw_action {
+    plugin_.on_attempt(&c, &attempt);
     return GW_CONTINUE;
   });
 }

@@ -35,6 +35,7 @@ class Instance final : public proxy::Filter {
   proxy::Action on_trailers(proxy::Way way, const proxy::FilterCall& call) const override;
   proxy::Action on_upgrade(const proxy::FilterCall& call) const override;
   void on_complete(const proxy::FilterCall& call, const proxy::Summary& summary) const override;
+  void on_attempt(const proxy::FilterCall& call, const proxy::AttemptReport& attempt) const override;
   proxy::Explanation explain(const proxy::FilterCall& call) const override;
   std::string_view challenge() const override { return handle_.challenge; }
   const std::vector<std::string>& credential_headers() const override { return handle_.credential_headers; }

@@ -19,6 +19,7 @@ std::string_view name(CodeKind kind) {
                                                                   "on_response_trailers",
                                                                   "on_upgrade",
                                                                   "on_resume",
+                                                                  "on_attempt",
                                                                   "on_complete",
                                                                   "explain",
                                                                   "init",

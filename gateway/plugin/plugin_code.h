@@ -29,6 +29,7 @@ enum class CodeKind : uint8_t {
   on_response_trailers,
   on_upgrade,
   on_resume,
+  on_attempt,
   on_complete,
   explain,
   init,

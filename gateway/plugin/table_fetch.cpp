@@ -19,8 +19,9 @@ void declare_metrics(FetchEndpoint& endpoint, gw_instance& instance) {
         metrics.declare(instance.name, "penstock_plugin_fetches_total",
                         "What plugins asked over HTTP for requests and for themselves, by how it ended",
                         "result", name(static_cast<FetchResult>(i)), {}, SeriesKind::counter);
-  endpoint.duration = metrics.declare(instance.name, "penstock_plugin_fetch_duration_seconds",
-                                      "How long plugins' fetches took", {}, {}, seconds, SeriesKind::histogram);
+  endpoint.duration =
+      metrics.declare(instance.name, "penstock_plugin_fetch_duration_seconds",
+                      "How long plugins' fetches took", {}, {}, seconds, SeriesKind::histogram);
 }
 
 std::string folder_of(const gw_node* node) {

@@ -10,6 +10,7 @@ namespace penstock::plugin {
 extern const gw_http_v0 http_table;
 extern const gw_consumer_v0 consumer_table;
 extern const gw_connection_v0 connection_table;
+extern const gw_trace_v0 trace_table;
 extern const gw_clock_v0 clock_table;
 extern const gw_async_v0 async_table;
 extern const gw_kv_v0 kv_table;

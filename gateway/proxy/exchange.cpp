@@ -58,6 +58,7 @@ void Exchange::begin(http::Message& head) {
   context.wall_ns = worker_.loop.wall_ns();
   context.monotonic_ns = static_cast<int64_t>(start_ns_);
   context.resumable = this;
+  context.ids = &worker_.random;
   fill_client_facts(context, listener_, *down_, worker_.random);
   context.grpc = grpc::kind_of(head);
   decision_.emplace(context, listener_);

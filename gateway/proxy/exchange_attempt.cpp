@@ -42,6 +42,7 @@ void Exchange::next_attempt() {
   // HTTP/1.0 knows requests without a Host; an empty one is refused by many servers.
   if (authority_.empty()) context_->request.authority = context_->endpoint_address;
   attempt_ns_ = worker_.loop.now_ns();
+  attempt_begins();
   attempt_.want_fresh(want_fresh_);
   attempt_.ask_connection(context_->request.body != http::BodyKind::none || !request_ended_);
   if (http::Stream* stream = cluster_->acquire(attempt_, *endpoint, route.connect_timeout_ms))
@@ -107,6 +108,8 @@ void Exchange::upstream_lost(const Error& error) {
   if (state_ == ExchangeState::tunnel || state_ == ExchangeState::responding) {
     worker_.metrics.limits.add(error.limit);
     detach_upstream();
+    attempt_reason_ = error.reason.empty() ? reason::upstream_reset : error.reason;
+    attempt_ends();
     cluster_->finish(attempt_, upgraded_ ? upstream::Outcome::success : upstream::Outcome::failure);
     last_error_ = error;
     if (error.reason.empty()) last_error_.reason = reason::upstream_reset;
@@ -137,7 +140,7 @@ AttemptEnd Exchange::attempt_end(const Error& error) const {
 void Exchange::attempt_failed(const AttemptEnd& end) {
   worker_.metrics.limits.add(end.error.limit);
   last_error_ = end.error;
-  last_error_.reason = reason_of(end.error);
+  last_error_.reason = attempt_reason_ = reason_of(end.error);
   // The pool has counted a connection that could not be made; a stale one says nothing about the endpoint.
   bool stale = end.reused_connection && !end.response_bytes_received && end.error.kind != ErrorKind::timeout;
   drop_attempt(stale                    ? upstream::Outcome::stale
@@ -191,6 +194,7 @@ void Exchange::hold_back(http::Stream& source) {
 
 // Gives the attempt back; a stream that is still open is cut.
 void Exchange::drop_attempt(upstream::Outcome outcome) {
+  attempt_ends();
   if (up_) up_->release();
   detach_upstream();
   if (cluster_ && attempt_.endpoint()) cluster_->finish(attempt_, outcome);
@@ -299,6 +303,7 @@ void Exchange::on_timer() {
   bool endpoints_fault = !upgraded_ && !clients_fault && !in_all && !quiet_call;
   const auto outcome = endpoints_fault ? upstream::Outcome::failure : upstream::Outcome::neutral;
   if (!head_sent_) {
+    attempt_reason_ = why;
     drop_attempt(outcome);
     refuse_and_answer(why, clients_fault ? "the request's body did not come" : "the upstream took too long");
     return;

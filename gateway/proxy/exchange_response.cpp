@@ -32,6 +32,7 @@ void Exchange::informational(http::Message& head) {
 void Exchange::response_head(http::Message& head, http::EndStream end) {
   last_activity_ms_ = worker_.loop.now_ms();
   first_byte_deadline_ms_ = 0;
+  attempt_status_ = head.status;
   if (head.status == 101) {
     begin_tunnel(head);
     return;
@@ -310,6 +311,7 @@ void Exchange::report() {
   summary.endpoint = context.endpoint_address;
   summary.request_id = context.request_id;
   if (context.grpc != Grpc::none) report_call(summary);
+  if (context.trace) report_trace(summary);
   if (context.reason == reason::request_body_too_large) worker_.metrics.limits.add(Limit::body_size);
   context.phase = Phase::complete;
   for (const ChainLink& link : decision_->chain().completions())
@@ -326,6 +328,7 @@ void Exchange::finish(Leave leave) {
   state_ = ExchangeState::done;
   timer_.stop();
   bool whole = response_ended_ && !truncated_;
+  attempt_ends();
   if (context_) report();
   context_->resumable = nullptr;
   // LANGUAGE.md "outlier": 5xx but 501 count against the endpoint, as does an answer that broke after its

@@ -198,6 +198,12 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool run_response_trailers();
   bool run_upgrade_hooks();
 
+  // exchange_trace.cpp: attempts as spans
+  void attempt_begins();
+  void attempt_ends();
+  AttemptReport attempt_report() const;
+  void report_trace(Summary& summary);
+
   // exchange_grpc.cpp: calls of gRPC
   void begin_web();
   uint64_t call_time_left_ms() const;
@@ -245,6 +251,8 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   bool http2_ = false;                // its client's side
   bool call_ = false;                 // of gRPC, also to the backend: what goes to HTTP/1 is none
   bool deadline_is_clients_ = false;  // total_deadline_ms_: by grpc-timeout
+  bool attempt_told_ = false;         // to plugins: begun and not over
+  uint16_t attempt_status_ = 0;       // of its answer
   upstream::Outcome broken_off_ = upstream::Outcome::neutral;  // of an answer that is cut
   uint16_t attempts_ = 0;
   uint16_t stale_attempts_ = 0;
@@ -256,6 +264,7 @@ class Exchange final : public net::Deferred, public FreeListed, private Resumabl
   GrpcWeb* web_ = nullptr;                                   // of a call of gRPC-Web that is translated
   upstream::Tried tried_;
   Error last_error_;
+  std::string_view attempt_reason_;  // why it failed, as plugins are told
 
   uint64_t start_ns_ = 0, attempt_ns_ = 0, first_byte_ns_ = 0, auth_ns_ = 0;
   std::string_view authority_;  // as the backend is told; empty: its address

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,16 @@ struct Summary {
   std::string_view reason, plugin, route, upstream, endpoint, request_id;
   int8_t grpc_status = -1;                   // of a call of gRPC
   std::string_view rpc_service, rpc_method;  // from its path
+  std::string_view trace_id, span_id;        // hex; empty: it is in no trace
+  bool sampled = false;
+};
+
+// One try on an endpoint: about to begin, and over.
+struct AttemptReport {
+  uint16_t number = 0, status = 0;
+  int64_t start_wall_ns = 0, duration_ns = -1;  // -1: about to begin
+  std::string_view upstream, endpoint, reason;
+  std::span<const uint8_t, 8> span_id;
 };
 
 // What explain shows for one plugin.
@@ -74,6 +85,7 @@ class Filter {
     response_body_hook = 128,
     response_trailers_hook = 256,
     upgrade_hook = 512,
+    attempt_hook = 1024,
   };
   static constexpr uint32_t body_hooks =
       request_body_hook | request_trailers_hook | response_body_hook | response_trailers_hook;
@@ -114,6 +126,7 @@ class Filter {
   virtual Action on_trailers(Way way, const FilterCall& call) const = 0;
   virtual Action on_upgrade(const FilterCall& call) const = 0;
   virtual void on_complete(const FilterCall& call, const Summary& summary) const = 0;
+  virtual void on_attempt(const FilterCall& /*call*/, const AttemptReport& /*attempt*/) const {}
   virtual Explanation explain(const FilterCall& call) const = 0;
   // WWW-Authenticate of an authenticator, `ApiKey realm="keys"`.
   virtual std::string_view challenge() const = 0;

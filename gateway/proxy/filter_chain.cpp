@@ -23,6 +23,7 @@ ChainLink Chain::link(const Filter& filter) {
   if (filter.has(Filter::response_headers_hook)) responses_.insert(responses_.begin(), link);
   if (filter.has(Filter::complete_hook)) completions_.insert(completions_.begin(), link);
   add_body_hooks(link);
+  if (filter.has(Filter::attempt_hook)) attempts_.insert(attempts_.begin(), link);
   return link;
 }
 

@@ -46,13 +46,14 @@ class Chain {
   const std::vector<ChainLink>& bodies(Way way) const { return bodies_[static_cast<size_t>(way)]; }
   const std::vector<ChainLink>& trailers(Way way) const { return trailers_[static_cast<size_t>(way)]; }
   const std::vector<ChainLink>& upgrades() const { return upgrades_; }  // backwards
+  const std::vector<ChainLink>& attempts() const { return attempts_; }
   const std::vector<ChainLink>& all() const { return all_; }
   size_t context_bytes() const { return context_bytes_; }
 
  private:
   ChainLink link(const Filter& filter);
   void add_body_hooks(const ChainLink& link);
-  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, all_, upgrades_;
+  std::vector<ChainLink> before_auth_, after_auth_, responses_, completions_, attempts_, all_, upgrades_;
   std::array<std::vector<ChainLink>, 2> bodies_, trailers_;
   std::optional<AuthPolicy> auth_;
   size_t context_bytes_ = 0;

@@ -214,6 +214,7 @@ void fill_client_facts(RequestContext& context, const ListenerInfo& listener, co
   bool believed = listener.client_address != config::ClientAddress::proxy_protocol &&
                   !listener.trusted_proxies.empty() && trusted(listener, *context.peer);
   if (believed) context.client = client_of(context, listener);
+  context.believed = believed;
   context.behind_proxy = believed || listener.client_address == config::ClientAddress::proxy_protocol;
   char* text = static_cast<char*>(context.arena.allocate(INET6_ADDRSTRLEN, 1));
   context.client_address = {text, context.client.write_ip(text)};

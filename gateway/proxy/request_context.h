@@ -33,6 +33,7 @@ struct Target;
 struct Snapshot;
 class BodyChain;
 class Filter;
+class Random;
 
 enum class Phase : uint8_t { routing, authenticate, request_headers, upstream, response_headers, complete };
 // live: hooks run. explain: only explain() hooks run; nothing is counted, stored or sent.
@@ -87,6 +88,8 @@ class Resumable {
   ~Resumable() = default;
 };
 
+struct Trace;  // trace.h
+
 struct RequestContext {
   RequestContext(Arena& a, http::Message& head) : arena(a), request(head) {}
   RequestContext(const RequestContext&) = delete;
@@ -105,6 +108,7 @@ struct RequestContext {
   std::span<void* const> worker_states;          // by Filter::index; empty in explain
   std::span<upstream::Cluster* const> clusters;  // by Snapshot::clusters; likewise
   double random = 0;                             // in [0,1), drawn once: splits without a key
+  Random* ids = nullptr;                         // the worker's; null in explain
 
   // facts
   std::string_view listener;
@@ -114,6 +118,7 @@ struct RequestContext {
   const net::TlsInfo* tls = nullptr;
   const http::Stream* stream = nullptr;  // whose address the client connected to; null in explain
   bool behind_proxy = false;             // the client came through a proxy that is trusted
+  bool believed = false;                 // and what its headers say about the client is believed
   net::Address client;                   // after trusted_proxies
   std::string_view client_address;       // its text
   std::string_view request_id;
@@ -156,6 +161,7 @@ struct RequestContext {
   uint16_t response_status = 0;
   std::optional<GrpcStatus> grpc_status;  // the call's, once it is known
   Resumable* resumable = nullptr;         // null where pausing is not possible
+  Trace* trace = nullptr;                 // once somebody asked for it
 
   void mark(const Filter& filter, FilterMark::Kind kind) {
     marks = arena.make<FilterMark>(kind, &filter, marks);

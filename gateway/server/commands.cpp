@@ -4,7 +4,9 @@
 
 #include <cstdio>
 
+#include "admin/plugin_report.h"
 #include "plugin/crash_report.h"
+#include "server/admin_client.h"
 #include "server/build_snapshot.h"
 #include "server/console.h"
 #include "server/listen_sockets.h"
@@ -50,6 +52,27 @@ ExitCode explain(const Options& options) {
   return explained->granted() ? ExitCode::good : ExitCode::configuration_refused;
 }
 
+// What the gateway that runs with this configuration counts.
+ExitCode versions(const Options& options) {
+  PluginEnvironment plugins{.shipped_folder = shipped_plugins_folder(), .names = {}, .host = nullptr};
+  LoadedConfiguration loaded = load_configuration(options.configuration, plugins);
+  if (!loaded.snapshot) {
+    say_text(config::render(loaded.diagnostics, loaded.sources, config::Format::human));
+    return loaded.exit_code();
+  }
+  if (!loaded.config->admin) {
+    say("the configuration has no `admin: { address: unix:PATH }` to ask");
+    return ExitCode::configuration_refused;
+  }
+  const auto answer = ask_admin(loaded.config->admin->address, "/v1/versions");
+  if (!answer) {
+    say(answer.error());
+    return ExitCode::configuration_refused;
+  }
+  print(options.output == Output::json ? *answer : admin::versions_table(*answer));
+  return ExitCode::good;
+}
+
 ExitCode version() {
   print(fmt::format("penstock {}\nbuilt with {}\n", PENSTOCK_VERSION, PENSTOCK_LIBRARIES));
   return ExitCode::good;
@@ -65,6 +88,7 @@ ExitCode execute(const Options& options) {
     case Command::check: return check(options);
     case Command::explain: return explain(options);
     case Command::plugin: return plugin_command(options);
+    case Command::versions: return versions(options);
     case Command::version: return version();
     case Command::help: print(std::string(usage())); return ExitCode::good;
   }

@@ -194,7 +194,8 @@ void Server::write_loads(observe::PrometheusText& out, uint64_t (ListenerLoad::*
 std::string Server::render_metrics(const std::vector<std::shared_ptr<const WorkerShare>>& shares) const {
   observe::RequestMetrics total;
   for (const auto& share : shares) total.merge(share->requests);
-  if (status_) total.limits.merge(status_->limits());
+  for (const auto* local : {status_.get(), admin_.get()})
+    if (local) total.limits.merge(local->limits());
   if (plugins_.host) total.limits.merge(plugins_.host->fetches().limits());
   if (health_checks_) total.limits.merge(health_checks_->limits());
   if (plugins_.host) total.limits.merge(plugins_.host->limit_counts());

@@ -12,6 +12,7 @@ constexpr std::array commands{std::pair{std::string_view("run"), Command::run},
                               std::pair{std::string_view("check"), Command::check},
                               std::pair{std::string_view("explain"), Command::explain},
                               std::pair{std::string_view("plugin"), Command::plugin},
+                              std::pair{std::string_view("versions"), Command::versions},
                               std::pair{std::string_view("version"), Command::version}};
 
 // Walks the arguments; `value` is what stands behind an option, as "-X GET", "--format=json" or "-XGET".
@@ -82,7 +83,7 @@ std::string take_value(Options& options, const std::string& name, std::string va
 bool take_flag(Options& options, const std::string& name) {
   if (name == "--strict" && options.command == Command::check)
     options.strictness = config::Strictness::warnings_too;
-  else if (name == "--json" && options.command == Command::explain)
+  else if (name == "--json" && (options.command == Command::explain || options.command == Command::versions))
     options.output = Output::json;
   else if (name == "-h" || name == "--help")
     options.command = Command::help;
@@ -161,6 +162,8 @@ std::string_view usage() {
          "      --timeout DURATION           what each step of its code may take (10s)\n"
          "  plugin new NAME     a folder NAME with a plugin that builds as it is\n"
          "      --c                          in C instead of C++\n"
+         "  versions -c FILE    who uses which API version of the gateway that runs with it, and since when\n"
+         "      --json                       for programs\n"
          "  version             the version, and the libraries it was built with\n"
          "\n"
          "signals: TERM, INT, QUIT drain and exit; HUP reloads; USR1 reopens log files\n"

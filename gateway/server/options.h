@@ -13,7 +13,7 @@
 
 namespace penstock::server {
 
-enum class Command : uint8_t { run, check, explain, plugin, version, help };
+enum class Command : uint8_t { run, check, explain, plugin, versions, version, help };
 enum class Output : uint8_t { human, json };
 
 // `penstock plugin ...`
@@ -31,7 +31,7 @@ struct Options {
   std::string configuration;  // -c
   config::Format format = config::Format::human;
   config::Strictness strictness = config::Strictness::errors_only;
-  Output output = Output::human;  // of explain and plugin
+  Output output = Output::human;  // of explain, plugin and versions
   admin::Question question;       // of explain
   PluginTask plugin;
 };

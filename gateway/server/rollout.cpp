@@ -151,14 +151,36 @@ std::string Server::bind(const LoadedConfiguration& loaded) {
   auto sockets = bind_listeners(config.listeners, sockets_, static_cast<uint32_t>(workers_.size()));
   if (!sockets) return sockets.error();
   rollout_->sockets = std::move(*sockets);
-  if (config.status && !(status_ && status_->configured() == config.status->address)) {
-    auto status = StatusListener::bind(loop_, *this, *config.status);
-    if (!status) return status.error();
-    rollout_->status = std::move(*status);
-  }
+  if (std::string problem = bind_local(status_settings(config), status_, status_pages_, rollout_->status);
+      !problem.empty())
+    return problem;
+  if (std::string problem = bind_local(admin_settings(config), admin_, admin_pages_, rollout_->admin);
+      !problem.empty())
+    return problem;
   set_addresses(*loaded.snapshot,
                 [&](size_t i) { return rollout_->sockets.at(socket_key(config.listeners[i])).address(); });
   return {};
+}
+
+// A service whose address stays is kept, so that nobody finds it closed for a moment.
+std::string Server::bind_local(const std::optional<LocalSettings>& wanted,
+                               const std::unique_ptr<LocalService>& there, LocalHandler& handler,
+                               std::unique_ptr<LocalService>& out) {
+  if (!wanted || (there && there->configured() == wanted->address)) return {};
+  auto bound = LocalService::bind(loop_, handler, *wanted);
+  if (!bound) return bound.error();
+  out = std::move(*bound);
+  return {};
+}
+
+void Server::take_local(const std::optional<LocalSettings>& wanted, std::unique_ptr<LocalService>& next,
+                        std::unique_ptr<LocalService>& there) {
+  if (next || !wanted) {
+    there = std::move(next);
+    if (there) there->start();
+  } else {
+    there->set_max_connections(wanted->max_connections);
+  }
 }
 
 void Server::roll_out() {
@@ -213,12 +235,8 @@ void Server::commit() {
   fetches.apply(*snapshot_, [this](const std::string& name) { return directory_->current(name); });
   certificates_->apply(*snapshot_);
   for (uint32_t i = 0; i < workers_.size(); ++i) workers_[i]->commit(plan_for(i));
-  if (rollout_->status || !config.status) {
-    status_ = std::move(rollout_->status);
-    if (status_) status_->start();
-  } else {
-    status_->set_max_connections(config.status->max_connections);
-  }
+  take_local(status_settings(config), rollout_->status, status_);
+  take_local(admin_settings(config), rollout_->admin, admin_);
   for (const auto& [key, group] : before)
     if (!sockets_.contains(key)) leaving_.insert(leaving_.end(), group.sockets.begin(), group.sockets.end());
   if (!leaving_.empty()) leaving_timer_.start(most_leaving_ms);
@@ -290,7 +308,9 @@ void Server::announce(const SocketGroups& before) const {
     else
       say(fmt::format("listener {} on {}://{}", info.name, info.scheme, info.address.to_string()));
   }
-  if (!status_ || !before.empty()) return;
+  if (!before.empty()) return;
+  if (admin_) say("admin on " + address_text(admin_->configured()));
+  if (!status_) return;
   say("status on " + (status_->address().is_unix() ? address_text(status_->configured())
                                                    : "http://" + status_->address().to_string()));
 }

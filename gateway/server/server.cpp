@@ -111,6 +111,7 @@ void Server::worker_ended() {
   for (auto& worker : workers_) worker->join();
   rollout_.reset();
   status_.reset();
+  admin_.reset();
   // From here on a further signal changes nothing, instead of making the exit code its own.
   signals_.reset();
   for (int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) std::signal(number, SIG_IGN);

@@ -18,6 +18,7 @@
 #include "plugin/hook_watch.h"
 #include "plugin/host.h"
 #include "proxy/snapshot.h"
+#include "server/admin_pages.h"
 #include "server/certificates.h"
 #include "server/exit_code.h"
 #include "server/heap_trim.h"
@@ -33,12 +34,12 @@ namespace penstock::server {
 struct Rollout {
   LoadedConfiguration loaded;
   SocketGroups sockets;
-  std::unique_ptr<StatusListener> status;  // when its address changed
-  size_t waiting = 0;                      // workers that have not answered yet
+  std::unique_ptr<LocalService> status, admin;  // when their addresses changed
+  size_t waiting = 0;                           // workers that have not answered yet
   bool refused = false;
 };
 
-class Server final : private StatusSource {
+class Server final : private StatusSource, private AdminSource {
  public:
   explicit Server(std::string configuration_path);
   ~Server();
@@ -57,6 +58,11 @@ class Server final : private StatusSource {
   void reload();
   std::string fixed_at_start(const config::Config& next) const;
   std::string bind(const LoadedConfiguration& loaded);
+  std::string bind_local(const std::optional<LocalSettings>& wanted,
+                         const std::unique_ptr<LocalService>& there, LocalHandler& handler,
+                         std::unique_ptr<LocalService>& out);
+  static void take_local(const std::optional<LocalSettings>& wanted, std::unique_ptr<LocalService>& next,
+                         std::unique_ptr<LocalService>& there);
   void roll_out();
   void prepared(Worker::Prepared result);
   void relieve();
@@ -78,6 +84,8 @@ class Server final : private StatusSource {
   // StatusSource (metrics.cpp)
   bool ready() override;
   void collect(std::function<void(std::string)> done) override;
+  // AdminSource
+  std::vector<admin::PluginFacts> plugin_facts() override;
   // Address and scheme: what a door and its load are kept by over reloads.
   std::string door_key(size_t listener) const;
   void write_loads(observe::PrometheusText& out, uint64_t (ListenerLoad::*number)() const) const;
@@ -100,7 +108,9 @@ class Server final : private StatusSource {
   std::shared_ptr<const proxy::Snapshot> snapshot_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<plugin::HookWatch> hook_watch_;
-  std::unique_ptr<StatusListener> status_;
+  StatusPages status_pages_{*this};
+  AdminPages admin_pages_{*this};
+  std::unique_ptr<LocalService> status_, admin_;
   std::optional<net::Signals> signals_;
   std::optional<Rollout> rollout_;
   bool reload_again_ = false;  // asked for while a rollout was under way, or after it

@@ -1,17 +1,10 @@
 // The status listener: /livez, /readyz and /metrics for kubelets and Prometheus, read only and without a
-// token, on the main loop so that it answers whatever the workers do. Never tells a consumer's name, a
-// configuration or a request. Owned by the server; asks it through StatusSource.
+// token. Never tells a consumer's name, a configuration or a request. Asks the server through StatusSource.
 #pragma once
-#include <expected>
 #include <functional>
-#include <memory>
-#include <set>
 #include <string>
 
-#include "base/limit.h"
-#include "config/config.h"
-#include "http/connection.h"
-#include "net/listener.h"
+#include "server/local_service.h"
 
 namespace penstock::server {
 
@@ -26,39 +19,13 @@ class StatusSource {
   ~StatusSource() = default;
 };
 
-class StatusListener final : private http::DownstreamOwner {
+class StatusPages final : public LocalHandler {
  public:
-  // Bound, not accepting yet; or one line that says what to do.
-  static std::expected<std::unique_ptr<StatusListener>, std::string> bind(net::Loop& loop,
-                                                                          StatusSource& source,
-                                                                          const config::Status& status);
-  ~StatusListener();
-
-  void start();
-  void set_max_connections(uint32_t most) { max_connections_ = most; }
-  const LimitCounts& limits() const { return limits_; }
-  const config::Address& configured() const { return configured_; }
-  const net::Address& address() const { return socket_.address(); }
+  explicit StatusPages(StatusSource& source) : source_(source) {}
+  void serve(std::string_view path, std::function<void(LocalAnswer)> done) override;
 
  private:
-  class Request;
-  StatusListener(net::Loop& loop, StatusSource& source, const config::Status& status,
-                 net::ListenSocket socket);
-  http::StreamHandler& on_stream(http::Stream& stream, http::DownstreamConnection& connection) override;
-  void on_closed(http::DownstreamConnection& connection) override;
-  static void accepted(void* self, int descriptor, const net::Address& peer);
-
-  bool make_room();
-  net::Loop& loop_;
   StatusSource& source_;
-  config::Address configured_;
-  uint32_t max_connections_;
-  LimitCounts limits_;
-  net::ListenSocket socket_;
-  http::DownstreamSettings settings_;
-  std::unique_ptr<net::Acceptor> acceptor_;
-  std::set<http::DownstreamConnection*> connections_;  // there are few
-  size_t open_ = 0;
 };
 
 }  // namespace penstock::server

@@ -19,6 +19,12 @@ bool safe_uri(std::string_view uri) {
   return true;
 }
 
+std::vector<std::string> names_of(const std::vector<std::pair<std::string, Version>>& versions) {
+  std::vector<std::string> names;
+  for (const auto& [name, version] : versions) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 ApiVersion::ApiVersion(config c, gw::setup& setup)
@@ -27,7 +33,8 @@ ApiVersion::ApiVersion(config c, gw::setup& setup)
       deprecation_("deprecation"),
       sunset_("sunset"),
       link_("link"),
-      retry_after_("retry-after") {
+      retry_after_("retry-after"),
+      use_(setup, names_of(c.versions)) {
   for (const auto& text : c.from) add_source(text, setup);
   if (c.from.empty())
     setup.error("from", "names no source; one of path.version, header.NAME, query.NAME, cookie.NAME, accept");
@@ -189,6 +196,15 @@ void ApiVersion::on_response_headers(gw::response r) const {
   if (!v->deprecation_field.empty()) r.set_header(deprecation_, v->deprecation_field);
   if (!v->sunset_field.empty()) r.set_header(sunset_, v->sunset_field);
   if (!v->link_field.empty()) r.add_header(link_, v->link_field);
+}
+
+// Only now is it known who asked.
+void ApiVersion::on_complete(gw::exchange x, const gw_summary& s) const {
+  const Version* v = x.state<state>().version;
+  auto* worker = x.worker<worker_state>();
+  if (v == nullptr || worker == nullptr) return;
+  worker->counts.add(static_cast<size_t>(v - versions_.data()), gw::view(s.consumer_id),
+                     s.start_wall_ns / second_ns);
 }
 
 }  // namespace api_version

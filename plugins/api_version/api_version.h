@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "penstock_plugin.hpp"
+#include "use.h"
 #include "version_number.h"
 
 namespace api_version {
@@ -78,6 +79,13 @@ class ApiVersion {
   ApiVersion(config c, gw::setup& setup);
   gw::verdict on_request_headers(gw::request r) const;
   void on_response_headers(gw::response r) const;
+  void on_complete(gw::exchange x, const gw_summary& s) const;
+  std::string status() const { return "{" + use_.json() + "}"; }
+
+  struct worker_state {
+    explicit worker_state(ApiVersion& v) : counts(v.use_) {}
+    Use::Counts counts;
+  };
 
  private:
   struct Source {
@@ -99,6 +107,7 @@ class ApiVersion {
   std::string list_;  // "versions":["v1","v2"]
   gw::attribute api_version_;
   gw::header deprecation_, sunset_, link_, retry_after_;
+  Use use_;
 };
 
 }  // namespace api_version

@@ -194,6 +194,18 @@ enum {
 
 /* What `penstock explain` shows for one plugin. */
 enum { GW_ON_UNKNOWN = 0, GW_ON_LIMIT = 1, GW_ON_FETCH = 2, GW_ON_TIME = 3, GW_ON_RANDOM = 4 };
+/* One try on an endpoint, for on_attempt. Views until the hook returns. */
+typedef struct gw_attempt {
+  uint32_t struct_size;
+  uint16_t number;       /* from 1 */
+  uint16_t status;       /* of its answer; 0: none (yet) */
+  int64_t start_wall_ns; /* since 1970 UTC */
+  int64_t duration_ns;   /* -1: it is about to begin */
+  gw_str upstream, endpoint;
+  gw_str reason;      /* why it failed, "upstream.reset"; empty: it did not */
+  uint8_t span_id[8]; /* what the backend is told with gw.trace; else 0 */
+} gw_attempt;
+
 typedef struct gw_explanation {
   uint32_t struct_size;
   uint32_t depends_on; /* GW_ON_..., with GW_DEPENDS */
@@ -252,6 +264,10 @@ typedef struct gw_plugin {
   /* What this instance would tell an operator, as one JSON object of at most 64 KiB; valid until its next
    * call or destroy. Main thread. No secrets. NULL: nothing. */
   gw_str (*status)(void* inst);
+
+  /* Each try on an endpoint twice: when it is about to begin, after the endpoint was picked, and when it is
+   * over. The last comes before on_complete. */
+  void (*on_attempt)(const gw_call*, const gw_attempt*);
 } gw_plugin;
 
 typedef struct gw_entry {

@@ -9,11 +9,6 @@ using namespace e2e;
 
 namespace {
 
-Ran penstock(std::vector<std::string> words) {
-  words.insert(words.begin(), binary("penstock"));
-  return run(words);
-}
-
 std::string minimal(const std::string& address = "127.0.0.1:0", const std::string& more = {}) {
   return "schema: 1\naccess_log: none\ndrain: { accept_for: 0s }\nlisteners: [{ name: http, address: \"" +
          address + "\"" + more +

@@ -33,6 +33,7 @@ penstock_add_plugin(bodies ${programs}/bodies.cpp)
 penstock_add_plugin(body_transform ${shipped}/sdk/example/body_transform/body_transform.cpp)
 penstock_add_plugin(failing_init ${programs}/wrong_entry.c)
 target_compile_definitions(failing_init PRIVATE FAILING_INIT)
+penstock_add_plugin(tracer ${shipped}/sdk/example/tracer.cpp)
 add_library(no_entry MODULE ${programs}/no_entry.c)
 set_target_properties(no_entry PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PENSTOCK_PLUGIN_OUTPUT})
 # The examples of the SDK, with our warnings and sanitizers.

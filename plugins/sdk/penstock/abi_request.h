@@ -155,6 +155,29 @@ enum {
 };
 #define GW_CONNECTION_V0 "gw.connection/0"
 
+/* ---- gw.trace/0: this request in a distributed trace (W3C Trace Context) ---- */
+enum {
+  GW_TRACE_SAMPLED = 1, /* somebody records it: the client's word where it is trusted, or sample's */
+  GW_TRACE_PARENT = 2   /* the client named a span: parent_id */
+};
+typedef struct gw_trace_context {
+  uint32_t struct_size, flags;
+  uint8_t trace_id[16];
+  uint8_t span_id[8];   /* of the exchange */
+  uint8_t parent_id[8]; /* of the client's span, else 0 */
+} gw_trace_context;
+
+typedef struct gw_trace_v0 {
+  uint32_t struct_size, reserved;
+  /* [worker] The first call begins it: a valid traceparent goes on, else there is a new trace. From then on
+   * each attempt is a span of its own whose id the backend gets in traceparent, and gw_summary has trace_id
+   * and span_id. Calls for the same request give the same. */
+  gw_rc (*context)(gw_req*, gw_trace_context* out);
+  /* [worker, request hooks] Whether it is recorded: what the backend is told. */
+  gw_rc (*sample)(gw_req*, int32_t sampled);
+} gw_trace_v0;
+#define GW_TRACE_V0 "gw.trace/0"
+
 /* ---- gw.clock/0: time that tests and explain can choose ---- */
 typedef struct gw_clock_v0 {
   uint32_t struct_size, reserved;

@@ -113,7 +113,12 @@ typedef struct gw_kv_v0 {
 /* ---- gw.config/0: the instance's part of the configuration ---- */
 enum { GW_NODE_NULL = 0, GW_NODE_SCALAR = 1, GW_NODE_LIST = 2, GW_NODE_MAP = 3 };
 /* GW_HOOK_COMPLETE: on_complete; such an instance cannot pause, since nobody would tell it of the end. */
-enum { GW_HOOK_RESPONSE_HEADERS = 1, GW_HOOK_REQUEST_BODY = 2, GW_HOOK_RESPONSE_BODY = 4, GW_HOOK_COMPLETE = 8 };
+enum {
+  GW_HOOK_RESPONSE_HEADERS = 1,
+  GW_HOOK_REQUEST_BODY = 2,
+  GW_HOOK_RESPONSE_BODY = 4,
+  GW_HOOK_COMPLETE = 8
+};
 
 typedef struct gw_config_v0 { /* [configure] for the whole table, but for instance_name */
   uint32_t struct_size, reserved;

@@ -7,6 +7,7 @@
 //   verdict|void on_request_body(request, body_chunk)   verdict|void on_response_body(response, body_chunk)
 //   verdict|void on_request_trailers(request)           verdict|void on_response_trailers(response)
 //   verdict|void on_upgrade(request)
+//   void on_attempt(exchange, const gw_attempt&)
 //   void on_complete(exchange, const gw_summary&)       verdict explain(request)
 //   std::string status()   what an operator should know, as one JSON object; main thread
 //   struct state           one per request, zeroed, no destructor
@@ -54,6 +55,14 @@ class setup {
     uint32_t kind = 0;
     gw_str name{};
     for (size_t i = 0; config->credential(node_, i, &kind, &name) >= 0; ++i) fn(kind, view(name));
+  }
+  // fn(name) for each consumer of this configuration.
+  template <class Fn>
+  void each_consumer(Fn fn) const {
+    const gw_consumer_v0* consumers = detail::host.consumer;
+    if (!GW_HAS(consumers, consumer_at)) return;
+    gw_str name{};
+    for (size_t i = 0; consumers->consumer_at(node_, i, &name) >= 0; ++i) fn(view(name));
   }
   gw::counter counter(std::string_view name, std::string_view help, std::string_view label = {},
                       std::string_view value = {}) {
@@ -127,6 +136,7 @@ GW_DETECT(on_response_body)
 GW_DETECT(on_response_trailers)
 GW_DETECT(on_upgrade)
 GW_DETECT(on_resume)
+GW_DETECT(on_attempt)
 GW_DETECT(on_complete)
 GW_DETECT(explain)
 GW_DETECT(pure)
@@ -331,6 +341,9 @@ struct hooks {
   static void on_complete(const gw_call* c, const gw_summary* s) {
     guarded<T>(c, "on_complete", [&](T& t) { t.on_complete(exchange(c), *s); });
   }
+  static void on_attempt(const gw_call* c, const gw_attempt* a) {
+    guarded<T>(c, "on_attempt", [&](T& t) { t.on_attempt(exchange(c), *a); });
+  }
   static gw_action explain(const gw_call* c, gw_explanation* out) {
     return guarded<T>(c, "explain", [&](T& t) -> verdict {
       verdict v;
@@ -390,7 +403,7 @@ struct table {
                     has_on_request_body<T>::value || has_on_response_headers<T>::value ||
                     has_on_response_body<T>::value || has_on_request_trailers<T>::value ||
                     has_on_response_trailers<T>::value || has_on_upgrade<T>::value ||
-                    has_on_complete<T>::value,
+                    has_on_complete<T>::value || has_on_attempt<T>::value,
                 "a plugin class needs at least one hook; is a name misspelt?");
 
   // A hook that the class lacks must not even be instantiated, hence the if constexpr.
@@ -416,6 +429,7 @@ struct table {
     if constexpr (has_on_upgrade<T>::value) p.on_upgrade = &H::on_upgrade;
     if constexpr (has_on_resume<T>::value) p.on_resume = &H::on_resume;
     if constexpr (has_on_complete<T>::value) p.on_complete = &H::on_complete;
+    if constexpr (has_on_attempt<T>::value) p.on_attempt = &H::on_attempt;
     if constexpr (is_explained<T>()) p.explain = &H::explain;
     if constexpr (has_status<T>::value) p.status = &status_of<T>;
     return p;

@@ -121,6 +121,14 @@ class exchange {
   int64_t wall_now() const { return detail::host.clock->request_wall(req()); }
   int64_t monotonic_now() const { return detail::host.clock->request_monotonic(req()); }
 
+  // This request in its trace, which the first call begins; see gw_trace_v0.
+  gw_trace_context trace() const {
+    gw_trace_context out{};
+    out.struct_size = sizeof out;
+    if (detail::host.trace != nullptr) detail::host.trace->context(req(), &out);
+    return out;
+  }
+
   // The class's `state`: zeroed at the start of the request.
   template <class State>
   State& state() const {
@@ -176,6 +184,11 @@ class request : public exchange {
   }
   gw_rc set_target(const target& t) const { return http().target_set(req(), t.id); }
   gw_rc rewrite_path(std::string_view path) const { return http().rewrite_path(req(), str(path)); }
+
+  // Whether the trace is recorded: what the backend is told.
+  gw_rc sample(bool sampled) const {
+    return detail::host.trace != nullptr ? detail::host.trace->sample(req(), sampled ? 1 : 0) : GW_ENOTFOUND;
+  }
 
   verdict respond(uint16_t status, std::string_view reason, std::string_view type,
                   std::string_view body) const {

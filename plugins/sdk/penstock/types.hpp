@@ -22,6 +22,7 @@ struct tables {
   const gw_http_v0* http = nullptr;
   const gw_consumer_v0* consumer = nullptr;
   const gw_connection_v0* connection = nullptr;
+  const gw_trace_v0* trace = nullptr;  // null: an older daemon
   const gw_clock_v0* clock = nullptr;
   const gw_async_v0* async = nullptr;
   const gw_kv_v0* kv = nullptr;
@@ -39,6 +40,7 @@ inline gw_rc fetch_tables(const gw_host* h) {
   host.http = static_cast<const gw_http_v0*>(get(GW_HTTP_V0));
   host.consumer = static_cast<const gw_consumer_v0*>(get(GW_CONSUMER_V0));
   host.connection = static_cast<const gw_connection_v0*>(get(GW_CONNECTION_V0));
+  host.trace = static_cast<const gw_trace_v0*>(get(GW_TRACE_V0));
   host.clock = static_cast<const gw_clock_v0*>(get(GW_CLOCK_V0));
   host.async = static_cast<const gw_async_v0*>(get(GW_ASYNC_V0));
   host.kv = static_cast<const gw_kv_v0*>(get(GW_KV_V0));

@@ -14,6 +14,10 @@
 
 namespace e2e {
 
+Ran penstock(std::vector<std::string> words) {
+  words.insert(words.begin(), binary("penstock"));
+  return run(words);
+}
 std::string binary(const std::string& name) { return std::string(PENSTOCK_BINARY_DIR) + "/" + name; }
 std::string source(const std::string& name) { return std::string(PENSTOCK_SOURCE_DIR) + "/" + name; }
 

@@ -59,6 +59,8 @@ class Gateway {
   bool stopped_ = false;
 };
 
+// Its other commands, to the end.
+Ran penstock(std::vector<std::string> words);
 std::string binary(const std::string& name);  // in the build folder
 std::string source(const std::string& name);  // in the source folder
 

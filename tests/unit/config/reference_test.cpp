@@ -36,7 +36,6 @@ TEST_CASE("the reference example is wrong only in what is not supported yet") {
   Folder folder;
   const Loaded loaded = load_reference(folder, reference_text());
   CHECK(joined(lines(loaded)) ==
-        "51:1 error[not-supported-yet] 'admin' is not supported yet\n"
         "59:1 error[not-supported-yet] 'tracing' is not supported yet\n"
         "67:3 error[not-supported-yet] 'consul' is not supported yet\n"
         "68:3 error[not-supported-yet] 'etcd' is not supported yet\n"
@@ -65,7 +64,6 @@ TEST_CASE("the keys that are not supported yet") {
   for (const std::string_view type : later_plugin_types())
     found.insert(fmt::format("plugins.*.type={}", type));
   const std::set<std::string> expected{
-      "admin",
       "discovery.consul",
       "discovery.etcd",
       "discovery.keep_last_good",
@@ -152,7 +150,7 @@ TEST_CASE("the reference example without later work compiles to what it says") {
     text.erase(at, text.find('\n', at + 1) - at);
   };
   replace("[h2, http/1.1]", "[http/1.1]");
-  for (const char* line : {"admin:", "tracing:", "  propagate:", "  zipkin:", "  consul:", "  etcd:",
+  for (const char* line : {"tracing:", "  propagate:", "  zipkin:", "  consul:", "  etcd:",
                            "  zookeeper:", "  keep_last_good:", "    outlier:",
                            "    circuit_breaker:", "    slow_start:", "    balance: { ring_hash"})
     drop_line(line);
