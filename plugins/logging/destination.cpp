@@ -72,7 +72,8 @@ std::optional<Destination> parse_destination(std::string_view text, std::string&
     out.kind = Kind::standard_error;
   } else if (text.starts_with("syslog:")) {
     if (!read_syslog(text.substr(7), out)) {
-      error = "'" + out.text + "' is none of " + std::string(syslog_forms);
+      error =
+          "is none of " + std::string(syslog_forms);  // without the value, of which a part may be a secret
       return std::nullopt;
     }
   } else if (text.starts_with("http://") || text.starts_with("https://")) {

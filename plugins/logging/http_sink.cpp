@@ -32,6 +32,7 @@ void Batch::clear() {
 
 HttpSink::HttpSink(const CurlLibrary& curl, HttpSettings settings, Report& report, Ending& ending)
     : settings_(std::move(settings)),
+      name_(settings_.target.url.substr(0, settings_.target.url.find('?'))),
       report_(report),
       ending_(ending),
       client_(curl, settings_.target, ending),
@@ -113,11 +114,11 @@ void HttpSink::refuse(uint64_t lines, const std::string& why) {
 }
 
 void HttpSink::say_failed(const std::string& why) {
-  outage_.failed("the access log's receiver " + settings_.target.url + " fails: " + why);
+  outage_.failed("the access log's receiver " + name_ + " fails: " + why);
 }
 
 void HttpSink::say_recovered() {
-  outage_.recovered("the access log's receiver " + settings_.target.url + " takes records again");
+  outage_.recovered("the access log's receiver " + name_ + " takes records again");
 }
 
 }  // namespace logging

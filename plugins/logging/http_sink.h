@@ -71,6 +71,7 @@ class HttpSink final : public Sink {
   void say_recovered();
 
   const HttpSettings settings_;
+  const std::string name_;  // of the receiver, without what a query may hold
   Report& report_;
   Ending& ending_;
   HttpClient client_;
