@@ -119,22 +119,8 @@ bool Logging::wanted(const gw_summary& s, worker_state& worker) const {
   return limit >= (uint64_t{1} << 32) || worker.random() < limit;
 }
 
-void Logging::on_complete(gw::exchange e, const gw_summary& summary) const {
-  auto& worker = *e.worker<worker_state>();
-  if (!wanted(summary, worker)) return;
-  Line& line = worker.line;
-  line.clear();
-  if (syslog_) syslog_->begin(line, summary.status, summary.start_wall_ns, worker.time);
-  write(line, e, summary, worker.time);
-  if (line.cut()) report_->cut();
-  if (worker.ring->push(line.text())) {
-    worker.writer.pushed();
-  } else {
-    report_->lost(Loss::queue, 1);
-  }
-}
-
-void Logging::write(Line& line, const gw::exchange& e, const gw_summary& summary, SecondText& time) const {
+[[gnu::always_inline]] inline void Logging::write(Line& line, const gw::exchange& e,
+                                                  const gw_summary& summary, SecondText& time) const {
   if (custom_) return custom_->write(line, e, summary, redaction_, time);
   // Older daemons do not: they are asked.
   const bool told = summary.struct_size >= offsetof(gw_summary, api_version) + sizeof(gw_str);
@@ -154,6 +140,21 @@ void Logging::write(Line& line, const gw::exchange& e, const gw_summary& summary
   if (format_ == Format::json) write_json(line, facts, redaction_, time);
   if (format_ == Format::common) write_common(line, facts, redaction_, time);
   if (format_ == Format::combined) write_combined(line, facts, redaction_, time);
+}
+
+void Logging::on_complete(gw::exchange e, const gw_summary& summary) const {
+  auto& worker = *e.worker<worker_state>();
+  if (!wanted(summary, worker)) return;
+  Line& line = worker.line;
+  line.clear();
+  if (syslog_) syslog_->begin(line, summary.status, summary.start_wall_ns, worker.time);
+  write(line, e, summary, worker.time);
+  if (line.cut()) report_->cut();
+  if (worker.ring->push(line.text())) {
+    worker.writer.pushed();
+  } else {
+    report_->lost(Loss::queue, 1);
+  }
 }
 
 }  // namespace logging

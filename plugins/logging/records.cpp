@@ -151,7 +151,6 @@ void write_members(Members& out, const Facts& f, const Redaction& redaction, Sec
   out.duration(R"(,"duration.total":)", s.total_ns);
   out.duration(R"(,"duration.first_byte":)", s.first_byte_ns);
   out.duration(R"(,"duration.upstream":)", s.upstream_ns);
-  if (s.connect_ns > 0) out.duration(R"(,"duration.connect":)", s.connect_ns);
   if (s.queue_ns > 0) out.duration(R"(,"duration.queue":)", s.queue_ns);
   out.duration(R"(,"duration.auth":)", s.auth_ns);
   out.text(R"(,"client.address":")", f.client);
