@@ -77,19 +77,13 @@ void compile_admin(const Node& root, Build& build) {
   build.config.admin = out;
 }
 
-// Sinks over the network come later; the logging plugin reads all else. False: answered here.
+// What is wrong with a file's name; the logging plugin reads all else. False: answered here.
 bool check_sink(const Node& entry, const std::string& path, Build& build) {
   const Node* file = usable(entry, "file");
   if (file == nullptr || !file->is_scalar()) return true;
   const std::string place = path + ".file";
-  for (const std::string_view scheme : {"syslog:", "http://", "https://"}) {
-    if (!file->text.starts_with(scheme)) continue;
-    build.diagnostics
-        .error("not-supported-yet", file->at, place,
-               fmt::format("a log to '{}' is not supported yet", scheme))
-        .hint = "supported are a file, stdout and stderr";
-    return false;
-  }
+  for (const std::string_view scheme : {"syslog:", "http://", "https://"})
+    if (file->text.starts_with(scheme)) return true;
   if (file->text == "stdout" || file->text == "stderr") return true;
   if (!is_file_name(file->text)) {
     build.diagnostics.error("bad-file", file->at, place,

@@ -39,6 +39,7 @@ size_t utf8_length(std::string_view s, size_t at) {
 bool Line::put(std::string_view whole) {
   if (whole.size() > left()) {
     value_end_ = size_;
+    cut_ = true;
     return false;
   }
   raw(whole);
@@ -94,7 +95,10 @@ void Line::escaped_more(std::string_view text) {
 }
 
 void Line::end(std::string_view closing) {
-  if (capacity - size_ < closing.size() + 1) size_ = capacity - closing.size() - 1;
+  if (limit_ - size_ < closing.size() + 1) {
+    size_ = limit_ - closing.size() - 1;
+    cut_ = true;
+  }
   raw(closing);
   raw('\n');
 }

@@ -16,19 +16,25 @@ class Line {
   static constexpr size_t capacity = 16 * 1024;
   static constexpr size_t max_value = 2 * 1024;  // of one value, once escaped
   static constexpr size_t tail = 64;             // values leave it free for what ends them and the line
+  static constexpr size_t shortest = 480;        // what every receiver of a datagram takes (RFC 5426)
 
+  // Shorter lines than the memory has room for, the end of the line included; from the next clear() on.
+  void set_limit(size_t bytes) { limit_ = bytes < shortest ? shortest : bytes < capacity ? bytes : capacity; }
   void clear() {
     size_ = 0;
-    value_end_ = capacity - tail;
+    value_end_ = limit_ - tail;
+    cut_ = false;
   }
+  // Something that was to be in the line is not, or not whole.
+  bool cut() const { return cut_; }
   std::string_view text() const { return {buffer_, size_}; }
   bool empty() const { return size_ == 0; }
 
   // As it is: for text of our own.
   void raw(std::string_view text) {
     size_t n = text.size();
-    if (n > capacity - size_) [[unlikely]]
-      n = capacity - size_;
+    if (n > limit_ - size_) [[unlikely]]
+      n = shortened();
     if (n == 0) return;
     if (n == text.size()) {
       std::memcpy(buffer_ + size_, text.data(), text.size());  // a literal's size is known here
@@ -38,12 +44,20 @@ class Line {
     size_ += n;
   }
   void raw(char c) {
-    if (size_ < capacity) buffer_[size_++] = c;
+    if (size_ < limit_) {
+      buffer_[size_++] = c;
+    } else {
+      cut_ = true;
+    }
   }
   void number(uint64_t value) {
     char text[max_number];
     const auto size = static_cast<size_t>(write_number(text, value) - text);
-    if (size <= capacity - size_) raw({text, size});
+    if (size <= limit_ - size_) {
+      raw({text, size});
+    } else {
+      cut_ = true;
+    }
   }
   // Nanoseconds as seconds with six decimals: 0.000412.
   void seconds(int64_t ns) {
@@ -54,8 +68,8 @@ class Line {
   // after max_value bytes and before the tail, never within an escape or a character. What follows the cut is
   // dropped.
   void begin_value() {
-    const size_t limit = size_ + max_value;
-    value_end_ = limit < capacity - tail ? limit : capacity - tail;
+    const size_t end = size_ + max_value;
+    value_end_ = end < limit_ - tail ? end : limit_ - tail;
   }
   // Inside a JSON string (RFC 8259): quote, backslash and control bytes escaped; bytes that are no UTF-8
   // become U+FFFD.
@@ -70,8 +84,13 @@ class Line {
     begin_value();
     escaped_more(text);
   }
-  // Whether so many bytes of our own leave the tail free.
-  bool fits(size_t bytes) const { return size_ + bytes + tail <= capacity; }
+  // Whether so many bytes of our own leave the tail free; if not, they are meant to be left out.
+  bool fits(size_t bytes) {
+    const bool room = has_room(bytes);
+    if (!room) cut_ = true;
+    return room;
+  }
+  bool has_room(size_t bytes) const { return size_ + bytes + tail <= limit_; }
   // For text that is made in place: where it may begin, and where it ended. The caller knows that it fits.
   char* here() { return buffer_ + size_; }
   void advance_to(const char* end) { size_ = static_cast<size_t>(end - buffer_); }
@@ -82,9 +101,15 @@ class Line {
   size_t left() const { return value_end_ > size_ ? value_end_ - size_ : 0; }
   bool put(std::string_view whole);
   size_t json_special(std::string_view text, size_t at);
+  size_t shortened() {
+    cut_ = true;
+    return limit_ - size_;
+  }
   char buffer_[capacity];
   size_t size_ = 0;
+  size_t limit_ = capacity;
   size_t value_end_ = capacity - tail;
+  bool cut_ = false;
 };
 
 // The beginning of a second as text, computed once a second.

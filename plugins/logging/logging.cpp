@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <random>
 
+#include "make_sink.h"
+
 namespace logging {
 namespace {
 
@@ -27,16 +29,28 @@ gw::header shown_header(const Redaction& redaction, std::string_view name) {
   return redaction.hides_header(name) ? gw::header() : gw::header(name);
 }
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
 }  // namespace
 
+LogReport::LogReport(gw::setup& setup)
+    : self_(setup.self()),
+      retried_(setup.counter("penstock_log_retries_total",
+                             "Times that a receiver of access logs was tried again")),
+      cut_(
+          setup.counter("penstock_log_cut_total", "Access-log lines with values that were cut or left out")) {
+  for (size_t i = 0; i < loss_names.size(); ++i)
+    lost_[i] = setup.counter("penstock_log_dropped_total", "Access-log lines that were not written", "reason",
+                             loss_names[i]);
+}
+
 Logging::worker_state::worker_state(Logging& logging)
-    : writer(*logging.writer_), ring(writer.attach()), seed(std::random_device{}() | 1u) {}
+    : writer(*logging.writer_), ring(writer.attach()), seed(std::random_device{}() | 1u) {
+  line.set_limit(logging.longest_line_);
+}
 
 Logging::worker_state::~worker_state() {
   ring->close();
@@ -51,9 +65,7 @@ uint64_t Logging::worker_state::random() {
 }
 
 Logging::Logging(config c, gw::setup& setup)
-    : format_(Format::custom),
-      file_(std::move(c.file)),
-      sample_(c.sample),
+    : sample_(c.sample),
       success_below_(below(c.sample.success.fraction)),
       errors_below_(below(c.sample.errors.fraction)),
       redaction_(redaction_of(std::move(c.redact), setup)),
@@ -66,75 +78,68 @@ Logging::Logging(config c, gw::setup& setup)
       api_version_("api.version"),
       user_agent_(shown_header(redaction_, "user-agent")),
       referer_(shown_header(redaction_, "referer")),
-      dropped_(setup.counter("penstock_log_dropped_total", "Access-log lines that were not written")) {
+      report_(std::make_unique<LogReport>(setup)) {
   if (c.format == "json") format_ = Format::json;
   if (c.format == "common") format_ = Format::common;
   if (c.format == "combined") format_ = Format::combined;
-  if (format_ == Format::custom) add_pieces(c.format, setup);
+  if (format_ == Format::custom) custom_.emplace(c.format, redaction_, setup);
   if (c.queue.count < 4096 || c.queue.count > (uint64_t{1} << 30))
     setup.error("queue", "must be from 4KiB to 1GiB");
-  check_file(setup);
-  writer_ = std::make_unique<Writer>(
-      file_, c.queue.count, [counter = dropped_](uint64_t lines) { counter.add(lines); },
-      [self = setup.self()](const std::string& what) { self.log(gw::level::error, what); });
+  set_up_writer(c, setup);
+}
+
+void Logging::set_up_writer(const Settings& settings, gw::setup& setup) {
+  std::string error;
+  std::optional<Destination> to = parse_destination(settings.file, error);
+  if (!to) return setup.error("file", error);
+  if (to->kind == Destination::Kind::file) to->path = to->text = setup.path(to->path);
+  if (to->syslog()) set_up_syslog(settings, *to);
+  const Content content = format_ == Format::json ? Content::json : Content::text;
+  const Writer::MakeSink make_sink = plan_sink(settings, *to, content, *report_, setup);
+  if (!make_sink) return;
+  writer_ = std::make_unique<Writer>(make_sink, *report_, settings.queue.count, settings.linger);
   setup.subscribe(GW_EVENT_REOPEN_LOGS, &on_event, writer_.get());
 }
 
-void Logging::check_file(gw::setup& setup) {
-  if (file_ == "stdout" || file_ == "stderr") return;
-  if (file_.starts_with("syslog:") || file_.starts_with("http://") || file_.starts_with("https://")) {
-    setup.error("file", "'" + file_ + "' is not supported yet; use a path, stdout or stderr");
-    return;
-  }
-  file_ = setup.path(file_);
-  const std::string folder = folder_of(file_);
-  if (::access(folder.c_str(), F_OK) != 0) {
-    setup.error("file", "the folder of this file does not exist");
-  } else if (::access(file_.c_str(), F_OK) == 0 ? ::access(file_.c_str(), W_OK) != 0
-                                                : ::access(folder.c_str(), W_OK) != 0) {
-    setup.error("file", "this file cannot be written");
-  }
-}
-
-void Logging::add_pieces(const std::string& format, gw::setup& setup) {
-  using Kind = Piece::Kind;
-  static constexpr std::pair<std::string_view, Kind> own[] = {{"response.status", Kind::status},
-                                                              {"response.size", Kind::response_size},
-                                                              {"request.size", Kind::request_size},
-                                                              {"duration.total", Kind::duration},
-                                                              {"reason", Kind::reason},
-                                                              {"timestamp", Kind::timestamp},
-                                                              {"request.query", Kind::query}};
-  std::string error;
-  for (TemplatePiece& piece : parse_template(format, error)) {
-    if (piece.kind == TemplatePiece::Kind::literal) {
-      pieces_.push_back({Kind::literal, std::move(piece.text), {}});
-      continue;
-    }
-    Kind kind = redaction_.hides_attribute(piece.text) ? Kind::masked : Kind::attribute;
-    if (kind != Kind::masked && piece.text == "header.referer") kind = Kind::url;
-    for (const auto& [name, own_kind] : own) {
-      if (piece.text == name) kind = own_kind;
-    }
-    const gw::attribute attribute = kind == Kind::timestamp ? gw::attribute() : gw::attribute(piece.text);
-    if (kind != Kind::timestamp && !attribute) setup.error("format", "'" + piece.text + "' is no attribute");
-    pieces_.push_back({kind, {}, attribute});
-  }
-  if (!error.empty()) setup.error("format", error);
-  bool any = false;
-  for (const Piece& piece : pieces_) any = any || piece.kind != Kind::literal;
-  // A misspelt name of a format would otherwise be a template that writes itself again and again.
-  if (error.empty() && !any) {
-    setup.error("format",
-                "'" + format + "' is none of json, common, combined, and no template with an {attribute}");
-  }
+void Logging::set_up_syslog(const Settings& settings, const Destination& to) {
+  // What every receiver should take: of datagrams RFC 5426, section 3.2; of streams as RFC 5425, 4.3.1, has
+  // it.
+  constexpr size_t datagram = 2048, stream = 8192;
+  const Syslog syslog = settings.syslog.value_or(Syslog{});
+  longest_line_ = to.kind == Destination::Kind::syslog_udp ? datagram : stream;
+  if (syslog.max_message) longest_line_ = syslog.max_message->count;
+  syslog_.emplace(syslog.facility, syslog.app_name, host_name(), ::getpid());
 }
 
 bool Logging::wanted(const gw_summary& s, worker_state& worker) const {
   if (sample_.slower_than && s.total_ns >= sample_.slower_than->count()) return true;
-  const bool failed = s.status >= 400 || s.reason.len > 0;
+  const bool failed = s.status >= 400 || s.reason.len > 0 ||
+                      (s.flags & (GW_SUMMARY_CLIENT_CLOSED | GW_SUMMARY_TRUNCATED)) != 0;
   const uint64_t limit = failed ? errors_below_ : success_below_;
   return limit >= (uint64_t{1} << 32) || worker.random() < limit;
+}
+
+[[gnu::always_inline]] inline void Logging::write(Line& line, const gw::exchange& e,
+                                                  const gw_summary& summary, SecondText& time) const {
+  if (custom_) return custom_->write(line, e, summary, redaction_, time);
+  // Older daemons do not: they are asked.
+  const bool told = summary.struct_size >= offsetof(gw_summary, api_version) + sizeof(gw_str);
+  const auto fact = [&](gw_str gw_summary::* member, const gw::attribute& attribute) {
+    return told ? gw::view(summary.*member) : e.attribute(attribute);
+  };
+  const Facts facts{summary,
+                    fact(&gw_summary::method, method_),
+                    fact(&gw_summary::path, path_),
+                    fact(&gw_summary::query, query_),
+                    fact(&gw_summary::host, host_),
+                    fact(&gw_summary::client_address, client_),
+                    fact(&gw_summary::consumer_id, consumer_),
+                    fact(&gw_summary::api_version, api_version_),
+                    e.request_header(user_agent_),
+                    format_ == Format::combined ? e.request_header(referer_) : std::string_view()};
+  if (format_ == Format::json) write_json(line, facts, redaction_, time);
+  if (format_ == Format::common) write_common(line, facts, redaction_, time);
+  if (format_ == Format::combined) write_combined(line, facts, redaction_, time);
 }
 
 void Logging::on_complete(gw::exchange e, const gw_summary& summary) const {
@@ -142,55 +147,14 @@ void Logging::on_complete(gw::exchange e, const gw_summary& summary) const {
   if (!wanted(summary, worker)) return;
   Line& line = worker.line;
   line.clear();
-  if (format_ == Format::custom) {
-    write_custom(line, e, summary, worker.time);
-  } else {
-    // Older daemons do not: they are asked.
-    const bool told = summary.struct_size >= offsetof(gw_summary, api_version) + sizeof(gw_str);
-    const auto fact = [&](gw_str gw_summary::* member, const gw::attribute& attribute) {
-      return told ? gw::view(summary.*member) : e.attribute(attribute);
-    };
-    const Facts facts{summary,
-                      fact(&gw_summary::method, method_),
-                      fact(&gw_summary::path, path_),
-                      fact(&gw_summary::query, query_),
-                      fact(&gw_summary::host, host_),
-                      fact(&gw_summary::client_address, client_),
-                      fact(&gw_summary::consumer_id, consumer_),
-                      fact(&gw_summary::api_version, api_version_),
-                      e.request_header(user_agent_),
-                      format_ == Format::combined ? e.request_header(referer_) : std::string_view()};
-    if (format_ == Format::json) write_json(line, facts, redaction_, worker.time);
-    if (format_ == Format::common) write_common(line, facts, redaction_, worker.time);
-    if (format_ == Format::combined) write_combined(line, facts, redaction_, worker.time);
-  }
+  if (syslog_) syslog_->begin(line, summary.status, summary.start_wall_ns, worker.time);
+  write(line, e, summary, worker.time);
+  if (line.cut()) report_->cut();
   if (worker.ring->push(line.text())) {
     worker.writer.pushed();
   } else {
-    dropped_.add();
+    report_->lost(Loss::queue, 1);
   }
-}
-
-void Logging::write_custom(Line& out, const gw::exchange& e, const gw_summary& s, SecondText& time) const {
-  using Kind = Piece::Kind;
-  for (const Piece& piece : pieces_) {
-    switch (piece.kind) {
-      case Kind::literal: out.raw(piece.literal); break;
-      case Kind::attribute: out.escaped(e.attribute(piece.attribute)); break;
-      case Kind::status: out.number(s.status); break;
-      case Kind::response_size: out.number(s.response_body_bytes); break;
-      case Kind::request_size: out.number(s.request_body_bytes); break;
-      case Kind::duration: out.seconds(s.total_ns); break;
-      case Kind::reason: out.escaped(gw::view(s.reason)); break;
-      case Kind::timestamp: time.iso(out, s.start_wall_ns); break;
-      case Kind::masked:
-        if (e.attribute(piece.attribute).data() != nullptr) out.raw(Redaction::mask);
-        break;
-      case Kind::query: write_query(out, e.attribute(piece.attribute), redaction_); break;
-      case Kind::url: write_url(out, e.attribute(piece.attribute), redaction_); break;
-    }
-  }
-  out.end({});
 }
 
 }  // namespace logging

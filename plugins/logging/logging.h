@@ -7,55 +7,41 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "custom_format.h"
+#include "destination.h"
 #include "line.h"
 #include "penstock_plugin.hpp"
 #include "records.h"
 #include "redaction.h"
-#include "template.h"
+#include "settings.h"
+#include "syslog_header.h"
 #include "writer.h"
 
 namespace logging {
 
-struct Sample {
-  gw::percentage success{1}, errors{1};
-  std::optional<gw::duration> slower_than;
-  static constexpr auto fields() {
-    return std::tuple{
-        gw::opt("success", &Sample::success, "Share of the exchanges that went well"),
-        gw::opt("errors", &Sample::errors, "Share of those with a status of 400 or more, or a reason"),
-        gw::opt("slower_than", &Sample::slower_than, "All that took at least so long")};
-  }
-};
+// The counters and the daemon's own log.
+class LogReport final : public Report {
+ public:
+  explicit LogReport(gw::setup& setup);
+  void lost(Loss why, uint64_t lines) override { lost_[static_cast<size_t>(why)].add(lines); }
+  void retried() override { retried_.add(); }
+  void failed(const std::string& sentence) override { self_.log(gw::level::error, sentence); }
+  void recovered(const std::string& sentence) override { self_.log(gw::level::info, sentence); }
+  void cut() const { cut_.add(); }
 
-struct Redact {
-  std::vector<std::string> headers, query;
-  static constexpr auto fields() {
-    return std::tuple{gw::opt("headers", &Redact::headers, "Headers whose values are never written"),
-                      gw::opt("query", &Redact::query, "Query parameters whose values are never written")};
-  }
+ private:
+  gw::instance self_;
+  std::array<gw::counter, loss_names.size()> lost_;
+  gw::counter retried_, cut_;
 };
 
 class Logging {
  public:
   static constexpr std::string_view type = "logging", version = "1.0.0";
+  using config = Settings;
+  static constexpr auto fields() { return Settings::fields(); }
 
-  struct config {
-    std::string format = "json";
-    std::string file = "stdout";
-    Sample sample;
-    Redact redact;
-    gw::bytes queue{1 << 20};
-  };
-  static constexpr auto fields() {
-    return std::tuple{
-        gw::opt("format", &config::format, "json, common, combined, or a template with {attributes}"),
-        gw::opt("file", &config::file, "A path, stdout or stderr"),
-        gw::opt("sample", &config::sample, "Which exchanges are written"),
-        gw::opt("redact", &config::redact, "What is masked besides the built-in headers"),
-        gw::opt("queue", &config::queue, "Lines that may wait for the writer, per worker")};
-  }
   struct worker_state {
     explicit worker_state(Logging& logging);
     ~worker_state();
@@ -76,39 +62,23 @@ class Logging {
 
  private:
   enum class Format { json, common, combined, custom };
-  struct Piece {
-    enum class Kind {
-      literal,
-      attribute,
-      status,
-      response_size,
-      request_size,
-      duration,
-      reason,
-      timestamp,
-      query,
-      url,
-      masked
-    };
-    Kind kind;
-    std::string literal;
-    gw::attribute attribute;
-  };
-  void check_file(gw::setup& setup);
-  void add_pieces(const std::string& format, gw::setup& setup);
+  void set_up_writer(const Settings& settings, gw::setup& setup);
+  void set_up_syslog(const Settings& settings, const Destination& to);
   bool wanted(const gw_summary& summary, worker_state& worker) const;
-  void write_custom(Line& out, const gw::exchange& e, const gw_summary& summary, SecondText& time) const;
+  void write(Line& line, const gw::exchange& e, const gw_summary& summary, SecondText& time) const;
 
-  Format format_;
-  std::string file_;
+  Format format_ = Format::custom;
   Sample sample_;
   uint64_t success_below_, errors_below_;  // of 2^32
   Redaction redaction_;
-  std::vector<Piece> pieces_;
+  std::optional<CustomFormat> custom_;
+  std::optional<SyslogHeader> syslog_;
+  size_t longest_line_ = Line::capacity;
   gw::attribute method_, path_, query_, host_, client_, consumer_, api_version_;
   gw::header user_agent_, referer_;
-  gw::counter dropped_;
-  std::unique_ptr<Writer> writer_;  // its address is known to the host and to workers
+  // Their addresses are known to the host, to workers and to each other. The writer ends before its report.
+  std::unique_ptr<LogReport> report_;
+  std::unique_ptr<Writer> writer_;
 };
 
 }  // namespace logging

@@ -37,7 +37,8 @@ class CheckedMembers {  // each one fits or is left out, each value is escaped a
     if (value.empty() || !out_.fits(name.size())) return;
     out_.raw(name);
     out_.begin_value();
-    redaction.query(value.substr(0, Line::max_value), [&](std::string_view piece) { out_.json_more(piece); });
+    redaction.query(value.substr(0, Line::max_value + 1),
+                    [&](std::string_view piece) { out_.json_more(piece); });
     out_.raw('"');
   }
 
@@ -103,7 +104,8 @@ void dash_or(Line& out, std::string_view value) {
 
 // At most max_value bytes are looked at, so that a query of many pieces costs no more than a long one.
 void query_pieces(Line& out, std::string_view query, const Redaction& redaction) {
-  redaction.query(query.substr(0, Line::max_value), [&](std::string_view piece) { out.escaped_more(piece); });
+  redaction.query(query.substr(0, Line::max_value + 1),
+                  [&](std::string_view piece) { out.escaped_more(piece); });
 }
 
 // Daemons that do not know the flag do not set it.
@@ -208,7 +210,7 @@ void write_url(Line& out, std::string_view url, const Redaction& redaction) {
 }
 
 void write_json(Line& out, const Facts& f, const Redaction& redaction, SecondText& time) {
-  if (out.empty() && text_bytes(f, redaction) <= Line::max_value) {
+  if (out.has_room(PlainMembers::max_own + Line::max_value) && text_bytes(f, redaction) <= Line::max_value) {
     PlainMembers members(out.here());
     write_members(members, f, redaction, time);
     if (const char* end = members.end()) return out.advance_to(end);

@@ -27,6 +27,8 @@ constexpr std::array all{
     Target{"http2", fuzz_http2, {"http2", ""}},
     Target{"http2_answer", fuzz_http2_answer, {"http2_answers", ""}},
     Target{"grpc_health", fuzz_grpc_health, {"grpc_health", ""}},
+    Target{"log_line", fuzz_log_line, {"log_lines", ""}},
+    Target{"bulk_answer", fuzz_bulk_answer, {"bulk_answers", ""}},
 };
 
 int hex_value(char c) {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <future>
 #include <random>
 #include <thread>
 
@@ -16,6 +15,7 @@
 #include "logging/writer.h"
 #include "penstock_plugin.hpp"
 #include "plugins/harness.h"
+#include "plugins/log_support.h"
 
 using namespace penstock::plugin::testing;
 using nlohmann::json;
@@ -283,9 +283,9 @@ TEST_CASE("lines of several threads arrive whole, each thread's in order, none l
   const std::string path = folder.path + "/access.log";
   constexpr int threads = 4, lines = 20'000;
   std::atomic<uint64_t> dropped{0};
+  Heard heard;
   {
-    logging::Writer writer(
-        path, 1 << 16, [&](uint64_t n) { dropped += n; }, [](const std::string& what) { FAIL(what); });
+    logging::Writer writer(to_file(path, heard), heard, 1 << 16, log_patience);
     std::vector<std::jthread> workers;
     for (int t = 0; t < threads; ++t) {
       workers.emplace_back([&, t] {
@@ -319,15 +319,16 @@ TEST_CASE("lines of several threads arrive whole, each thread's in order, none l
     at = end + 1;
   }
   CHECK(count + dropped == threads * lines);
+  CHECK(heard.all_lost() == 0);
+  CHECK(heard.failures() == "");
 }
 
 TEST_CASE("a rotated file is opened anew") {
   Folder folder;
   const std::string path = folder.path + "/access.log";
-  std::promise<void> complained;
+  Heard heard;
   {
-    logging::Writer writer(
-        path, 1 << 16, [](uint64_t) {}, [&](const std::string&) { complained.set_value(); });
+    logging::Writer writer(to_file(path, heard), heard, 1 << 16, log_patience);
     logging::Ring* ring = writer.attach();
     ring->push("before\n");
     writer.pushed();
@@ -342,7 +343,7 @@ TEST_CASE("a rotated file is opened anew") {
     // A folder that is gone: a complaint, and the old file goes on.
     std::filesystem::rename(folder.path, folder.path + ".moved");
     writer.reopen();
-    complained.get_future().wait();
+    heard.await_failure();
     std::filesystem::rename(folder.path + ".moved", folder.path);
     ring->push("still\n");
     ring->close();
@@ -356,11 +357,13 @@ TEST_CASE("a pipe that nobody reads never holds up the workers, and the end wait
   Folder folder;
   const std::string path = folder.path + "/pipe";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-  std::atomic<uint64_t> lost{0};
+  const int reader = ::open(path.c_str(), O_RDWR | O_NONBLOCK);
+  const std::string junk(4096, ' ');
+  while (::write(reader, junk.data(), junk.size()) > 0) continue;  // no room from the beginning
+  Heard heard;
   uint64_t refused = 0;
   {
-    logging::Writer writer(path, 4096, [&](uint64_t n) { lost += n; }, [](const std::string&) {});
+    logging::Writer writer(to_file(path, heard), heard, 4096, std::chrono::milliseconds(50));
     logging::Ring* ring = writer.attach();
     const std::string line(999, 'x');
     for (int i = 0; i < 1000; ++i) {
@@ -373,8 +376,10 @@ TEST_CASE("a pipe that nobody reads never holds up the workers, and the end wait
     ring->close();
     writer.pushed();
   }
-  CHECK(refused > 0);
   ::close(reader);
+  CHECK(refused > 0);
+  CHECK(heard.lost(logging::Loss::shutdown) > 0);
+  CHECK(refused + heard.all_lost() == 1000);
 }
 
 TEST_CASE("the logging plugin writes one line for each exchange, sampled and masked as configured") {
@@ -460,6 +465,47 @@ TEST_CASE("the reopen event reaches the writer") {
   CHECK(::access((folder.path + "/a.log").c_str(), F_OK) == 0);
 }
 
+TEST_CASE("a template has the phases and the refusing plugin; what is not known is empty") {
+  Folder folder;
+  World w;
+  w.files[0] = folder.path + "/gateway.yaml";
+  REQUIRE(w.load(shipped("logging")) == "");
+  auto* log = w.make("logging", "l", R"({"file": "a.log",
+      "format": "{duration.first_byte} {duration.upstream} {duration.connect} {duration.auth}. {plugin} {attempts}"})");
+  REQUIRE_MESSAGE(log != nullptr, w.messages());
+  Request r(w);
+  penstock::proxy::Summary s;
+  s.status = 429;
+  s.plugin = "per-consumer";
+  s.attempts = 2;
+  s.first_byte_ns = 1'500'000;
+  s.upstream_ns = 2'000'000'000;
+  s.auth_ns = 3'000;
+  log->on_complete(r.call(*log), s);
+  w.stop_all();
+  CHECK(file_text(folder.path + "/a.log") == "0.001500 2.000000  0.000003. per-consumer 2\n");
+}
+
+TEST_CASE("what broke off counts as an error for the sampling, whatever its status") {
+  Folder folder;
+  World w;
+  w.files[0] = folder.path + "/gateway.yaml";
+  REQUIRE(w.load(shipped("logging")) == "");
+  auto* log =
+      w.make("logging", "l", R"({"file": "a.log", "format": "{request.path}", "sample": {"success": "0%"}})");
+  REQUIRE_MESSAGE(log != nullptr, w.messages());
+  for (const bool broken : {false, true}) {
+    Request r(w);
+    r.context.sent_path = broken ? "/broken" : "/good";
+    penstock::proxy::Summary s;
+    s.status = 200;
+    s.truncated = broken;
+    log->on_complete(r.call(*log), s);
+  }
+  w.stop_all();
+  CHECK(file_text(folder.path + "/a.log") == "/broken\n");
+}
+
 TEST_CASE("a wrong logging configuration is refused with the place") {
   World w;
   REQUIRE(w.load(shipped("logging")) == "");
@@ -468,7 +514,6 @@ TEST_CASE("a wrong logging configuration is refused with the place") {
     CHECK(w.make("logging", "l", json_text) == nullptr);
     CHECK_MESSAGE(w.messages().find(part) != std::string::npos, w.messages());
   };
-  refused(R"({"file": "syslog:udp:127.0.0.1:514"})", "not supported yet");
   refused(R"({"file": "/nowhere/at/all/a.log"})", "does not exist");
   refused(R"({"format": "jsno"})", "none of json, common, combined");
   refused(R"({"format": "{request.methd}"})", "'request.methd' is no attribute");
@@ -476,4 +521,17 @@ TEST_CASE("a wrong logging configuration is refused with the place") {
   refused(R"({"sample": {"sucess": "1%"}})", "'sucess' is not known under plugins.l.sample");
   refused(R"({"sample": {"success": "often"}})", "plugins.l.sample.success");
   refused(R"({"queue": "1KiB"})", "must be from 4KiB");
+  refused(R"({"file": "syslog:udp:127.0.0.1"})", "none of syslog:unix:PATH");
+  refused(R"({"file": "http://u:p@host/"})", "holds credentials");
+  refused(R"({"file": "stdout", "http": {}})", "'file' is no URL");
+  refused(R"({"file": "stdout", "syslog": {}})", "'file' is no syslog receiver");
+  refused(R"({"file": "syslog:udp:127.0.0.1:514", "syslog": {"app_name": "a b"}})",
+          "must be 1 to 48 printable");
+  refused(R"({"file": "syslog:udp:127.0.0.1:514", "syslog": {"facility": "x"}})",
+          "plugins.l.syslog.facility");
+  refused(R"({"file": "http://h/", "http": {"bulk": "Upper"}})", "must be lower-case letters");
+  refused(R"({"file": "http://h/", "format": "common", "http": {"bulk": "x"}})", "takes records of JSON");
+  refused(R"({"file": "http://h/", "http": {"headers": {"a b": "c"}}})", "no header field");
+  refused(R"({"file": "http://h/", "http": {"ca": "/nowhere/ca.pem"}})", "cannot be read");
+  refused(R"({"retry": {"first": "2s", "longest": "1s"}})", "is shorter than first");
 }

@@ -47,9 +47,15 @@ target_sources(test_plugins PRIVATE
   ${shipped}/auth/token.cpp ${shipped}/auth/key_set.cpp ${shipped}/auth/claims.cpp
   ${shipped}/auth/key_source.cpp
   ${shipped}/rate_limit/limit_key.cpp ${shipped}/rate_limit/calendar.cpp
-  ${shipped}/logging/line.cpp ${shipped}/logging/records.cpp ${shipped}/logging/redaction.cpp
-  ${shipped}/logging/template.cpp ${shipped}/logging/writer.cpp)
+  ${shipped}/logging/bulk_answer.cpp ${shipped}/logging/curl_library.cpp ${shipped}/logging/destination.cpp
+  ${shipped}/logging/http_client.cpp ${shipped}/logging/http_sink.cpp ${shipped}/logging/line.cpp
+  ${shipped}/logging/records.cpp ${shipped}/logging/redaction.cpp ${shipped}/logging/socket.cpp
+  ${shipped}/logging/stream_sink.cpp ${shipped}/logging/syslog_header.cpp ${shipped}/logging/syslog_sink.cpp
+  ${shipped}/logging/template.cpp ${shipped}/logging/writer.cpp
+  # Plays receivers of logs byte by byte.
+  ${CMAKE_CURRENT_SOURCE_DIR}/e2e/harness/client.cpp)
+target_include_directories(test_plugins SYSTEM PRIVATE ${CURL_INCLUDE_DIRS})
 target_include_directories(test_plugins PRIVATE ${shipped})
-target_link_libraries(test_plugins PRIVATE PkgConfig::OPENSSL PkgConfig::NLOHMANN)
+target_link_libraries(test_plugins PRIVATE PkgConfig::OPENSSL PkgConfig::NLOHMANN ${CMAKE_DL_LIBS})
 # GCC 12 sees overlapping copies in "x" + std::string at -O3 (its bug 105651).
 target_compile_options(test_plugins PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)

@@ -40,7 +40,8 @@ constexpr std::array libraries{
     Library{"nghttp2/", {"gateway/http/http2/", "tests/http/"}},
     Library{"yaml-cpp/", {"gateway/config/", "gateway/config/"}},
     Library{"hiredis/", {"gateway/store/", "gateway/store/"}},
-    Library{"dlfcn.h", {"gateway/plugin/", "gateway/plugin/"}},
+    Library{"dlfcn.h", {"gateway/plugin/", "plugins/logging/curl_library"}},
+    Library{"curl/", {"plugins/logging/", "plugins/logging/"}},
 };
 constexpr std::array<std::string_view, 2> never_included{"iostream", "regex"};
 

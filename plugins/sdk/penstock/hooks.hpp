@@ -34,7 +34,8 @@ class setup {
   const instance& self() const { return self_; }
   std::string_view name() const { return self_.name(); }
 
-  // Any error makes the configuration invalid; the constructor may go on to find more.
+  // Any error makes the configuration invalid; the constructor may go on to find more. A key within a map is
+  // written "map.key"; what is not there stands for the map around it.
   void error(std::string_view message) { detail::host.config->error(node_, str(message)); }
   void error(std::string_view key, std::string_view message) {
     detail::host.config->error(at(key), str(message));
@@ -113,8 +114,15 @@ class setup {
 
  private:
   const gw_node* at(std::string_view key) const {
-    const gw_node* node = detail::host.config->get(node_, str(key));
-    return node != nullptr ? node : node_;
+    const gw_node* node = node_;
+    while (!key.empty()) {
+      const std::string_view one = key.substr(0, key.find('.'));
+      const gw_node* child = detail::host.config->get(node, str(one));
+      if (child == nullptr) break;
+      node = child;
+      key.remove_prefix(one.size() < key.size() ? one.size() + 1 : key.size());
+    }
+    return node;
   }
   const gw_node* node_;
   instance self_;

@@ -56,8 +56,6 @@ TEST_CASE("keys, types and scalars that the schema refuses") {
        "2:31 error[bad-address] servers 'ns.example:53' has no IPv4 address before the port\n"},
       {"not supported yet", "admin: { address: 'unix:x' }\n",
        "2:1 error[not-supported-yet] 'admin' is not supported yet\n"},
-      {"log over the network", "access_log: { file: 'syslog:udp:127.0.0.1:514' }\n",
-       "2:21 error[not-supported-yet] a log to 'syslog:' is not supported yet\n"},
       {"missing library", "plugin_libraries: nowhere.so\n",
        "2:19 error[missing-file] cannot read the plugin library nowhere.so: No such file or directory\n"},
       {"default that is none", "defaults: { route: { auth: x } }\n",

@@ -32,11 +32,19 @@ TEST_CASE("what was answered here is not handed on to be answered again") {
   CHECK(joined(lines(tls)) == "1:47 error[missing-key] 'certificates' is missing under listeners.a.tls\n");
   CHECK_FALSE(tls.config.listeners.at(0).tls.has_value());
 
-  for (const std::string_view sink : {"syslog:udp:127.0.0.1:514", "http://127.0.0.1/x"}) {
-    const Loaded log = load_rest(fmt::format("access_log: {{ file: '{}', format: common }}\n", sink));
-    CHECK(log.diagnostics.errors() == 1);
+  const Loaded log = load_rest("access_log: { file: '.', format: common }\n");
+  CHECK(log.diagnostics.errors() == 1);
+  REQUIRE(log.config.access_log.size() == 1);
+  CHECK(log.config.access_log[0].node.find("file") == nullptr);
+  CHECK(log.config.access_log[0].node.find("format") != nullptr);
+}
+
+TEST_CASE("a log over the network is the logging plugin's to read") {
+  for (const std::string_view sink : {"syslog:udp:127.0.0.1:514", "http://127.0.0.1/x", "https://x/_bulk"}) {
+    const Loaded log = load_rest(fmt::format("access_log: {{ file: '{}' }}\n", sink));
+    CHECK(log.diagnostics.errors() == 0);
     REQUIRE(log.config.access_log.size() == 1);
-    CHECK(log.config.access_log[0].node.find("file") == nullptr);
-    CHECK(log.config.access_log[0].node.find("format") != nullptr);
+    REQUIRE(log.config.access_log[0].node.find("file") != nullptr);
+    CHECK(log.config.access_log[0].node.find("file")->text == sink);
   }
 }
