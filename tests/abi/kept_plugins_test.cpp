@@ -22,9 +22,10 @@ const penstock::http::Field* field(const penstock::http::Message& head, std::str
 
 struct Waiting final : penstock::proxy::Resumable {
   explicit Waiting(penstock::net::Loop& l) : loop(l) {}
-  void resume(void* what) override {
+  bool resume(void* what) override {
     data = what;
     loop.stop();
+    return true;
   }
   penstock::net::Loop& loop;
   void* data = nullptr;

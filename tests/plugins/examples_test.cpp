@@ -176,9 +176,10 @@ TEST_CASE("example lookup: a request waits for its tenant, the worker does not")
 
   struct Waiting final : penstock::proxy::Resumable {
     explicit Waiting(penstock::net::Loop& l) : loop(l) {}
-    void resume(void* what) override {
+    bool resume(void* what) override {
       data = what;
       loop.stop();
+      return true;
     }
     penstock::net::Loop& loop;
     void* data = nullptr;

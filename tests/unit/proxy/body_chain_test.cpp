@@ -18,7 +18,7 @@ using Kind = BodyStep::Kind;
 namespace {
 
 struct Waiter final : Resumable {
-  void resume(void*) override {}
+  bool resume(void*) override { return true; }
 };
 
 // A chain of scripted plugins and what came out of it.
