@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "e2e/grpc_support.h"
+#include "e2e/harness/memory.h"
 #include "e2e/harness/metrics.h"
 
 using namespace e2e;
@@ -115,6 +116,7 @@ os._exit(0)  # whatever is still open
 TEST_CASE("large messages go both ways through windows that are smaller") {
   GrpcServer server;
   Gateway gateway(grpc_configuration(server.endpoint, "limits: { body_size: 64MiB }, "));
+  const size_t before = gateway.resident_bytes();
   const Ran ran = grpc_client(gateway, R"(
 large = bytes(range(256)) * 32768
 assert unary('Echo')(large) == large
@@ -122,7 +124,7 @@ assert list(bidi('EchoAll')(iter([large] * 3))) == [large] * 3
 )");
   CAPTURE(said_of(ran));
   CHECK(ran.exit_code == 0);
-  CHECK(gateway.resident_bytes() < 200'000'000);
+  CHECK(gateway.resident_bytes() - before < 32 * mebibyte * memory_factor);
 }
 
 TEST_CASE("a hundred calls at once share a connection") {
@@ -214,7 +216,7 @@ TEST_CASE("a call's deadline is the exchange's, and the server is told") {
   Gateway gateway(grpc_configuration(server.endpoint));
   const Ran ran = grpc_client(gateway, R"(
 left = float(unary('TimeLeft')(b'', timeout=20))
-assert 10 < left <= 20, left
+assert 10 < left < 21, left  # the libraries round it
 assert failure(lambda: unary('HangUnary')(b'', timeout=0.2))[0] == grpc.StatusCode.DEADLINE_EXCEEDED
 )");
   CAPTURE(said_of(ran));

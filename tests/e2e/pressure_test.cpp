@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "base/sanitized.h"
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
 #include "e2e/harness/listening_port.h"
+#include "e2e/harness/memory.h"
 #include "e2e/harness/metrics.h"
 #include "e2e/harness/waiting.h"
 
@@ -22,10 +22,7 @@ using namespace e2e;
 
 namespace {
 
-constexpr bool sanitized = penstock::address_sanitizer || penstock::thread_sanitizer;
-constexpr size_t memory_factor = sanitized ? 8 : 1;  // red zones, shadow and the quarantine
 constexpr long patient_cpu_ms = sanitized ? 1'500 : 700;
-constexpr size_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
 
 std::string configuration(const Backend& backend, const std::string& limits,
                           const std::string& process = {}) {

@@ -157,9 +157,10 @@ void HealthChecks::use_free_places() {
 void HealthChecks::due(Check& check) {
   check.group.due.push_back(check);
   if (!check.group.linked()) due_.push_back(check.group);
+  // Several may be due before any of them begins: those before this one take what places there are.
+  if (running_ + waiting_ >= most_) limits_.add(Limit::health_checks);
   ++waiting_;
-  if (running_ >= most_) return limits_.add(Limit::health_checks);
-  loop_.schedule(*this);
+  if (running_ < most_) loop_.schedule(*this);
 }
 
 // One of each upstream in turn. Those that waited may have left.
