@@ -76,10 +76,13 @@ std::optional<Decision::Step> Decision::take_auth(const ChainLink& link, AuthVer
       return std::nullopt;
     case AuthVerdict::refuse:
     case AuthVerdict::error:
-    case AuthVerdict::pause:
-      if (refused_status_ == 0) {
-        bool recorded = verdict == AuthVerdict::refuse && said.refuse_status != 0;
-        refused_status_ = recorded ? said.refuse_status : uint16_t{401};
+    case AuthVerdict::pause: {
+      bool recorded = verdict == AuthVerdict::refuse && said.refuse_status != 0;
+      uint16_t status = recorded ? said.refuse_status : uint16_t{401};
+      // The first one counts; but who is known to a later one and lacks a right there (403) is not told to
+      // log in.
+      if (refused_status_ == 0 || (refused_status_ == 401 && status == 403)) {
+        refused_status_ = status;
         refused_reason_ = recorded                         ? said.refuse_reason
                           : verdict == AuthVerdict::refuse ? std::string_view("auth.refused")
                                                            : reason::plugin_error;
@@ -89,6 +92,7 @@ std::optional<Decision::Step> Decision::take_auth(const ChainLink& link, AuthVer
       if (policy.combine == config::Auth::Combine::all_of)
         return refuse_auth(refused_status_, refused_reason_, refused_plugin_);
       return std::nullopt;
+    }
   }
   return refuse_auth(401, reason::plugin_error, filter.name());
 }
@@ -128,6 +132,9 @@ Decision::Step Decision::refuse_auth(uint16_t status, std::string_view reason, s
                                        : filter.challenge();
       if (!challenge.empty()) add_local_header(request_, "www-authenticate", challenge);
     }
+  } else if (!plugin.empty() && !refused_challenge_.empty()) {
+    // What the credential lacks (RFC 6750 3.1). A refusal by allow or deny has no plugin and says nothing.
+    add_local_header(request_, "www-authenticate", refused_challenge_);
   }
   if (observer_) observer_->auth_result(policy, status, reason);
   return Step::respond;
