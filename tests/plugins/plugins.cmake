@@ -37,7 +37,6 @@ add_dependencies(test_plugins api_version auth rate_limit logging torture wrong_
 
 target_sources(test_plugins PRIVATE
   ${shipped}/api_version/version_number.cpp ${shipped}/api_version/instant.cpp
-  ${shipped}/auth/token.cpp ${shipped}/auth/key_set.cpp ${shipped}/auth/claims.cpp
   ${shipped}/rate_limit/limit_key.cpp
   ${shipped}/logging/line.cpp ${shipped}/logging/records.cpp ${shipped}/logging/redaction.cpp
   ${shipped}/logging/template.cpp ${shipped}/logging/writer.cpp)
