@@ -27,6 +27,11 @@ constexpr std::array all{
     Target{"http2", fuzz_http2, {"http2", ""}},
     Target{"http2_answer", fuzz_http2_answer, {"http2_answers", ""}},
     Target{"grpc_health", fuzz_grpc_health, {"grpc_health", ""}},
+    Target{"jwt", fuzz_jwt, {"jwt", ""}},
+    Target{"jwt_claims", fuzz_jwt_claims, {"jwt_claims", ""}},
+    Target{"jwks", fuzz_jwks, {"jwks", ""}},
+    Target{"basic", fuzz_basic, {"basic", ""}},
+    Target{"carriers", fuzz_carriers, {"carriers", ""}},
 };
 
 int hex_value(char c) {
