@@ -131,6 +131,9 @@ Decision::Step Decision::refuse_auth(uint16_t status, std::string_view reason, s
                                        : filter.challenge();
       if (!challenge.empty()) add_local_header(request_, "www-authenticate", challenge);
     }
+  } else if (status == 403 && !plugin.empty() && !refused_challenge_.empty()) {
+    // What the credential lacks (RFC 6750 3.1). A refusal by allow or deny has no plugin and says nothing.
+    add_local_header(request_, "www-authenticate", refused_challenge_);
   }
   if (observer_) observer_->auth_result(policy, status, reason);
   return Step::respond;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "carriers.h"
 #include "decisions.h"
 #include "penstock_plugin.hpp"
 
@@ -30,13 +31,11 @@ class ApiKey {
   gw::verdict authenticate(gw::request r) const;
 
  private:
+  static Carriers::Names places(config c);
   gw::verdict judge(gw::request& r, std::string_view key) const;
-  uint32_t cookies(const gw::request& r) const;  // how many of our name
 
   gw::instance self_;
-  gw::header header_, cookie_field_;
-  gw::attribute query_, cookie_, raw_query_;
-  std::string query_name_, cookie_name_;
+  Carriers carriers_;
   Decisions decisions_;
 };
 

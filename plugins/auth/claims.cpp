@@ -1,7 +1,6 @@
 #include "claims.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <nlohmann/json.hpp>
 
@@ -11,11 +10,13 @@ namespace {
 using nlohmann::json;
 constexpr size_t max_claims = 64;
 constexpr int max_depth = 4;
+constexpr size_t max_name_bytes = 256;
 
 void flatten(const json& object, const std::string& prefix, int depth,
              std::vector<std::pair<std::string, std::string>>& out) {
   for (const auto& [name, value] : object.items()) {
     if (out.size() >= max_claims) return;
+    if (prefix.size() + name.size() > max_name_bytes) continue;  // nobody asks for such a name
     if (value.is_object()) {
       if (depth < max_depth) flatten(value, prefix + name + ".", depth + 1, out);
     } else if (!value.is_null()) {
@@ -97,43 +98,6 @@ bool claim_contains(const json& value, std::string_view text) {
 
 void flatten_claims(const json& payload, std::vector<std::pair<std::string, std::string>>& out) {
   flatten(payload, "claim.", 1, out);
-}
-
-// The end of a token is its signature: its last bytes are as good as random, and nobody can choose them for a
-// token that passes the verification.
-uint64_t TokenCache::hash_of(std::string_view token) {
-  uint64_t a = token.size(), b = 0;
-  if (token.size() >= 16) {
-    uint64_t tail[2];
-    std::memcpy(tail, token.data() + token.size() - 16, 16);
-    a ^= tail[0];
-    b = tail[1];
-  }
-  const auto product = static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd6e8feb86659fd93u);
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-Verified* TokenCache::find(std::string_view token) {
-  const uint64_t hash = hash_of(token);
-  Verified* set = &slots_[(hash % sets) * ways];
-  for (size_t i = 0; i < ways; ++i) {
-    if (set[i].hash == hash && set[i].token == token) return &set[i];
-  }
-  return nullptr;
-}
-
-Verified& TokenCache::insert(Verified verified, int64_t now_ns) {
-  Verified* set = &slots_[(verified.hash % sets) * ways];
-  Verified* victim = &set[turn_++ % ways];
-  for (size_t i = 0; i < ways; ++i) {
-    if (set[i].token.empty() || set[i].expires_ns <= now_ns) {
-      victim = &set[i];
-      break;
-    }
-  }
-  *victim = std::move(
-      verified);  // moving the vector `groups` leaves its strings, and the views into them, in place
-  return *victim;
 }
 
 }  // namespace auth

@@ -1,9 +1,7 @@
-// What a verified token says, in the form in which requests use it, and a bounded cache of such tokens. Made
-// when a token is seen for the first time on a worker; one cache a worker, no locks. What depends on the time
-// (exp, nbf) is never cached as a verdict.
+// What a verified token says, in the form in which requests use it. Made when a token is seen for the first
+// time on a worker; what depends on the time (exp, nbf) is judged at each use.
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,14 +9,15 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "fault.h"
 #include "penstock_plugin.hpp"
 
 namespace auth {
 
 struct Verified {
-  uint64_t hash = 0;
-  std::string token;  // empty: a free slot
+  std::string token;
   int64_t expires_ns = INT64_MAX, not_before_ns = INT64_MIN;
+  Fault rights = Fault::none;  // what it lacks: known, but not allowed
   std::string consumer;
   std::vector<std::string> groups;
   std::vector<gw_str> group_views;
@@ -40,21 +39,5 @@ bool plain_text(std::string_view text);
 // Equals the text, or contains it as a word or list member.
 bool claim_contains(const nlohmann::json& value, std::string_view text);
 void flatten_claims(const nlohmann::json& payload, std::vector<std::pair<std::string, std::string>>& out);
-
-class TokenCache {
- public:
-  static constexpr size_t sets = 256, ways = 4;
-  static constexpr size_t max_token_bytes = 8192;  // longer ones are verified each time
-
-  TokenCache() : slots_(sets * ways) {}
-  Verified* find(std::string_view token);
-  // Takes the place of an expired or of the oldest entry. The reference is valid until the next insert.
-  Verified& insert(Verified verified, int64_t now_ns);
-  static uint64_t hash_of(std::string_view token);
-
- private:
-  std::vector<Verified> slots_;
-  uint32_t turn_ = 0;
-};
 
 }  // namespace auth

@@ -18,12 +18,28 @@ struct Decisions {
   }
 };
 
-// `ApiKey realm="keys"`; the name comes from the configuration.
-inline std::string challenge(std::string_view scheme, std::string_view realm) {
-  std::string out(scheme);
-  out += " realm=";
-  gw::detail::json_text(out, realm);  // the same escapes as a quoted-string of RFC 9110
+struct CacheCounters {
+  gw::counter hit, miss, evicted;
+  explicit CacheCounters(gw::setup& setup)
+      : hit(make(setup, "hit")), miss(make(setup, "miss")), evicted(make(setup, "evict")) {}
+
+ private:
+  static gw::counter make(gw::setup& setup, std::string_view result) {
+    return setup.counter("penstock_auth_cache_total", "Credentials looked up among those that were verified",
+                         "result", result);
+  }
+};
+
+// A quoted-string of RFC 9110 5.6.4. What stands in it comes from the configuration.
+inline std::string quoted(std::string_view text) {
+  std::string out;
+  gw::detail::json_text(out, text);  // the same escapes
   return out;
+}
+
+// `ApiKey realm="keys"`.
+inline std::string challenge(std::string_view scheme, std::string_view realm) {
+  return std::string(scheme) + " realm=" + quoted(realm);
 }
 
 }  // namespace auth

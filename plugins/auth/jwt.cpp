@@ -1,17 +1,12 @@
 #include "jwt.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-
-#include <nlohmann/json.hpp>
-
-#include "token.h"
+#include <memory>
+#include <utility>
 
 namespace auth {
 namespace {
-
-using nlohmann::json;
 
 std::optional<std::string> read_file(const std::string& path) {
   constexpr size_t max_bytes = 1 << 20;
@@ -22,279 +17,229 @@ std::optional<std::string> read_file(const std::string& path) {
   return std::ferror(file.get()) != 0 ? std::nullopt : std::optional(std::move(out));
 }
 
-// Seconds since 1970 as nanoseconds, held inside the range of the type.
-int64_t nanoseconds(double seconds) {
-  const double ns = seconds * 1e9;
-  if (ns >= 9.2e18) return INT64_MAX;
-  if (ns <= -9.2e18) return INT64_MIN;
-  return static_cast<int64_t>(ns);
+// scope-token of RFC 6749 A.4: what may stand between the quotes of the challenge.
+bool scope_text(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\\'; });
 }
 
-bool one_of(const std::vector<std::string>& allowed, const json& value) {
-  return value.is_string() &&
-         std::find(allowed.begin(), allowed.end(), value.get_ref<const std::string&>()) != allowed.end();
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return out;
 }
 
 }  // namespace
 
 Jwt::Jwt(config c, gw::setup& setup)
-    : config_(std::move(c)),
-      self_(setup.self()),
-      header_(config_.header),
-      bearer_scheme_(header_.id() == gw::header("authorization").id()),
-      decisions_(setup) {
-  if (!header_) setup.error("header", "'" + config_.header + "' is no header name");
-  load_keys(setup);
-  check_algorithms(setup);
-  const std::string plain = challenge("Bearer", setup.name());
-  invalid_ = plain + ", error=\"invalid_token\"";
-  insufficient_ = plain + ", error=\"insufficient_scope\"";
-  setup.challenge(plain);
-  setup.carrier(GW_CARRIER_HEADER, config_.header);
+    : self_(setup.self()),
+      carriers_(places(c), Carriers::Form::bearer, setup),
+      leeway_ns_(c.leeway.count()),
+      cache_size_(c.cache_size),
+      decisions_(setup),
+      cache_(setup) {
+  constexpr uint64_t smallest = 1024, largest = 65536;
+  if (c.max_token_size.count < smallest || c.max_token_size.count > largest)
+    setup.error("max_token_size", "must be from 1KiB to 64KiB");
+  for (const std::string& scope : c.scopes) {
+    if (!scope_text(scope))
+      setup.error("scopes", "'" + scope + "' is no scope: one word without quotes and backslashes");
+  }
+  load_keys(c, setup);
+  rules_.algorithms = c.algorithms;
+  check_algorithms(c, setup);
+  make_challenges(c, setup);
+  rules_.issuers = std::move(c.issuer);
+  rules_.audiences = std::move(c.audience);
+  rules_.require = std::move(c.require);
+  rules_.scopes = std::move(c.scopes);
+  rules_.require_exp = c.require_exp;
+  rules_.consumer_claim = std::move(c.consumer_claim);
+  rules_.groups_claim = std::move(c.groups_claim);
+  rules_.max_token_bytes = c.max_token_size.count;
 }
 
-void Jwt::load_keys(gw::setup& setup) {
-  const int sources = int{config_.jwks_file.has_value()} + int{config_.public_key_file.has_value()} +
-                      int{config_.secret.has_value()} + int{config_.jwks_uri.has_value()};
+Carriers::Names Jwt::places(const config& c) {
+  if (!c.header && !c.query && !c.cookie) return {"authorization", std::nullopt, std::nullopt};
+  return {c.header, c.query, c.cookie};
+}
+
+void Jwt::load_keys(const config& c, gw::setup& setup) {
+  const int sources = int{c.jwks_file.has_value()} + int{c.public_key_file.has_value()} +
+                      int{c.secret.has_value()} + int{c.jwks_uri.has_value()};
   if (sources != 1) {
     setup.error("needs exactly one of jwks_file, jwks_uri, public_key_file, secret");
     return;
   }
-  const auto load = [&](const gw::path& path, std::string_view key,
-                        std::string (KeySet::*add)(const std::string&)) {
-    const auto text = read_file(path.text);
-    const std::string wrong = text ? (keys_.*add)(*text) : "cannot be read";
-    if (!wrong.empty()) setup.error(key, path.text + " " + wrong);
-  };
-  if (config_.jwks_uri) make_source(setup);
-  if (config_.jwks_file) load(*config_.jwks_file, "jwks_file", &KeySet::add_jwks);
-  if (config_.public_key_file) load(*config_.public_key_file, "public_key_file", &KeySet::add_public_key);
-  if (config_.secret) {
-    const std::string wrong = keys_.add_secret(config_.secret->reveal());
+  if (c.jwks_uri) make_source(c, setup);
+  if (c.jwks_file) load_jwks(c, setup);
+  if (c.public_key_file) {
+    const auto text = read_file(c.public_key_file->text);
+    const std::string wrong = text ? keys_.add_public_key(*text) : "cannot be read";
+    if (!wrong.empty()) setup.error("public_key_file", c.public_key_file->text + " " + wrong);
+  }
+  if (c.secret) {
+    const std::string wrong = keys_.add_secret(c.secret->reveal());
     if (!wrong.empty()) setup.error("secret", wrong);
   }
 }
 
-void Jwt::make_source(gw::setup& setup) {
+// A file of the operator's own: every broken key in it is an error.
+void Jwt::load_jwks(const config& c, gw::setup& setup) {
+  const std::string& path = c.jwks_file->text;
+  const auto text = read_file(path);
+  std::vector<std::string> problems;
+  const std::string wrong =
+      text ? keys_.add_jwks(*text, Secrets::taken, c.max_keys, problems) : "cannot be read";
+  if (!wrong.empty()) setup.error("jwks_file", path + " " + wrong);
+  for (const std::string& problem : problems) setup.error("jwks_file", path + ": " + problem);
+}
+
+// Somebody else's keys: broken ones are passed over while there are others, and secrets never come that way.
+void Jwt::make_source(const config& c, gw::setup& setup) {
   const gw_config_v0& read = *gw::detail::host.config;
   const gw_node* node = read.get(setup.node(), gw::str("jwks_uri"));
   if (read.kind(node) == GW_NODE_MAP) node = read.get(node, gw::str("url"));
   gw_str url{};
   read.get_string(node, &url);
-  const KeySource::settings settings{
-      *config_.jwks_uri,    std::string(gw::view(url)), config_.jwks_refresh, config_.jwks_min_interval,
-      config_.jwks_timeout, config_.jwks_wait,          config_.jwks_waiters};
-  const auto parse = [](std::string_view body, std::string& wrong) -> KeySource::Keys {
+  const KeySource::settings settings{*c.jwks_uri,    std::string(gw::view(url)),
+                                     c.jwks_refresh, c.jwks_min_interval,
+                                     c.jwks_timeout, c.jwks_wait,
+                                     c.jwks_waiters};
+  const auto parse = [most = c.max_keys](std::string_view body, std::string& wrong) -> KeySource::Keys {
     auto keys = std::make_shared<KeySet>();
-    wrong = keys->add_jwks(std::string(body));
+    std::vector<std::string> problems;
+    wrong = keys->add_jwks(body, Secrets::passed_over, most, problems);
+    if (wrong.empty() && keys->empty()) wrong = "has no usable key: " + problems.front();
     return wrong.empty() ? keys : nullptr;
   };
   source_ = std::make_unique<KeySource>(settings, parse, setup);
 }
 
-void Jwt::check_algorithms(gw::setup& setup) {
-  if (source_) return check_fetched_algorithms(setup);
-  if (config_.algorithms.empty()) {
-    for (const Algorithm a : {Algorithm::hs256, Algorithm::rs256, Algorithm::es256}) {
-      if (keys_.fits(a)) config_.algorithms.push_back(a);
+void Jwt::check_algorithms(const config& c, gw::setup& setup) {
+  if (source_) return check_fetched_algorithms(c, setup);
+  if (keys_.empty()) return;  // said already
+  if (c.algorithms.empty()) {
+    for (size_t i = 0; i < algorithm_count; ++i) {
+      if (keys_.fits(static_cast<Algorithm>(i))) rules_.algorithms.push_back(static_cast<Algorithm>(i));
     }
     return;
   }
-  if (keys_.empty()) return;  // said already
   bool fits = false;
-  for (const Algorithm a : config_.algorithms) {
-    if (a == Algorithm::hs256 && !config_.secret) setup.error("algorithms", "HS256 needs `secret`");
+  for (const Algorithm a : c.algorithms) {
+    const std::string name(name_of(a));
+    if (scheme_of(a).family == Family::hmac && !keys_.fits(a))
+      setup.error("algorithms", c.secret ? name + " needs a longer `secret`: " +
+                                               std::to_string(scheme_of(a).hash_bytes) + " bytes"
+                                         : name + " needs `secret`");
     fits = fits || keys_.fits(a);
   }
   if (!fits) setup.error("algorithms", "none of them fits a key");
 }
 
-// What a key fits is known when it comes. A secret never comes that way.
-void Jwt::check_fetched_algorithms(gw::setup& setup) {
-  if (config_.algorithms.empty()) config_.algorithms = {Algorithm::rs256, Algorithm::es256};
-  for (const Algorithm a : config_.algorithms)
-    if (a == Algorithm::hs256) setup.error("algorithms", "HS256 needs `secret`");
+// What a key fits is known when it comes, and a secret never comes that way.
+void Jwt::check_fetched_algorithms(const config& c, gw::setup& setup) {
+  const auto secret = [](Algorithm a) { return scheme_of(a).family == Family::hmac; };
+  for (const Algorithm a : c.algorithms)
+    if (secret(a)) setup.error("algorithms", std::string(name_of(a)) + " needs `secret`");
+  if (!c.algorithms.empty()) return;
+  for (size_t i = 0; i < algorithm_count; ++i)
+    if (!secret(static_cast<Algorithm>(i))) rules_.algorithms.push_back(static_cast<Algorithm>(i));
+}
+
+// RFC 6750 3: no error where no token was, and the scopes where one was not enough.
+void Jwt::make_challenges(const config& c, gw::setup& setup) {
+  const std::string plain = challenge("Bearer", setup.name());
+  std::vector<std::string> scopes = c.scopes;
+  if (const auto scope = c.require.find("scope"); scope != c.require.end() && scope_text(scope->second))
+    scopes.push_back(scope->second);
+  for (size_t i = 1; i < fault_count; ++i) {
+    const FaultText& fault = text_of(static_cast<Fault>(i));
+    if (fault.status == 503) continue;  // says nothing of the token
+    const std::string_view error = fault.status == 403 ? "insufficient_scope" : "invalid_token";
+    challenges_[i] = plain + ", error=" + quoted(error) + ", error_description=" + quoted(fault.description);
+    if (fault.status == 403 && !scopes.empty()) challenges_[i] += ", scope=" + quoted(joined(scopes));
+  }
+  setup.challenge(plain);
 }
 
 gw::verdict Jwt::authenticate(gw::request r) {
-  const std::string_view field = r.header(header_);
-  // Also when the first is empty: the next hop may take the second one.
-  if (field.data() != nullptr && r.header_count(header_) > 1) return refuse(r, {401, "auth.jwt.repeated"});
-  const auto credentials = bearer(field);
-  if (field.empty() || (bearer_scheme_ && !credentials)) {
-    decisions_.absent.add();
-    return gw::absent();
-  }
-  const std::string_view token = credentials ? *credentials : field;
-  auto* worker = r.worker<worker_state>();
-  if (!source_) return judge(r, token, worker, keys_);
-  if (worker == nullptr) return gw::depends(GW_ON_FETCH, "the keys of jwks_uri");
-  return judge_fetched(r, token, *worker);
-}
-
-gw::verdict Jwt::judge_fetched(gw::request& r, std::string_view token, worker_state& worker) {
-  // What was verified with keys that are gone is not believed any more.
-  if (source_->renew(worker.fetched)) worker.cache = {};
-  if (worker.fetched.keys != nullptr) return judge(r, token, &worker, *worker.fetched.keys);
-  if (auto verdict = wait_for_keys(r, worker)) return *verdict;
-  return refuse(r, {503, "auth.jwt.keys"});
-}
-
-// Nothing: there is no point in waiting (any more).
-std::optional<gw::verdict> Jwt::wait_for_keys(gw::request& r, const worker_state& worker) {
-  if (std::exchange(r.state<state>().waited, true)) return std::nullopt;
-  if (source_->wait(r, worker.fetched) != KeySource::Wait::waiting) return std::nullopt;
-  return gw::pause();
+  const Found token = carriers_.read(r);
+  if (token.count == 1) return judge_token(r, token.value);
+  if (token.count > 1) return refuse(r, Fault::repeated);
+  decisions_.absent.add();
+  return gw::absent();
 }
 
 // There may be other keys now, or there was no answer in time: the same question once more.
 gw::verdict Jwt::on_resume(gw::request r, void*) { return authenticate(r); }
 
-gw::verdict Jwt::judge(gw::request& r, std::string_view token, worker_state* worker, const KeySet& keys) {
-  Verified* known = worker != nullptr ? worker->cache.find(token) : nullptr;
-  if (known != nullptr) return accept(r, *known);
-  Verified fresh;
-  if (const Failure failure = verify(token, keys, fresh); failure.status != 0) {
-    if (source_ && failure.reason == "auth.jwt.key")
-      if (auto verdict = wait_for_keys(r, *worker)) return *verdict;
-    return refuse(r, failure);
+gw::verdict Jwt::judge_token(gw::request& r, std::string_view token) {
+  auto* worker = r.worker<worker_state>();
+  const KeySet& keys = keys_of(worker);
+  if (worker == nullptr || token.size() > rules_.max_token_bytes) return judge_fresh(r, token, keys, worker);
+  if (Verified* known = worker->verified.find(token)) {
+    cache_.hit.add();
+    return accept(r, *known);
   }
-  if (worker == nullptr || token.size() > TokenCache::max_token_bytes) return accept(r, fresh);
-  return accept(r, worker->cache.insert(std::move(fresh), r.wall_now()));
+  const Fault fault = worker->refused.find(token);
+  return fault != Fault::none ? refuse(r, fault) : judge_fresh(r, token, keys, worker);
 }
 
-gw::verdict Jwt::refuse(gw::request& r, Failure failure) {
+// Of jwks_uri those that this worker has seen; before the first there are none, which is enough to refuse
+// what is no token, or somebody else's.
+const KeySet& Jwt::keys_of(worker_state* worker) {
+  if (!source_ || worker == nullptr) return keys_;
+  if (source_->renew(worker->fetched)) {
+    // What was judged with keys that are gone is judged anew.
+    worker->verified.clear();
+    worker->refused.clear();
+  }
+  return worker->fetched.keys != nullptr ? *worker->fetched.keys : keys_;
+}
+
+// `worker` null: nothing is remembered.
+gw::verdict Jwt::judge_fresh(gw::request& r, std::string_view token, const KeySet& keys,
+                             worker_state* worker) {
+  Judged judged = judge(token, keys, rules_);
+  if (judged.fault == Fault::key && source_) return unknown_key(r, worker);
+  if (judged.fault != Fault::none) {
+    if (worker != nullptr) worker->refused.insert(token, judged.fault);
+    return refuse(r, judged.fault);
+  }
+  if (worker == nullptr) return accept(r, judged.verified);
+  cache_.miss.add();
+  if (!worker->verified.takes(token)) return accept(r, judged.verified);
+  const auto inserted = worker->verified.insert(std::move(judged.verified), r.wall_now());
+  if (inserted.evicted) cache_.evicted.add();
+  return accept(r, inserted.entry);
+}
+
+// The provider may have that key by now, so this refusal is not remembered.
+gw::verdict Jwt::unknown_key(gw::request& r, worker_state* worker) {
+  if (worker == nullptr) return gw::depends(GW_ON_FETCH, "the keys of jwks_uri");
+  const bool waited = std::exchange(r.state<state>().waited, true);
+  if (!waited && source_->wait(r, worker->fetched) == KeySource::Wait::waiting) return gw::pause();
+  return refuse(r, worker->fetched.keys != nullptr ? Fault::key : Fault::no_keys);
+}
+
+gw::verdict Jwt::refuse(gw::request& r, Fault fault) {
   decisions_.refused.add();
-  return r.refuse(failure.status, failure.reason, failure.status == 403 ? insufficient_ : invalid_);
+  const FaultText& text = text_of(fault);
+  return r.refuse(text.status, text.reason, challenges_[static_cast<size_t>(fault)]);
 }
 
 gw::verdict Jwt::accept(gw::request& r, Verified& verified) {
-  if (const Failure failure = check_time(verified, r.wall_now()); failure.status != 0)
-    return refuse(r, failure);
+  if (const Fault fault = judge_now(verified, leeway_ns_, r.wall_now()); fault != Fault::none)
+    return refuse(r, fault);
   decisions_.accepted.add();
   verified.set_attributes(r);
   const gw_consumer* consumer = r.lookup(self_, GW_CREDENTIAL_JWT, verified.consumer);
   if (consumer != nullptr) return r.accept(consumer);
   return r.identify(self_, verified.consumer, verified.group_views.data(), verified.group_views.size());
-}
-
-Jwt::Failure Jwt::check_time(const Verified& verified, int64_t now_ns) const {
-  const int64_t leeway = config_.leeway.count();
-  if (verified.expires_ns < INT64_MAX - leeway && now_ns >= verified.expires_ns + leeway) {
-    return {401, "auth.jwt.expired"};
-  }
-  if (verified.not_before_ns > INT64_MIN + leeway && now_ns < verified.not_before_ns - leeway) {
-    return {401, "auth.jwt.not_yet"};
-  }
-  return {};
-}
-
-Jwt::Failure Jwt::verify(std::string_view token, const KeySet& keys, Verified& out) const {
-  constexpr Failure malformed{401, "auth.jwt.malformed"};
-  if (token.size() > max_token_bytes) return malformed;
-  std::string text;
-  if (const Failure failure = check_signature(token, keys, text); failure.status != 0) return failure;
-  const json payload = json::parse(text, nullptr, false);
-  if (!payload.is_object()) return malformed;
-  if (const Failure failure = check_payload(payload, out); failure.status != 0) return failure;
-  flatten_claims(payload, out.claims);
-  out.hash = TokenCache::hash_of(token);
-  out.token = token;
-  return {};
-}
-
-Jwt::Failure Jwt::check_signature(std::string_view token, const KeySet& keys, std::string& payload) const {
-  constexpr Failure malformed{401, "auth.jwt.malformed"};
-  auto parts = split_token(token);
-  if (!parts) return malformed;
-  const json header = json::parse(parts->header, nullptr, false);
-  if (!header.is_object() || header.contains("crit"))
-    return malformed;  // RFC 7515 4.1.11: we understand none
-  const auto alg = header.find("alg");
-  if (alg == header.end() || !alg->is_string()) return malformed;
-  std::string kid;
-  if (const auto it = header.find("kid"); it != header.end()) {
-    if (!it->is_string()) return malformed;
-    kid = it->get<std::string>();
-  }
-  const auto algorithm = std::find_if(config_.algorithms.begin(), config_.algorithms.end(), [&](Algorithm a) {
-    return gw_names(a)[static_cast<size_t>(a)] == alg->get_ref<const std::string&>();
-  });
-  if (algorithm == config_.algorithms.end()) return {401, "auth.jwt.algorithm"};
-  switch (keys.verify(*algorithm, kid, parts->signing_input, parts->signature)) {
-    case KeySet::Outcome::no_key: return {401, "auth.jwt.key"};
-    case KeySet::Outcome::invalid: return {401, "auth.jwt.signature"};
-    case KeySet::Outcome::valid: break;
-  }
-  payload = std::move(parts->payload);
-  return {};
-}
-
-Jwt::Failure Jwt::check_payload(const json& payload, Verified& out) const {
-  if (const Failure failure = read_times(payload, out); failure.status != 0) return failure;
-  if (!config_.issuer.empty() && (!payload.contains("iss") || !one_of(config_.issuer, payload["iss"]))) {
-    return {401, "auth.jwt.issuer"};
-  }
-  if (!config_.audience.empty()) {
-    const auto aud = payload.find("aud");
-    bool meant = aud != payload.end() && one_of(config_.audience, *aud);
-    if (aud != payload.end() && aud->is_array()) {
-      meant =
-          std::any_of(aud->begin(), aud->end(), [&](const json& a) { return one_of(config_.audience, a); });
-    }
-    if (!meant) return {401, "auth.jwt.audience"};
-  }
-  for (const auto& [name, text] : config_.require) {
-    const json* claim = find_claim(payload, name);
-    if (claim == nullptr || !claim_contains(*claim, text)) return {403, "auth.jwt.claim"};
-  }
-  return read_identity(payload, out);
-}
-
-Jwt::Failure Jwt::read_times(const json& payload, Verified& out) const {
-  const auto exp = payload.find("exp"), nbf = payload.find("nbf");
-  if (exp == payload.end()) {
-    if (config_.require_exp) return {401, "auth.jwt.claim"};
-  } else {
-    if (!exp->is_number()) return {401, "auth.jwt.malformed"};
-    out.expires_ns = nanoseconds(exp->get<double>());
-  }
-  if (nbf != payload.end()) {
-    if (!nbf->is_number()) return {401, "auth.jwt.malformed"};
-    out.not_before_ns = nanoseconds(nbf->get<double>());
-  }
-  return {};
-}
-
-Jwt::Failure Jwt::read_identity(const json& payload, Verified& out) const {
-  constexpr size_t max_groups = 64;
-  constexpr size_t max_consumer_bytes = 1024;  // what gw.consumer set_identity takes
-  const json* name = find_claim(payload, config_.consumer_claim);
-  if (name == nullptr || name->is_structured()) return {401, "auth.jwt.claim"};
-  out.consumer = claim_text(*name);
-  if (out.consumer.empty() || out.consumer.size() > max_consumer_bytes || !plain_text(out.consumer))
-    return {401, "auth.jwt.claim"};
-  if (!config_.groups_claim) return {};
-  const json* groups = find_claim(payload, *config_.groups_claim);
-  if (groups == nullptr) return {};
-  const auto add = [&](std::string group) {
-    if (!group.empty() && plain_text(group) && out.groups.size() < max_groups)
-      out.groups.push_back(std::move(group));
-  };
-  if (groups->is_array()) {
-    for (const json& group : *groups) {
-      if (group.is_string()) add(group.get<std::string>());
-    }
-  } else if (groups->is_string()) {
-    std::string_view rest = groups->get_ref<const std::string&>();
-    while (!rest.empty()) {
-      const std::string_view word = rest.substr(0, rest.find(' '));
-      add(std::string(word));
-      rest.remove_prefix(word.size() < rest.size() ? word.size() + 1 : word.size());
-    }
-  }
-  for (const std::string& group : out.groups) out.group_views.push_back(gw::str(group));
-  return {};
 }
 
 }  // namespace auth

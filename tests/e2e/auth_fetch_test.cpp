@@ -367,7 +367,34 @@ TEST_CASE("jwks_uri: before the first keys a token waits, then it is 503 and nev
   Response response = ask(client, bearer(token));
   CHECK(response.status == 503);
   CHECK(reason(response) == "auth.jwt.keys");
+  CHECK(response.header("www-authenticate") == "");
   CHECK(ask(client, "").status == 401);  // who has no token need not wait
+  CHECK(reason(ask(client, bearer("a.b.c"))) ==
+        "auth.jwt.malformed");  // nor who has none that a key could mend
   service.json("/jwks", keys_of({tokens::rsa_jwk(tokens::rsa(), "one")}));
   await("the keys", [&] { return ask(client, bearer(token)).status == 200; });
+}
+
+TEST_CASE("jwks_uri: public keys of every kind are taken, broken ones passed over, secrets never taken") {
+  Backend backend;
+  ScriptedService service;
+  json broken = tokens::rsa_jwk(tokens::other_rsa(), "broken");
+  broken["n"] = "AQAB";
+  const json secret{
+      {"kty", "oct"}, {"kid", "secret"}, {"alg", "HS256"}, {"k", tokens::base64url(tokens::shared_secret)}};
+  service.json("/jwks",
+               keys_of({broken, secret, tokens::rsa_jwk(tokens::rsa(), "one"), tokens::ec_jwk("two")}));
+  Gateway gateway(
+      guarded_by("{ type: jwt, jwks_uri: \"" + service.url("/jwks") + "\", jwks_min_interval: 1m }",
+                 backend.endpoint()));
+  Client client(gateway.port());
+  const json claims{{"sub", "svc-1"}, {"exp", static_cast<int64_t>(std::time(nullptr)) + 300}};
+  const auto with = [&](const char* algorithm, const char* kid) {
+    return bearer(tokens::token(algorithm, claims, json{{"kid", kid}}));
+  };
+  CHECK(ask(client, with("RS256", "one")).status == 200);
+  CHECK(ask(client, with("ES256", "two")).status == 200);
+  CHECK(reason(ask(client, with("HS256", "secret"))) == "auth.jwt.algorithm");
+  CHECK(reason(ask(client, with("HS256", "one"))) == "auth.jwt.algorithm");
+  CHECK(reason(ask(client, bearer(signed_token("broken", tokens::other_rsa())))) == "auth.jwt.key");
 }

@@ -29,6 +29,11 @@ constexpr std::array all{
     Target{"grpc_health", fuzz_grpc_health, {"grpc_health", ""}},
     Target{"log_line", fuzz_log_line, {"log_lines", ""}},
     Target{"bulk_answer", fuzz_bulk_answer, {"bulk_answers", ""}},
+    Target{"jwt", fuzz_jwt, {"jwt", ""}},
+    Target{"jwt_claims", fuzz_jwt_claims, {"jwt_claims", ""}},
+    Target{"jwks", fuzz_jwks, {"jwks", ""}},
+    Target{"basic", fuzz_basic, {"basic", ""}},
+    Target{"carriers", fuzz_carriers, {"carriers", ""}},
 };
 
 int hex_value(char c) {

@@ -50,5 +50,10 @@ void fuzz_http2_answer(std::string_view bytes);  // http2_answer_target.cpp
 void fuzz_grpc_health(std::string_view bytes);   // grpc_health_target.cpp
 void fuzz_log_line(std::string_view bytes);      // log_targets.cpp
 void fuzz_bulk_answer(std::string_view bytes);
+void fuzz_jwt(std::string_view bytes);  // credential_targets.cpp
+void fuzz_jwt_claims(std::string_view bytes);
+void fuzz_jwks(std::string_view bytes);
+void fuzz_basic(std::string_view bytes);
+void fuzz_carriers(std::string_view bytes);
 
 }  // namespace penstock::fuzz

@@ -111,7 +111,7 @@ TEST_CASE("settings of which nothing is left are refused, since they would check
 TEST_CASE("a wrong auth configuration is refused with the place") {
   JwtWorld w;
   w.write("weak.pem", KeyPair(EVP_RSA_gen(1024)).pem());
-  w.write("p384.pem", KeyPair(EVP_EC_gen("P-384")).pem());
+  w.write("koblitz.pem", KeyPair(EVP_EC_gen("secp256k1")).pem());
   w.write("junk.json", "{\"keys\": 7}");
   w.write("broken.json", R"({"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]})");
   w.write("none.json", R"({"keys": []})");
@@ -125,10 +125,10 @@ TEST_CASE("a wrong auth configuration is refused with the place") {
   refused({{"secret", "too short"}}, "shorter than the 32 bytes");
   refused({{"jwks_file", "missing.json"}}, "cannot be read");
   refused({{"jwks_file", "junk.json"}}, "is no JSON Web Key Set");
-  refused({{"jwks_file", "broken.json"}}, "broken key");
+  refused({{"jwks_file", "broken.json"}}, "broken.json: key 1 has an 'x' that is not the 32 bytes of P-256");
   refused({{"jwks_file", "none.json"}}, "no key for");
   refused({{"public_key_file", "weak.pem"}}, "less than 2048 bits");
-  refused({{"public_key_file", "p384.pem"}}, "neither RSA nor EC");
+  refused({{"public_key_file", "koblitz.pem"}}, "neither RSA nor EC");
   refused({{"public_key_file", "keys.json"}}, "no public key");
   refused({{"jwks_uri", "idp/keys"}}, "no absolute URL");
   refused({{"jwks_uri", "https://me:word@idp/keys"}}, "no place for credentials");
@@ -140,6 +140,14 @@ TEST_CASE("a wrong auth configuration is refused with the place") {
   refused({{"jwks_file", "keys.json"}, {"algorithms", {"HS256"}}}, "HS256 needs `secret`");
   refused({{"public_key_file", "key.pem"}, {"algorithms", {"ES256"}}}, "none of them fits");
   refused({{"secret", shared_secret}, {"leeway", "2h"}}, "must be from 0s to 1h");
+  refused({{"secret", shared_secret}, {"algorithms", {"HS256", "HS512"}}},
+          "HS512 needs a longer `secret`: 64 bytes");
+  refused({{"secret", shared_secret}, {"scopes", {"orders.read", "a b"}}}, "'a b' is no scope");
+  refused({{"secret", shared_secret}, {"scopes", "a\"b"}}, "is no scope");
+  refused({{"secret", shared_secret}, {"max_token_size", "1MiB"}}, "must be from 1KiB to 64KiB");
+  refused({{"secret", shared_secret}, {"cache_size", 70000}}, "must be from 0 to 65536");
+  refused({{"jwks_file", "keys.json"}, {"max_keys", 3}}, "more keys than max_keys allows: 4");
+  refused({{"secret", shared_secret}, {"query", "a b"}, {"cookie", ""}}, "is empty");
   CHECK(w.make("jwt", "idp", json{{"secret", "too short"}}.dump().c_str()) == nullptr);
   CHECK(w.messages().find("too short") == std::string::npos);  // secrets stay out of messages
   CHECK(w.make("api_key", "keys", "{}", penstock::proxy::OnError::skip) == nullptr);

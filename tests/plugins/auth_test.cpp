@@ -1,8 +1,7 @@
 #include <doctest/doctest.h>
 
-#include "auth/claims.h"
-#include "auth/key_set.h"
 #include "auth/token.h"
+#include "auth/token_cache.h"
 #include "config/parse_values.h"
 #include "plugins/tokens.h"
 #include "proxy/text_template.h"
@@ -166,7 +165,10 @@ TEST_CASE("other credentials are absent, broken ones are refused") {
     for (Request* twice : {&after, &before}) {
       CHECK(twice->auth(filter) == AuthVerdict::refuse);
       CHECK(twice->context.auth.refuse_reason == "auth.jwt.repeated");
-      CHECK(twice->context.auth.challenge == "Bearer realm=\"idp\", error=\"invalid_token\"");
+      CHECK(
+          twice->context.auth.challenge ==
+          "Bearer realm=\"idp\", error=\"invalid_token\", error_description=\"The request has more than one "
+          "token\"");
     }
   }
   CHECK(filter.challenge() == "Bearer realm=\"idp\"");
@@ -196,27 +198,47 @@ TEST_CASE("claims that somebody asks for are attributes, also when they are aske
 }
 
 TEST_CASE("the cache is bounded and gives back only the same token") {
-  auth::TokenCache cache;
+  auth::TokenCache cache(1000);  // 1,024
+  int evicted = 0;
   for (int i = 0; i < 5000; ++i) {
     auth::Verified v;
-    v.token = "header.payload." + std::to_string(i) + "-signature-of-the-token";
-    v.hash = auth::TokenCache::hash_of(v.token);
+    v.token = "header.payload.signature-" + std::to_string(10000 + i);
     v.consumer = std::to_string(i);
     v.groups = {"group-" + std::to_string(i)};
     v.group_views = {gw::str(v.groups[0])};
-    cache.insert(std::move(v), 0);
+    if (cache.insert(std::move(v), 0).evicted) ++evicted;
   }
   int found = 0;
   for (int i = 0; i < 5000; ++i) {
-    auth::Verified* v = cache.find("header.payload." + std::to_string(i) + "-signature-of-the-token");
+    auth::Verified* v = cache.find("header.payload.signature-" + std::to_string(10000 + i));
     if (v == nullptr) continue;
     ++found;
     REQUIRE(v->consumer == std::to_string(i));
     REQUIRE(gw::view(v->group_views[0]) == "group-" + std::to_string(i));
   }
-  CHECK(found > 0);
+  CHECK(found > 900);
   CHECK(found <= 1024);
-  CHECK(cache.find("another.payload.4999-signature-of-the-token") == nullptr);
+  CHECK(evicted == 5000 - found);
+  CHECK(cache.find("another.payload.signature-14999") == nullptr);
+  auth::TokenCache none(0);
+  CHECK(none.find("a.b.c") == nullptr);
+  CHECK_FALSE(none.takes("a.b.c"));
+}
+
+TEST_CASE("refused tokens are known by the whole of them") {
+  auth::RefusedTokens refused;
+  refused.insert("a.b.c", auth::Fault::issuer);
+  CHECK(refused.find("a.b.c") == auth::Fault::issuer);
+  for (const char* other : {"", "a.b", "a.b.d", "b.b.c", "a.b.cc"})
+    CHECK(refused.find(other) == auth::Fault::none);
+  const std::string longer(2000, 'x');
+  refused.insert(longer, auth::Fault::key);
+  for (size_t i = 0; i < longer.size(); ++i) {
+    std::string changed = longer;
+    changed[i] = 'y';
+    REQUIRE(refused.find(changed) == auth::Fault::none);
+  }
+  CHECK(refused.find(longer) == auth::Fault::key);
 }
 
 TEST_CASE("explain judges a token as the live request does") {

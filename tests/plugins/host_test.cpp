@@ -55,7 +55,7 @@ TEST_CASE("the shipped plugins register the types of the language, with schemas 
   for (const char* name : {"api_version", "auth", "rate_limit", "logging"})
     REQUIRE(w.load(shipped(name)) == "");
   CHECK(w.types.names() ==
-        std::vector<std::string>{"api_key", "jwt", "logging", "mtls", "rate_limit", "version"});
+        std::vector<std::string>{"api_key", "basic", "jwt", "logging", "mtls", "rate_limit", "version"});
   for (const auto& [name, type] : w.types.all()) {
     CAPTURE(name);
     const gw_str text = type.plugin->schema();

@@ -44,7 +44,6 @@ add_dependencies(test_plugins api_version auth rate_limit logging torture versio
 
 target_sources(test_plugins PRIVATE
   ${shipped}/api_version/version_number.cpp ${shipped}/api_version/instant.cpp
-  ${shipped}/auth/token.cpp ${shipped}/auth/key_set.cpp ${shipped}/auth/claims.cpp
   ${shipped}/auth/key_source.cpp
   ${shipped}/rate_limit/limit_key.cpp ${shipped}/rate_limit/calendar.cpp
   ${shipped}/logging/bulk_answer.cpp ${shipped}/logging/curl_library.cpp ${shipped}/logging/destination.cpp

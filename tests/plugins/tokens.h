@@ -143,8 +143,7 @@ struct JwtWorld : World {
                              {rsa_jwk(rsa(), "r1"),
                               rsa_jwk(other_rsa(), nullptr),
                               ec_jwk("e1"),
-                              {{"kty", "oct"}, {"k", base64url(shared_secret)}},
-                              {{"kty", "OKP"}, {"crv", "Ed25519"}, {"x", "AA"}}}}}
+                              {{"kty", "oct"}, {"k", base64url(shared_secret)}}}}}
                            .dump());
     write("key.pem", rsa().pem());
     files[0] = folder.path + "/gateway.yaml";

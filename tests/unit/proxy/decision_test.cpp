@@ -238,6 +238,52 @@ TEST_CASE("a 401 lists every method's challenge in the order written") {
   CHECK(challenges == "www-authenticate: Test realm=\"one\"\nwww-authenticate: Test realm=\"two\"\n");
 }
 
+TEST_CASE("the first refusal counts: its 403 says what is lacking, and nothing else does") {
+  World world;
+  const auto refuses = [&](const char* name, uint16_t status, std::string_view reason,
+                           std::string_view challenge) {
+    auto filter = ScriptedFilter::authenticator(name, AuthVerdict::refuse, nullptr);
+    filter->on_authenticate = [=](const FilterCall& call) {
+      call.request.auth = {};
+      call.request.auth.refuse_status = status;
+      call.request.auth.refuse_reason = reason;
+      call.request.auth.challenge = challenge;
+      return AuthVerdict::refuse;
+    };
+    world.authenticators.push_back(&world.keep(std::move(filter)));
+  };
+  refuses("known", 403, "auth.scope", "Test error=\"scope\"");
+  refuses("other", 401, "auth.issuer", "Test error=\"issuer\"");
+  refuses("last", 403, "auth.last", "Test error=\"last\"");
+  world.auth(Combine::any_of);
+  Outcome result(world);
+  CHECK(result.text == "403 auth.scope");
+  CHECK(result.request.context.plugin == "known");
+  const HeaderEdit* edit = result.request.context.local.headers;
+  REQUIRE(edit != nullptr);
+  CHECK(edit->value == "Test error=\"scope\"");
+  CHECK(edit->next == nullptr);
+}
+
+TEST_CASE("who is accepted and not allowed is told no other authenticator's challenge") {
+  World world;
+  auto refuses = ScriptedFilter::authenticator("first", AuthVerdict::refuse, nullptr);
+  refuses->on_authenticate = [](const FilterCall& call) {
+    call.request.auth.refuse_status = 403;
+    call.request.auth.refuse_reason = "auth.scope";
+    call.request.auth.challenge = "Test error=\"scope\"";
+    return AuthVerdict::refuse;
+  };
+  world.authenticators.push_back(&world.keep(std::move(refuses)));
+  world.authenticator("second", AuthVerdict::accept, &world.alice);
+  AccessRule deny;
+  deny.consumers = {"alice"};
+  world.auth(Combine::any_of, false, {}, deny);
+  Outcome result(world);
+  CHECK(result.text == "403 auth.forbidden");
+  CHECK(result.request.context.local.headers == nullptr);
+}
+
 TEST_CASE("plugins run in order, an answer stops the chain, and what comes later is not asked") {
   World world;
   std::string order;
