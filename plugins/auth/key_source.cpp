@@ -82,6 +82,7 @@ bool KeySource::want(int64_t now_ns) {
 }
 
 KeySource::Wait KeySource::wait(gw::request& r, const View& view) {
+  const uint64_t answers = answers_.load(std::memory_order_acquire);
   if (!want(gw::monotonic_now())) return Wait::too_early;
   const gw_ticket ticket = r.ticket();
   {
@@ -94,7 +95,9 @@ KeySource::Wait KeySource::wait(gw::request& r, const View& view) {
   }
   gw::detail::host.async->resume_after(r.req(), ticket, settings_.wait.count(), nullptr);
   // An answer that came before the ticket stood in the list did not find it there.
-  if (generation_.load(std::memory_order_acquire) != view.generation) gw::resume(ticket, nullptr);
+  if (generation_.load(std::memory_order_acquire) != view.generation ||
+      answers_.load(std::memory_order_acquire) != answers)
+    gw::resume(ticket, nullptr);
   return Wait::waiting;
 }
 
@@ -139,13 +142,17 @@ void KeySource::on_answer(void* self, const gw_fetch_answer* answer) {
 void KeySource::take(gw::answer answer) {
   if (!answer) return failed(answer.reason());
   if (answer.status() != 200) return failed("it answered " + std::to_string(answer.status()));
+  const bool same = !body_.empty() && answer.body() == body_;
   std::string wrong;
-  Keys keys = parse_(answer.body(), wrong);
-  if (keys == nullptr) return failed("what it answered " + wrong);
+  Keys keys = same ? nullptr : parse_(answer.body(), wrong);
+  if (!same && keys == nullptr) return failed("what it answered " + wrong);
   if (std::exchange(failures_, 0) > 0) self_.log(gw::level::info, "jwks_uri: there are keys again");
   due_ns_ = gw::monotonic_now() + lifetime_ns(answer.header("cache-control"), settings_.min_interval.count(),
                                               settings_.refresh.count());
   keep(answer.body());
+  // The same keys again: whatever the workers judged with them stands.
+  if (same) return wake();
+  body_ = answer.body();
   publish(std::move(keys));
 }
 
@@ -168,7 +175,10 @@ void KeySource::restore() {
   if (size <= 0 || static_cast<size_t>(size) > body.size()) return;
   body.resize(static_cast<size_t>(size));
   std::string wrong;
-  if (Keys keys = parse_(body, wrong)) publish(std::move(keys));
+  Keys keys = parse_(body, wrong);
+  if (keys == nullptr) return;
+  body_ = std::move(body);
+  publish(std::move(keys));
 }
 
 // The next try comes after 1 s, 2 s, 4 s, and so on up to min_interval.
@@ -196,6 +206,7 @@ void KeySource::publish(Keys keys) {
 
 void KeySource::wake() {
   asking_.store(false, std::memory_order_relaxed);
+  answers_.fetch_add(1, std::memory_order_release);
   std::vector<gw_ticket> woken;
   {
     const std::lock_guard lock(mutex_);

@@ -73,7 +73,8 @@ class KeySource {
   gw::instance self_;
   gw::counter full_;
 
-  std::atomic<uint64_t> generation_{0};
+  std::atomic<uint64_t> generation_{0};  // of the keys
+  std::atomic<uint64_t> answers_{0};     // also those without other keys
   std::atomic<bool> asking_{false}, wanted_{false};
   std::atomic<int64_t> begun_ns_{INT64_MIN};  // the last time, by the monotonic clock
   mutable std::mutex mutex_;  // of what follows; taken once a worker and generation, and to wait
@@ -81,6 +82,7 @@ class KeySource {
   std::vector<gw_ticket> waiting_;
 
   // main thread
+  std::string body_;  // that the keys were read from
   int64_t due_ns_ = 0;
   uint32_t failures_ = 0;
   bool started_ = false;

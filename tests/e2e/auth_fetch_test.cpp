@@ -335,6 +335,25 @@ TEST_CASE("jwks_uri: tokens with made-up keys do not make the gateway ask again 
   CHECK(service.asked() == 1);
 }
 
+TEST_CASE("jwks_uri: the same keys again leave what was verified with them") {
+  Backend backend;
+  ScriptedService service;
+  service.json("/jwks", keys_of({tokens::rsa_jwk(tokens::rsa(), "one")}));
+  Gateway gateway(
+      guarded_by(fetched(service, ", jwks_refresh: 1s, jwks_min_interval: 1s"), backend.endpoint()));
+  Client client(gateway.port());
+  const std::string token = signed_token("one", tokens::rsa());
+  const auto verified = [&] {
+    return metric(gateway, "penstock_auth_cache_total{plugin=\"guard\",result=\"miss\"}");
+  };
+  CHECK(ask(client, bearer(token)).status == 200);
+  const auto once = verified();
+  CHECK(once == 1);
+  await("three more answers", [&] { return service.asked() >= 4; });
+  CHECK(ask(client, bearer(token)).status == 200);
+  CHECK(verified() == once);
+}
+
 TEST_CASE("jwks_uri: the last good keys stay when the provider is away or talks nonsense") {
   Backend backend;
   ScriptedService service;
