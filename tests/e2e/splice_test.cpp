@@ -15,6 +15,7 @@
 #include "e2e/harness/fault_plan.h"
 #include "e2e/harness/gateway.h"
 #include "e2e/harness/listening_port.h"
+#include "e2e/harness/memory.h"
 #include "e2e/harness/metrics.h"
 #include "e2e/harness/wire_server.h"
 
@@ -23,7 +24,6 @@ using faults::Call;
 
 namespace {
 
-constexpr size_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
 constexpr size_t threshold = 64 * kibibyte;
 
 const std::string& pattern() {

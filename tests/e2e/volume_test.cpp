@@ -8,13 +8,13 @@
 
 #include "e2e/harness/client.h"
 #include "e2e/harness/gateway.h"
+#include "e2e/harness/memory.h"
 
 using namespace e2e;
 
 namespace {
 
 constexpr size_t gibibyte = size_t{1} << 30;
-constexpr size_t mebibyte = size_t{1} << 20;
 
 std::string big_bodies(const Backend& backend) {
   return "schema: 1\nworkers: 2\naccess_log: none\nstatus: { address: \"127.0.0.1:0\" }\n"
