@@ -54,8 +54,14 @@ TEST_CASE("it begins with the settings that the listener has") {
 TEST_CASE("however the bytes are cut, the same is read") {
   Peer peer;
   peer.answer_all();
-  const std::string all = head(1, request("POST", "/p"), end_headers) + body(1, "ab") + body(1, "cd") +
-                          head(1, {{"x-sum", "1"}}) + head(3, get());
+  const std::string post = hpack(request("POST", "/p"));
+  const std::string all = frame(headers, padded | 0x20, 1, "\2" + number(0, 5) + post.substr(0, 1) + "pp") +
+                          frame(continuation, none, 1, post.substr(1, 1)) + frame(continuation, none, 1) +
+                          frame(continuation, end_headers, 1, post.substr(2)) +
+                          frame(ping, none, 0, "12345678") + body(1, "\3abppp", padded) +
+                          frame(priority, none, 1, number(3, 4) + "w") + window(1, 9) + body(1, "cd") +
+                          frame(static_cast<Type>(0xbe), none, 1, "nobody") + head(1, {{"x-sum", "1"}}) +
+                          frame(static_cast<Type>(16), none, 0, number(3, 4) + "u=1") + head(3, get());
   feed_each_byte(peer.client.wire, all);
   CHECK(peer.stream(0).log() == "POST x /p chunked | data abcd | trailers x-sum=1 | end");
   CHECK(peer.stream(1).log() == "GET x / END");

@@ -228,6 +228,10 @@ TEST_CASE("what breaks the connection's rules ends it with the code that RFC 911
       {"a reset without a stream", hello() + reset(0, 8), 1},
       {"a short reset", hello() + head(1, get()) + frame(rst_stream, 0, 1, "12"), 6},
       {"PRIORITY without a stream", hello() + frame(priority, 0, 0, "12345"), 1},
+      {"a PRIORITY that depends on itself", hello() + frame(priority, 0, 1, number(1, 4) + "a"), 1},
+      {"the same, and exclusively", hello() + frame(priority, 0, 1, number(0x80000001, 4) + "a"), 1},
+      {"HEADERS that depend on themselves",
+       hello() + frame(headers, end_stream | end_headers | 0x20, 1, number(1, 4) + "a" + hpack(get())), 1},
       {"PUSH switched on to 2", hello() + setting({{2, 2}}), 1},
       {"extended CONNECT switched on by 2", hello() + setting({{8, 2}}), 1},
       {"a PING for a stream", hello() + frame(ping, 0, 1, "12345678"), 1},
@@ -250,20 +254,23 @@ TEST_CASE("what breaks the connection's rules ends it with the code that RFC 911
                 padded),
        1},
   };
-  for (const Case& each : cases) {
-    CAPTURE(each.name);
-    net::Loop loop;
-    const DownstreamSettings settings = far_away();
-    Client client(loop, settings, Client::Speaks::http2);
-    feed(client.wire, each.sent);
-    turn(loop);
-    Reader reader;
-    const std::string got = reader.text(client.wire.take());
-    CHECK(got.ends_with(" " + std::to_string(each.code)));
-    CHECK(got.find("GOAWAY") != std::string::npos);
-    CHECK(client.closed == 1);
-    for (auto& stream : client.streams) CHECK_FALSE(stream->open);
-  }
+  for (const Case& each : cases)
+    for (const bool each_byte : {false, true}) {
+      CAPTURE(each.name);
+      CAPTURE(each_byte);
+      net::Loop loop;
+      const DownstreamSettings settings = far_away();
+      Client client(loop, settings, Client::Speaks::http2);
+      each_byte ? feed_each_byte(client.wire, each.sent) : feed(client.wire, each.sent);
+      turn(loop);
+      Reader reader;
+      const std::string got = reader.text(client.wire.take());
+      CAPTURE(got);
+      CHECK(got.ends_with(" " + std::to_string(each.code)));
+      CHECK(got.find("GOAWAY") != std::string::npos);
+      CHECK(client.closed == 1);
+      for (auto& stream : client.streams) CHECK_FALSE(stream->open);
+    }
 }
 
 // The memory of a stream that is over serves the next one on the loop, whosever it is.

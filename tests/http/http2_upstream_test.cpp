@@ -125,6 +125,27 @@ TEST_CASE("bodies and trailers go both ways, interim answers come") {
   CHECK(backend.idle == 1);
 }
 
+TEST_CASE("however a backend's bytes are cut, the same is read") {
+  const std::string block = hpack(status("200", {{"a", "b"}}));
+  const std::string all = answer_head(1, "103", {{"link", "x"}}) +
+                          frame(headers, padded, 1, "\2" + block.substr(0, 1) + "pp") +
+                          frame(continuation, none, 1, block.substr(1, 1)) + frame(continuation, none, 1) +
+                          frame(continuation, end_headers, 1, block.substr(2)) + body(1, "\3abppp", padded) +
+                          window(1, 9) + body(1, "cd") + head(1, {{"x-sum", "1"}});
+  for (const bool each_byte : {false, true}) {
+    CAPTURE(each_byte);
+    Played backend;
+    Recorder stream;
+    backend.ask(stream);
+    backend.got();
+    stream.at_end = [](Recorder& r) { r.release(); };
+    each_byte ? feed_each_byte(backend.wire, all) : feed(backend.wire, all);
+    backend.got();
+    CHECK(stream.log() == "interim 103 link=x | 200  chunked a=b | data abcd | trailers x-sum=1 | end");
+    CHECK(backend.idle == 1);
+  }
+}
+
 TEST_CASE("answers without a body end with their head") {
   struct Case {
     Method method;

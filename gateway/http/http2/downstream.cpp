@@ -154,8 +154,10 @@ bool Downstream::on_frame_head(const nghttp2_frame_hd& frame) {
       if (frame.stream_id > nghttp2_session_get_last_proc_stream_id(raw())) return on_frame_of_new(frame);
       return stream_of(frame.stream_id) || on_frame_of_closed(frame);
     }
-    case NGHTTP2_PRIORITY:  // the library passes over it, RFC 9113 6.3 does not
-      return frame.stream_id > 0 || breaks_off(NGHTTP2_PROTOCOL_ERROR);
+    // The library passes over it, RFC 9113 6.3 does not. Of one that is part of HEADERS it asks the second,
+    // too.
+    case NGHTTP2_PRIORITY:
+      return (frame.stream_id > 0 && !depends_on_itself()) || breaks_off(NGHTTP2_PROTOCOL_ERROR);
     case NGHTTP2_PRIORITY_UPDATE: return true;
     default:  // of a type that nobody knows: nothing else tells of them
       return frame.type <= NGHTTP2_CONTINUATION || spend(control_, Limit::http2_max_control_frames);

@@ -138,8 +138,7 @@ void Downstream::lose_streams(const Error& error) {
 }
 
 void Downstream::fail_broken() {
-  const bool flood = flooded_ != Limit::none || broken_by() == NGHTTP2_ERR_FLOODED ||
-                     broken_by() == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  const bool flood = flooded_ != Limit::none || broken_by() == NGHTTP2_ERR_FLOODED;
   if (flood && flooded_ == Limit::none) flooded_ = Limit::http2_max_control_frames;
   if (flood)
     fail(NGHTTP2_ENHANCE_YOUR_CALM,

@@ -17,19 +17,23 @@ class FrameWalk {
   explicit FrameWalk(size_t preface) : left_(preface) {}
 
   // How many of the bytes, which are not empty, belong together: to the end of the frame, or all. The head of
-  // a frame is told, once, with the part in which it becomes whole.
+  // a frame is told, once, with the part in which it becomes whole; of PRIORITY its dependency belongs to it.
   template <class OnHead>
   size_t next(std::span<const char> bytes, OnHead on_head) {
     if (left_ > 0) return take(bytes.size());
-    const size_t part = std::min(head_.size() - known_, bytes.size());
-    std::memcpy(head_.data() + known_, bytes.data(), part);
-    known_ += static_cast<uint8_t>(part);
-    if (known_ < head_.size()) return part;
-    known_ = 0;
+    size_t part = fill(bytes, head_size);
+    const size_t whole = known_ >= head_size && has_dependency() ? head_.size() : head_size;
+    part += fill(bytes.subspan(part), whole);
+    if (known_ < whole) return part;
     const nghttp2_frame_hd head = parsed();
-    left_ = head.length;
+    left_ = static_cast<uint32_t>(head.length - (whole - head_size));
     on_head(head);
+    known_ = 0;
     return part + take(bytes.size() - part);
+  }
+  // Within on_head of a PRIORITY: RFC 7540 5.3.1.
+  bool depends_on_itself() const {
+    return known_ > head_size && (number(head_size, 4) & 0x7fffffff) == (number(5, 4) & 0x7fffffff);
   }
 
  private:
@@ -38,18 +42,27 @@ class FrameWalk {
     left_ -= static_cast<uint32_t>(part);
     return part;
   }
+  size_t fill(std::span<const char> bytes, size_t until) {
+    if (known_ >= until) return 0;
+    const size_t part = std::min(until - known_, bytes.size());
+    std::memcpy(head_.data() + known_, bytes.data(), part);
+    known_ += static_cast<uint8_t>(part);
+    return part;
+  }
+  bool has_dependency() const { return head_[3] == NGHTTP2_PRIORITY && number(0, 3) >= 4; }
+  uint32_t number(size_t from, size_t size) const {
+    uint32_t value = 0;
+    for (size_t i = 0; i < size; ++i) value = value << 8 | head_[from + i];
+    return value;
+  }
   nghttp2_frame_hd parsed() const {
-    auto number = [&](size_t from, size_t size) {
-      uint32_t value = 0;
-      for (size_t i = 0; i < size; ++i) value = value << 8 | head_[from + i];
-      return value;
-    };
     return {number(0, 3), static_cast<int32_t>(number(5, 4) & 0x7fffffff), head_[3], head_[4], 0};
   }
 
+  static constexpr size_t head_size = 9;
   uint32_t left_;  // of the preface, or of a payload
   uint8_t known_ = 0;
-  std::array<uint8_t, 9> head_{};
+  std::array<uint8_t, head_size + 4> head_{};
 };
 
 }  // namespace penstock::http::http2

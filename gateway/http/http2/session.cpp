@@ -167,6 +167,8 @@ Session::Session(net::Loop& loop, std::unique_ptr<net::Transport> transport, Rol
   // memory was freed.
   if (role == Role::server) nghttp2_option_set_user_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
   nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);  // max_resets is ours
+  // Nor is this one the library's: a CONTINUATION that comes in pieces counts as several there.
+  nghttp2_option_set_max_continuations(options, SIZE_MAX);
   nghttp2_mem functions = memory_.functions();
   auto make = role == Role::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   const int made = make(&session_, library().callbacks, this, options, &functions);

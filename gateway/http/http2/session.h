@@ -74,6 +74,8 @@ class Session : protected net::TransportHandler {
 
   // Each frame, before nghttp2 has seen any of it. False: the session is broken.
   virtual bool on_frame_head(const nghttp2_frame_hd& frame) = 0;
+  // The frame whose head is told, a PRIORITY.
+  bool depends_on_itself() const { return walk_.depends_on_itself(); }
   // --- nghttp2's news, in the middle of its work. False: the session is broken. ---
   virtual bool on_frame_begun(const nghttp2_frame_hd& frame) = 0;
   virtual bool on_head_begun(const nghttp2_frame& frame) = 0;
@@ -108,8 +110,8 @@ class Session : protected net::TransportHandler {
   BlockPool::Block* spent_ = nullptr;  // hold bytes that the transport has borrowed
   Writing writing_{*this};
   FrameWalk walk_;
-  void* last_data_ = nullptr;
   int32_t last_asked_ = 0;  // 0: none
+  void* last_data_ = nullptr;
   int broken_by_ = 0;
   enum class Work : uint8_t { none, receiving, sending } work_ = Work::none;
   bool borrowed_ = false;  // the transport has borrowed bytes

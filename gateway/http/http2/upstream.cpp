@@ -277,7 +277,7 @@ void Upstream::lose_streams(const Error& error) {
 }
 
 void Upstream::fail_broken() {
-  if (flooded_ || broken_by() == NGHTTP2_ERR_FLOODED || broken_by() == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+  if (flooded_ || broken_by() == NGHTTP2_ERR_FLOODED)
     fail(NGHTTP2_ENHANCE_YOUR_CALM,
          backend_error(ErrorKind::limit, reason::upstream_protocol, "the backend floods its connection",
                        Limit::upstream_http2_max_control_frames));
